@@ -1,0 +1,140 @@
+//! The configuration, checked and immutable, in real types.
+//!
+//! `file` is the YAML as written, `check` turns it into what stands here or into every mistake at
+//! once. Everything downstream of this room may rely on the ranges stated at the fields.
+
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::hash::Hash;
+use crate::protocol::Protocol;
+use crate::route::Distribution;
+
+/// A whole configuration file.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// Sorted by name: shorter names first, equal lengths by byte value (spec section 2.6).
+    pub pools: Vec<Pool>,
+}
+
+/// One pool: an address to listen on and the servers behind it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Pool {
+    /// Any non-empty text; appears in stats and logs.
+    pub name: String,
+    /// Where clients connect.
+    pub listen: Listen,
+    /// `redis: true` or not.
+    pub protocol: Protocol,
+    /// `hash`.
+    pub hash: Hash,
+    /// `hash_tag`: opening and closing byte; may be equal.
+    pub hash_tag: Option<[u8; 2]>,
+    /// `distribution`.
+    pub distribution: Distribution,
+    /// `timeout`: how long a request may wait for its reply. `None`: for ever.
+    pub timeout: Option<Duration>,
+    /// `backlog` of listen(2).
+    pub backlog: u32,
+    /// `client_connections`: most clients of this pool at once, over all workers. `None`: no limit of its own.
+    pub client_connections: Option<NonZeroU32>,
+    /// `tcpkeepalive`, for clients and servers.
+    pub tcpkeepalive: bool,
+    /// `reuseport`: SO_REUSEPORT on the listener.
+    pub reuseport: bool,
+    /// `redis_auth`: the password clients must give and servers are given.
+    pub redis_auth: Option<Password>,
+    /// `redis_db`: the database selected on each server connection; 0 sends no SELECT.
+    pub redis_db: u32,
+    /// `preconnect`: connect to every server at start.
+    pub preconnect: bool,
+    /// `auto_eject_hosts`.
+    pub auto_eject_hosts: bool,
+    /// `server_connections`: connections to one server, per worker.
+    pub server_connections: NonZeroU32,
+    /// `server_retry_timeout`: how long an ejected server stays out.
+    pub server_retry_timeout: Duration,
+    /// `server_failure_limit`: failures in a row before ejection; at least 1 (0 in the file acts as 1).
+    pub server_failure_limit: NonZeroU32,
+    /// `cross_shard`: what happens to a multi-key command that cannot be split when its keys live on several servers.
+    pub cross_shard: CrossShard,
+    /// `connect_timeout`: how long a connection to a server may take to be established.
+    pub connect_timeout: Duration,
+    /// Sorted by name as the pools are; at least one; indices follow this order everywhere.
+    pub servers: Vec<Server>,
+}
+
+/// An address clients connect to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Listen {
+    /// `host:port`, resolved when the configuration is checked.
+    Tcp {
+        /// As written, for logs and for the check that no two pools share it.
+        text: String,
+        /// The first address the host resolved to.
+        address: std::net::SocketAddr,
+    },
+    /// A path, with permissions (0 to 0o777) to set after bind.
+    Unix {
+        /// As written.
+        text: String,
+        /// At most 107 bytes.
+        path: PathBuf,
+        /// `None`: leave as created.
+        mode: Option<u32>,
+    },
+}
+
+/// One server of a pool.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Server {
+    /// The name that is hashed, sorted by, and shown in stats (spec section 2.5).
+    pub name: String,
+    /// `host:port:weight` as written, for logs.
+    pub pname: String,
+    /// Where it listens. Host names are resolved at each connect.
+    pub address: Address,
+    /// At least 1.
+    pub weight: NonZeroU32,
+}
+
+/// Where a server listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Address {
+    Tcp { host: String, port: u16 },
+    Unix(PathBuf),
+}
+
+/// What to do with a command whose keys live on several servers and that cannot be split.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum CrossShard {
+    /// `refuse`: answer `-CROSSSLOT`, send nothing.
+    #[default]
+    Refuse,
+    /// `first_key`: send it whole to the first key's server, as twemproxy does.
+    FirstKey,
+}
+
+/// A password: never printed, not even by `{:?}`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Password(Vec<u8>);
+
+impl Password {
+    /// Takes the bytes as they stand in the configuration.
+    pub fn new(bytes: impl Into<Vec<u8>>) -> Self {
+        Self(bytes.into())
+    }
+
+    /// The bytes, for AUTH and for comparison.
+    pub fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Password {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("(hidden)")
+    }
+}

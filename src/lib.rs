@@ -1,0 +1,13 @@
+//! nutcrab: a proxy for Redis and memcached, and a drop-in replacement for twemproxy.
+//!
+//! The rooms, in reading order. `config` says what is wanted; `hash` and `route` decide where a
+//! key lives; `protocol` knows what bytes mean; `proxy` is the pure state machine of one worker;
+//! `engine` and `worker` connect it to sockets; `control` starts and stops everything.
+//! ARCHITECTURE.md draws the map and states which room may use which.
+
+#![deny(unsafe_code)]
+
+pub mod config;
+pub mod hash;
+pub mod protocol;
+pub mod route;

@@ -1,0 +1,2 @@
+//! The `nutcrab` binary.
+fn main() {}
