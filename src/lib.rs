@@ -7,6 +7,7 @@
 
 #![deny(unsafe_code)]
 
+pub mod buffer;
 pub mod config;
 pub mod hash;
 pub mod protocol;

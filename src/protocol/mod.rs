@@ -1,4 +1,20 @@
 //! What the bytes of clients and servers mean.
+//!
+//! One folder a protocol, with the same files and the same signatures: `commands` (the table: one row
+//! a command), `request` (what a client asks), `reply` (where a server's reply ends), `split` (a
+//! request cut over several servers, and the replies joined again). The `match`es over [`Protocol`] at
+//! the end of this file are the only places that choose between them.
+//!
+//! Nothing here knows where a key lives, or what a connection is. Every parser takes bytes as they
+//! come, in any cut, and never reads a byte twice except to find the end of a short line.
+
+pub mod body;
+pub mod memcache;
+pub mod redis;
+
+use crate::buffer::{BufferPool, Queue};
+
+pub use body::{BadBody, Body, Fed};
 
 /// The protocol a pool speaks on both sides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -7,4 +23,406 @@ pub enum Protocol {
     Redis,
     /// memcached: the classic text protocol.
     Memcache,
+}
+
+/// Bytes `start..end` of a request, counted from its first byte.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Span {
+    /// First byte.
+    pub start: u32,
+    /// Behind the last byte.
+    pub end: u32,
+}
+
+impl Span {
+    /// The span between two positions. Requests kept whole are far below 4 GiB ([`Limits::request`]).
+    pub fn new(start: usize, end: usize) -> Self {
+        Self { start: start as u32, end: end as u32 }
+    }
+
+    /// The bytes it names in `request`.
+    pub fn of(self, request: &[u8]) -> &[u8] {
+        &request[self.start as usize..self.end as usize]
+    }
+
+    /// How many bytes.
+    pub fn len(self) -> usize {
+        (self.end - self.start) as usize
+    }
+
+    /// Whether it names none.
+    pub fn is_empty(self) -> bool {
+        self.start == self.end
+    }
+}
+
+/// A part of a request that goes to one server whatever happens to the other parts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Unit {
+    /// What is routed by.
+    pub key: Span,
+    /// What a fragment repeats of the request: the key, or key and value, with their framing.
+    pub whole: Span,
+}
+
+/// What a request may at most be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of a key.
+    pub key: usize,
+    /// Bytes of one argument or value.
+    pub bulk: u64,
+    /// Arguments of a request, its name included.
+    pub args: u32,
+    /// Bytes of a request that must be whole before it can be routed.
+    pub request: usize,
+    /// A request with more than this missing is handed over as a head and a body.
+    pub head: usize,
+}
+
+impl Limits {
+    /// Redis: its own limits, and 64 KiB for a key.
+    pub const REDIS: Limits = Limits {
+        key: 64 * 1024,
+        bulk: 512 * 1024 * 1024,
+        args: 1024 * 1024,
+        request: 64 * 1024 * 1024,
+        head: 16 * 1024,
+    };
+    /// A Redis client that has not said its password yet: Redis' own limits for it.
+    pub const REDIS_STRANGER: Limits =
+        Limits { key: 16 * 1024, bulk: 16 * 1024, args: 10, request: 256 * 1024, ..Self::REDIS };
+    /// memcached: its own limits; 1 GiB is the largest item size it can be started with.
+    pub const MEMCACHE: Limits = Limits {
+        key: 250,
+        bulk: 1024 * 1024 * 1024,
+        args: u32::MAX,
+        request: 1024 * 1024,
+        head: 16 * 1024,
+    };
+}
+
+/// How far the parse of an incomplete request has come. Belongs to one request: start each with
+/// `RequestScan::default()`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RequestScan {
+    /// Bytes from the start of the request that need not be looked at again.
+    pub(crate) position: u32,
+    /// Arguments announced; 0 before they are.
+    pub(crate) args: u32,
+    /// Arguments seen whole.
+    pub(crate) seen: u32,
+    /// The first of them.
+    pub(crate) first: [Span; 4],
+    /// The row of the command, once its name was seen.
+    pub(crate) command: Option<u16>,
+}
+
+/// What became of the bytes at the start of a client's input.
+#[derive(Debug, PartialEq)]
+pub enum Parse {
+    /// The first `len` bytes are one request.
+    Done {
+        /// What it asks.
+        request: Request,
+        /// Its length in bytes.
+        len: usize,
+    },
+    /// All bytes so far belong to one request, which is understood, and much of it is still to come.
+    Head {
+        /// What it asks; its spans lie in the bytes so far.
+        request: Request,
+        /// What is still to come.
+        body: Body,
+    },
+    /// More bytes are needed.
+    More,
+    /// The bytes are no request, and where the next one starts cannot be known: the reply to give
+    /// before the connection is closed.
+    Bad(Refusal),
+}
+
+/// One request, understood.
+#[derive(Debug, PartialEq)]
+pub struct Request {
+    /// What is to be done with it.
+    pub verdict: Verdict,
+    /// What it is routed by, for the verdicts that are routed by one key.
+    pub key: Span,
+    /// The row of its command, for counting and for [`Protocol::units`]; `None` where there is no row.
+    pub command: Option<u16>,
+    /// Whether the server will answer it (memcached's `noreply`).
+    pub reply: bool,
+}
+
+/// What is to be done with a request.
+#[derive(Debug, PartialEq)]
+pub enum Verdict {
+    /// It goes as it is to the server of its key.
+    Forward,
+    /// It goes as it is to the server of its keys, which must all live on one.
+    Together,
+    /// Its units go to the servers of their keys; the replies are joined. One unit is forwarded as is.
+    Split(Merge),
+    /// It goes as it is to any one server.
+    Keyless,
+    /// It is answered here.
+    Local(Local),
+    /// It is answered with this error.
+    Refuse(Refusal),
+}
+
+/// How the replies to fragments become one reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Merge {
+    /// Arrays: the elements in the order of the request's keys.
+    Array,
+    /// Integers: their sum.
+    Sum,
+    /// All `+OK`.
+    Status,
+    /// memcached VALUE blocks.
+    Values,
+}
+
+/// A request that is answered without a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Local {
+    /// `PING`, with the text to return.
+    Ping(Option<Span>),
+    /// `AUTH password`.
+    Auth(Span),
+    /// `QUIT`: the connection is closed after all replies.
+    Quit,
+}
+
+/// A whole error reply, line end included.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal(Box<[u8]>);
+
+impl Refusal {
+    /// An error reply with this text behind the protocol's mark of an error. Control bytes, which
+    /// would break the line, become `?`.
+    pub fn new(mark: &str, text: &[u8]) -> Self {
+        let mut line = Vec::with_capacity(mark.len() + text.len() + 2);
+        line.extend_from_slice(mark.as_bytes());
+        line.extend(text.iter().map(|&byte| if byte < b' ' || byte == 0x7f { b'?' } else { byte }));
+        line.extend_from_slice(b"\r\n");
+        Self(line.into_boxed_slice())
+    }
+
+    /// The bytes to send.
+    pub fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// Where a server's reply ends, in bytes that come in any cut. Start each reply with `default()`.
+#[derive(Debug, Default)]
+pub struct ReplyScan {
+    /// Bytes of the current bulk or data block still to come, line end included.
+    pub(crate) left: u64,
+    /// Elements still to come at the innermost open level; counts the reply itself.
+    pub(crate) items: u64,
+    /// Elements still to come at the levels outside.
+    pub(crate) outer: Vec<u64>,
+    /// Whether the first line was seen.
+    pub(crate) begun: bool,
+}
+
+impl ReplyScan {
+    /// Bytes of the reply that are known to be still to come; 0 when none or unknown.
+    pub fn announced(&self) -> u64 {
+        self.left
+    }
+
+    /// Whether some of the reply was seen.
+    pub fn has_begun(&self) -> bool {
+        self.begun
+    }
+}
+
+/// A server's bytes that are no reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadReply {
+    /// A reply of a kind the protocol does not have.
+    #[error("unknown kind of reply")]
+    Kind,
+    /// A length or number that is not one.
+    #[error("malformed number")]
+    Number,
+    /// No line end where one must be.
+    #[error("missing line end")]
+    LineEnd,
+    /// A line longer than any reply's.
+    #[error("line too long")]
+    Line,
+    /// Arrays nested deeper than [`redis::reply::DEPTH_MAX`].
+    #[error("nested too deeply")]
+    Depth,
+}
+
+/// The reply to one fragment, as far as it came.
+#[derive(Debug, Default)]
+pub struct FragmentReply {
+    /// The bytes that were not passed on yet.
+    pub bytes: Queue,
+    /// Whether the reply is whole.
+    pub done: bool,
+    /// Whether its head was taken off by the join.
+    pub opened: bool,
+    /// How many units the fragment carries.
+    pub units: u32,
+}
+
+/// How far a join has come. Start each with `default()`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Join {
+    /// Whether bytes were passed on: from then on a failure cannot be told to the client any more.
+    pub started: bool,
+    /// The key whose part of the reply is next.
+    pub(crate) next: usize,
+    /// Bytes still to be passed on of the part at hand.
+    pub(crate) left: u64,
+}
+
+/// What a join came to.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Joined {
+    /// The whole reply was passed on.
+    Done,
+    /// Bytes of some fragment are missing.
+    More,
+    /// A fragment's reply is of the wrong kind.
+    Bad,
+}
+
+/// The commands of one protocol as data, so that a pool can have rows of its own.
+#[derive(Debug)]
+pub enum Commands {
+    /// Redis.
+    Redis(redis::commands::Table),
+    /// memcached.
+    Memcache(memcache::commands::Table),
+}
+
+impl Commands {
+    /// The commands of twemproxy.
+    pub fn standard(protocol: Protocol) -> Self {
+        match protocol {
+            Protocol::Redis => Self::Redis(redis::commands::Table::standard()),
+            Protocol::Memcache => Self::Memcache(memcache::commands::Table::standard()),
+        }
+    }
+
+    /// Reads the request at the start of `bytes`, of which [`RequestScan`] says what was read before.
+    #[inline]
+    pub fn parse(&self, bytes: &[u8], scan: &mut RequestScan, limits: &Limits) -> Parse {
+        match self {
+            Self::Redis(table) => redis::request::parse(bytes, scan, table, limits),
+            Self::Memcache(table) => memcache::request::parse(bytes, scan, table, limits),
+        }
+    }
+
+    /// All keys of a whole request, in order, for [`Verdict::Together`].
+    pub fn keys(&self, request: &[u8], command: Option<u16>, keys: &mut Vec<Span>) {
+        match self {
+            Self::Redis(table) => redis::request::keys(request, command, table, keys),
+            Self::Memcache(_) => memcache::request::keys(request, keys),
+        }
+    }
+
+    /// The units of a whole request, in order, for [`Verdict::Split`].
+    pub fn units(&self, request: &[u8], command: Option<u16>, units: &mut Vec<Unit>) {
+        match self {
+            Self::Redis(table) => redis::split::units(request, command, table, units),
+            Self::Memcache(_) => memcache::split::units(request, units),
+        }
+    }
+
+    /// Writes the fragment of `request` that carries `units`.
+    pub fn fragment(
+        &self,
+        request: &[u8],
+        command: Option<u16>,
+        units: &[Unit],
+        out: &mut Queue,
+        pool: &mut BufferPool,
+    ) {
+        match self {
+            Self::Redis(table) => redis::split::fragment(request, command, table, units, out, pool),
+            Self::Memcache(_) => memcache::split::fragment(request, units, out, pool),
+        }
+    }
+}
+
+impl Protocol {
+    /// The limits of a client that may do what it likes.
+    pub fn limits(self) -> &'static Limits {
+        match self {
+            Self::Redis => &Limits::REDIS,
+            Self::Memcache => &Limits::MEMCACHE,
+        }
+    }
+
+    /// Finds the end of the reply whose start `scan` has seen.
+    #[inline]
+    pub fn feed_reply(self, scan: &mut ReplyScan, bytes: &[u8]) -> Result<Fed, BadReply> {
+        match self {
+            Self::Redis => redis::reply::feed(scan, bytes),
+            Self::Memcache => memcache::reply::feed(scan, bytes),
+        }
+    }
+
+    /// Whether a reply that starts with `bytes` says that the server is not ready to serve.
+    pub fn is_loading(self, bytes: &[u8]) -> bool {
+        match self {
+            Self::Redis => bytes.starts_with(b"-LOADING"),
+            Self::Memcache => false,
+        }
+    }
+
+    /// The error reply with this text.
+    pub fn error(self, text: &str) -> Refusal {
+        match self {
+            Self::Redis => Refusal::new("-ERR ", text.as_bytes()),
+            Self::Memcache => Refusal::new("SERVER_ERROR ", text.as_bytes()),
+        }
+    }
+
+    /// What a client is told whose request body does not end as it must, before it is closed.
+    pub fn bad_body(self, bad: BadBody) -> Refusal {
+        match self {
+            Self::Redis => redis::request::bad_body(bad),
+            Self::Memcache => Refusal::new("CLIENT_ERROR ", b"bad data chunk"),
+        }
+    }
+
+    /// The error reply among `replies`, all whole, that stands for them all: the first server's own.
+    pub fn fragment_error<'a>(self, replies: &'a [FragmentReply]) -> Option<&'a FragmentReply> {
+        let is_error = match self {
+            Self::Redis => redis::split::is_error,
+            Self::Memcache => memcache::split::is_error,
+        };
+        replies.iter().find(|reply| is_error(reply.bytes.front()))
+    }
+
+    /// Passes on as much of the joined reply as is there. `order` names the fragment of each unit of
+    /// the request.
+    pub fn join(
+        self,
+        merge: Merge,
+        join: &mut Join,
+        replies: &mut [FragmentReply],
+        order: &[u16],
+        out: &mut Queue,
+        pool: &mut BufferPool,
+    ) -> Joined {
+        match merge {
+            Merge::Array => redis::split::join_arrays(join, replies, order, out, pool),
+            Merge::Sum => redis::split::join_sum(replies, out, pool),
+            Merge::Status => redis::split::join_status(replies, out, pool),
+            Merge::Values => memcache::split::join_values(join, replies, order, out, pool),
+        }
+    }
 }

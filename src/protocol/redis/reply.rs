@@ -1,0 +1,178 @@
+//! Where a Redis server's reply ends.
+
+use memchr::memchr;
+
+use crate::protocol::body::feed_block;
+use crate::protocol::{BadReply, Fed, ReplyScan};
+
+/// Deepest nesting of arrays in a reply.
+pub const DEPTH_MAX: usize = 64;
+
+/// Longest simple string, error or number.
+pub const LINE_MAX: usize = 64 * 1024;
+
+/// Takes the next bytes of the reply `scan` stands in. What it does not use of them is the next reply,
+/// or a line whose end is missing, to be given again together with more bytes.
+#[inline]
+pub fn feed(scan: &mut ReplyScan, bytes: &[u8]) -> Result<Fed, BadReply> {
+    if !scan.begun {
+        scan.items = 1;
+    }
+    let mut used = 0;
+    loop {
+        if scan.left > 0 {
+            used += feed_block(&mut scan.left, &bytes[used..]).ok_or(BadReply::LineEnd)?;
+            if scan.left > 0 {
+                return Ok(Fed { used, done: false });
+            }
+        }
+        while scan.items == 0 {
+            match scan.outer.pop() {
+                Some(items) => scan.items = items,
+                None => return Ok(Fed { used, done: true }),
+            }
+        }
+        let Some(line) = element(scan, &bytes[used..])? else {
+            return Ok(Fed { used, done: false });
+        };
+        used += line;
+        scan.begun = true;
+    }
+}
+
+/// Takes the line that starts an element; `None` when its end is missing.
+#[inline]
+fn element(scan: &mut ReplyScan, bytes: &[u8]) -> Result<Option<usize>, BadReply> {
+    let Some(&kind) = bytes.first() else { return Ok(None) };
+    match kind {
+        b'+' | b'-' | b':' | b'$' | b'*' => {}
+        _ => return Err(BadReply::Kind),
+    }
+    let Some(newline) = memchr(b'\n', &bytes[..bytes.len().min(LINE_MAX)]) else {
+        return if bytes.len() < LINE_MAX { Ok(None) } else { Err(BadReply::Line) };
+    };
+    let Some((b'\r', text)) = bytes[1..newline].split_last() else {
+        return Err(BadReply::LineEnd);
+    };
+    scan.items -= 1;
+    match kind {
+        b'$' => {
+            if let Some(len) = length(text)? {
+                scan.left = len + 2;
+            }
+        }
+        b'*' => {
+            if let Some(items) = length(text)? {
+                if scan.outer.len() + 1 >= DEPTH_MAX {
+                    return Err(BadReply::Depth);
+                }
+                // The innermost level is kept out of the vector, so that the usual flat array
+                // needs none.
+                if scan.items > 0 {
+                    scan.outer.push(scan.items);
+                }
+                scan.items = items;
+            }
+        }
+        b':' => {
+            let digits = text.strip_prefix(b"-").unwrap_or(text);
+            if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
+                return Err(BadReply::Number);
+            }
+        }
+        _ => {
+            if memchr(b'\r', text).is_some() {
+                return Err(BadReply::LineEnd);
+            }
+        }
+    }
+    Ok(Some(newline + 1))
+}
+
+/// A length, or `None` for the null `-1`. Capped so that sums of lengths cannot wrap.
+fn length(text: &[u8]) -> Result<Option<u64>, BadReply> {
+    if text == b"-1" {
+        return Ok(None);
+    }
+    if text.is_empty() || text.len() > 12 {
+        return Err(BadReply::Number);
+    }
+    let mut value = 0;
+    for &byte in text {
+        if !byte.is_ascii_digit() {
+            return Err(BadReply::Number);
+        }
+        value = value * 10 + u64::from(byte - b'0');
+    }
+    Ok(Some(value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One reply, given whole and cut at every point, followed by the start of another.
+    fn check(reply: &str) {
+        let mut bytes = reply.as_bytes().to_vec();
+        bytes.extend_from_slice(b"+next");
+        for cut in 0..=reply.len() {
+            let mut scan = ReplyScan::default();
+            let first = feed(&mut scan, &bytes[..cut]).unwrap_or_else(|bad| panic!("{reply:?} {bad}"));
+            if first.done {
+                assert_eq!(first.used, reply.len(), "{reply:?} cut at {cut}");
+                continue;
+            }
+            let rest = feed(&mut scan, &bytes[first.used..]).expect("valid");
+            assert!(rest.done, "{reply:?} cut at {cut}");
+            assert_eq!(first.used + rest.used, reply.len(), "{reply:?} cut at {cut}");
+        }
+        let (mut scan, mut start) = (ReplyScan::default(), 0);
+        for end in 1..=reply.len() {
+            let fed = feed(&mut scan, &bytes[start..end]).expect("valid");
+            start += fed.used;
+            assert_eq!(fed.done, end == reply.len(), "{reply:?} byte by byte at {end}");
+        }
+    }
+
+    #[test]
+    fn replies_end_where_they_end() {
+        for reply in [
+            "+OK\r\n", "+\r\n", "-ERR x y\r\n", "-LOADING\r\n", ":1\r\n", ":-12\r\n", "$-1\r\n",
+            "$0\r\n\r\n", "$3\r\nabc\r\n", "$4\r\n\r\n\r\n\r\n", "*-1\r\n", "*0\r\n",
+            "*2\r\n$1\r\na\r\n$-1\r\n", "*3\r\n:1\r\n+a\r\n-b\r\n",
+            "*2\r\n*2\r\n:1\r\n*0\r\n*1\r\n$1\r\nx\r\n", "*1\r\n*1\r\n*1\r\n*-1\r\n",
+        ] {
+            check(reply);
+        }
+    }
+
+    #[test]
+    fn what_is_no_reply_is_refused() {
+        for (bytes, bad) in [
+            ("!x\r\n", BadReply::Kind), ("\r\n", BadReply::Kind), ("%1\r\n", BadReply::Kind),
+            ("_\r\n", BadReply::Kind), ("+OK\n", BadReply::LineEnd), ("+a\rb\r\n", BadReply::LineEnd),
+            (":\r\n", BadReply::Number), (":1.5\r\n", BadReply::Number), (":-\r\n", BadReply::Number),
+            ("$\r\n", BadReply::Number), ("$-2\r\n", BadReply::Number), ("$+1\r\n", BadReply::Number),
+            ("$9999999999999\r\n", BadReply::Number), ("*x\r\n", BadReply::Number),
+            ("$3\r\nabcde", BadReply::LineEnd), ("*1\r\n!", BadReply::Kind),
+        ] {
+            assert_eq!(feed(&mut ReplyScan::default(), bytes.as_bytes()), Err(bad), "{bytes:?}");
+        }
+        let endless = vec![b'+'; LINE_MAX];
+        assert_eq!(feed(&mut ReplyScan::default(), &endless), Err(BadReply::Line));
+    }
+
+    #[test]
+    fn nesting_is_bounded_and_costs_no_stack() {
+        let deep = "*2\r\n".repeat(1_000_000);
+        assert_eq!(feed(&mut ReplyScan::default(), deep.as_bytes()), Err(BadReply::Depth));
+    }
+
+    #[test]
+    fn announced_lengths_allocate_nothing() {
+        let mut scan = ReplyScan::default();
+        let fed = feed(&mut scan, b"*999999999999\r\n$999999999999\r\nx").expect("valid so far");
+        assert_eq!(fed, Fed { used: 31, done: false });
+        assert_eq!(scan.announced(), 999_999_999_999 + 2 - 1);
+    }
+}

@@ -1,0 +1,192 @@
+//! Requests cut over several servers, and their replies joined again.
+
+use super::commands::{Keys, Rule, Table};
+use super::request::args;
+use crate::buffer::{BufferPool, Queue};
+use crate::protocol::body::{Number, number_line};
+use crate::protocol::{FragmentReply, Join, Joined, Merge, Span, Unit};
+
+/// Longest line a join reads: the header of an array or bulk.
+const HEADER_MAX: usize = 32;
+
+/// Appends the units of a whole request, in order.
+pub fn units(bytes: &[u8], command: Option<u16>, table: &Table, units: &mut Vec<Unit>) {
+    let Some(command) = command else { return };
+    let pairs = table.row(command).keys == Keys::EverySecond;
+    let mut args = args(bytes);
+    let Some(name) = args.next() else { return };
+    // A unit starts behind the line end of what stands before it.
+    let mut start = name.end + 2;
+    while let Some(key) = args.next() {
+        let last = if pairs { args.next().unwrap_or(key) } else { key };
+        let end = last.end + 2;
+        units.push(Unit { key, whole: Span { start, end } });
+        start = end;
+    }
+}
+
+/// Writes a request like `bytes` with only `units` of it. As twemproxy does, with the command's name
+/// in lower case.
+pub fn fragment(
+    bytes: &[u8],
+    command: Option<u16>,
+    table: &Table,
+    units: &[Unit],
+    out: &mut Queue,
+    pool: &mut BufferPool,
+) {
+    let Some(command) = command else { return };
+    let row = table.row(command);
+    debug_assert!(matches!(row.rule, Rule::Split(_)));
+    let step = if row.keys == Keys::EverySecond { 2 } else { 1 };
+    let name = row.name.to_ascii_lowercase();
+    let count = 1 + units.len() * step;
+    out.push(format!("*{count}\r\n${}\r\n{name}\r\n", name.len()).as_bytes(), pool);
+    for unit in units {
+        out.push(unit.whole.of(bytes), pool);
+    }
+}
+
+/// Whether a reply that starts with `front` is an error.
+pub fn is_error(front: &[u8]) -> bool {
+    front.first() == Some(&b'-')
+}
+
+/// Joins replies to [`Merge::Array`] fragments: the elements in the order of the request's keys.
+pub fn join_arrays(
+    join: &mut Join,
+    replies: &mut [FragmentReply],
+    order: &[u16],
+    out: &mut Queue,
+    pool: &mut BufferPool,
+) -> Joined {
+    if !join.started {
+        // Nothing is passed on before all that is there is known to be an array: until then the
+        // client can still be given an error.
+        for index in 0..replies.len() {
+            match open_array(&mut replies[index], pool) {
+                Joined::Bad => return Joined::Bad,
+                Joined::More if replies[index].done => return Joined::Bad,
+                Joined::More | Joined::Done => {}
+            }
+        }
+        join.started = true;
+        out.push(format!("*{}\r\n", order.len()).as_bytes(), pool);
+    }
+    while join.next < order.len() || join.left > 0 {
+        if join.left > 0 {
+            // `next` already points behind the element at hand.
+            let reply = &mut replies[usize::from(order[join.next - 1])];
+            let now = join.left.min(reply.bytes.len() as u64) as usize;
+            reply.bytes.move_front(now, out, pool);
+            join.left -= now as u64;
+            if join.left > 0 {
+                return if reply.done { Joined::Bad } else { Joined::More };
+            }
+            continue;
+        }
+        let fragment = order[join.next];
+        match open_array(&mut replies[usize::from(fragment)], pool) {
+            Joined::Done => {}
+            other => return other,
+        }
+        let reply = &mut replies[usize::from(fragment)];
+        match header(&reply.bytes, b'$') {
+            Header::Line { value, len } => {
+                join.left = len as u64 + value.map_or(0, |bytes| bytes + 2);
+                join.next += 1;
+            }
+            Header::More if !reply.done => return Joined::More,
+            Header::More | Header::Bad => return Joined::Bad,
+        }
+    }
+    Joined::Done
+}
+
+/// Takes the header off a fragment's array and checks its count.
+fn open_array(reply: &mut FragmentReply, pool: &mut BufferPool) -> Joined {
+    if reply.opened {
+        return Joined::Done;
+    }
+    match header(&reply.bytes, b'*') {
+        Header::Line { value: Some(count), len } => {
+            if count != u64::from(reply.units) {
+                return Joined::Bad;
+            }
+            reply.bytes.consume(len, pool);
+            reply.opened = true;
+            Joined::Done
+        }
+        Header::More => Joined::More,
+        Header::Line { value: None, .. } | Header::Bad => Joined::Bad,
+    }
+}
+
+enum Header {
+    /// `value` is `None` for the null `-1`.
+    Line { value: Option<u64>, len: usize },
+    More,
+    Bad,
+}
+
+/// The length line at the front of `bytes`, which must start with `mark`.
+fn header(bytes: &Queue, mark: u8) -> Header {
+    let mut copy = [0; HEADER_MAX];
+    let front = bytes.front();
+    let line = if front.len() >= HEADER_MAX || front.len() == bytes.len() {
+        front
+    } else {
+        let count = bytes.peek(&mut copy);
+        &copy[..count]
+    };
+    match line.first() {
+        None => return Header::More,
+        Some(&byte) if byte == mark => {}
+        Some(_) => return Header::Bad,
+    }
+    if line.starts_with(&[mark, b'-', b'1', b'\r', b'\n']) {
+        return Header::Line { value: None, len: 5 };
+    }
+    match number_line(&line[1..]) {
+        Number::Line { value, len } => Header::Line { value: Some(value), len: len + 1 },
+        Number::More => Header::More,
+        // `$-` and `$-1` without their end are the start of a null.
+        Number::Bad if line.len() < 5 && [mark, b'-', b'1', b'\r'].starts_with(line) => Header::More,
+        Number::Bad => Header::Bad,
+    }
+}
+
+/// Joins replies to [`Merge::Sum`] fragments, which must all be whole.
+pub fn join_sum(replies: &mut [FragmentReply], out: &mut Queue, pool: &mut BufferPool) -> Joined {
+    let mut sum = 0i64;
+    for reply in replies.iter() {
+        let mut line = [0; HEADER_MAX];
+        let count = reply.bytes.peek(&mut line);
+        let number = line[..count].strip_prefix(b":").and_then(|line| line.strip_suffix(b"\r\n"));
+        let number = number.and_then(|digits| std::str::from_utf8(digits).ok()?.parse().ok());
+        match number.and_then(|number: i64| sum.checked_add(number)) {
+            Some(total) => sum = total,
+            None => return Joined::Bad,
+        }
+    }
+    out.push(format!(":{sum}\r\n").as_bytes(), pool);
+    Joined::Done
+}
+
+/// Joins replies to [`Merge::Status`] fragments, which must all be whole.
+pub fn join_status(
+    replies: &mut [FragmentReply],
+    out: &mut Queue,
+    pool: &mut BufferPool,
+) -> Joined {
+    if replies.iter().any(|reply| reply.bytes.front().first() != Some(&b'+')) {
+        return Joined::Bad;
+    }
+    out.push(b"+OK\r\n", pool);
+    Joined::Done
+}
+
+/// Whether a merge can pass on a part of its reply before all fragments are whole.
+pub fn can_stream(merge: Merge) -> bool {
+    matches!(merge, Merge::Array | Merge::Values)
+}
