@@ -37,7 +37,8 @@ pub struct Pool {
     pub timeout: Option<Duration>,
     /// `backlog` of listen(2).
     pub backlog: u32,
-    /// `client_connections`: most clients of this pool at once, over all workers. `None`: no limit of its own.
+    /// `client_connections`: most clients of this pool at once, over all workers. `None`: no limit
+    /// of its own.
     pub client_connections: Option<NonZeroU32>,
     /// `tcpkeepalive`, for clients and servers.
     pub tcpkeepalive: bool,
@@ -57,7 +58,8 @@ pub struct Pool {
     pub server_retry_timeout: Duration,
     /// `server_failure_limit`: failures in a row before ejection; at least 1 (0 in the file acts as 1).
     pub server_failure_limit: NonZeroU32,
-    /// `cross_shard`: what happens to a multi-key command that cannot be split when its keys live on several servers.
+    /// `cross_shard`: what happens to a multi-key command that cannot be split when its keys live
+    /// on several servers.
     pub cross_shard: CrossShard,
     /// `connect_timeout`: how long a connection to a server may take to be established.
     pub connect_timeout: Duration,
