@@ -14,3 +14,4 @@ pub mod config;
 pub mod hash;
 pub mod protocol;
 pub mod route;
+pub mod stats;
