@@ -10,6 +10,9 @@ use super::process::Process;
 use super::server::{Server, scratch};
 use super::wire::{Address, Wire};
 
+/// The name of the configuration file in a proxy's directory.
+const CONFIGURATION: &str = "nutcracker.yml";
+
 /// One pool of a configuration file.
 #[derive(Debug)]
 pub struct Pool {
@@ -108,7 +111,7 @@ pub struct Proxy {
     process: Process,
     pools: Vec<(Pool, Address)>,
     stats: Port,
-    _directory: TempDir,
+    directory: TempDir,
 }
 
 impl Proxy {
@@ -120,7 +123,11 @@ impl Proxy {
     /// The proxy under test with further options, as on its command line.
     pub fn nutcrab_with(pools: Vec<Pool>, options: &[&str]) -> Self {
         let chosen = std::env::var("NUTCRAB_TEST_BINARY");
-        let program = chosen.as_deref().unwrap_or(env!("CARGO_BIN_EXE_nutcrab"));
+        // Cargo names the binary to integration tests only; the demo is told by the environment.
+        let program = chosen
+            .ok()
+            .or(option_env!("CARGO_BIN_EXE_nutcrab").map(str::to_owned));
+        let program = &program.expect("NUTCRAB_TEST_BINARY names the proxy to start");
         let workers = workers().to_string();
         let mut arguments = options.to_vec();
         // The original knows no workers.
@@ -139,7 +146,7 @@ impl Proxy {
         let (stats, directory) = (Port::free(), scratch());
         let path = directory.path();
         let yaml: String = pools.iter().map(|pool| pool.yaml(path)).collect();
-        let file = path.join("nutcracker.yml");
+        let file = path.join(CONFIGURATION);
         std::fs::write(&file, &yaml).expect("the test's directory can be written");
         let (file, number) = (file.display().to_string(), stats.number().to_string());
         // An empty log file name is stderr.
@@ -155,7 +162,7 @@ impl Proxy {
             process,
             pools,
             stats,
-            _directory: directory,
+            directory,
         };
         for (_, address) in &proxy.pools {
             proxy
@@ -184,6 +191,12 @@ impl Proxy {
     /// The process.
     pub fn process(&mut self) -> &mut Process {
         &mut self.process
+    }
+
+    /// The text of its configuration file.
+    pub fn configuration(&self) -> String {
+        let file = self.directory.path().join(CONFIGURATION);
+        std::fs::read_to_string(file).expect("the configuration was written at start")
     }
 
     /// The port statistics are read from.
