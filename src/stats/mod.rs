@@ -135,9 +135,11 @@ counters! {
         /// In the order of the configuration.
         pools: Vec<PoolStats>
     {
-        total_connections Counter Twemproxy "connections ever made: clients, servers (also failed attempts) and listeners";
+        total_connections Counter Twemproxy
+            "connections ever made: clients, servers (also failed attempts) and listeners";
         curr_connections Gauge Twemproxy "connections open now, listeners among them";
-        log_lines_dropped Counter Nutcrab "log lines thrown away because the log could not be written fast enough";
+        log_lines_dropped Counter Nutcrab
+            "log lines thrown away because the log could not be written fast enough";
     }
 
     /// What one thread counted for one pool.

@@ -78,19 +78,18 @@ pub fn arrow_offences(
             "{at}: room `{room}` has no row in the arrows of ARCHITECTURE.md"
         )];
     };
-    let code = code_of(source);
+    let mut code = code_of(source);
+    // A chain of them may end at the root of the crate; no room has a module named after a room.
+    while code.contains("super::super::") {
+        code = code.replace("super::super::", "super::");
+    }
     let mut offences = Vec::new();
-    for root in ["crate::", "nutcrab::"] {
+    for root in ["crate::", "nutcrab::", "super::"] {
         for used in first_names_after(&code, root) {
             if arrows.contains_key(&used) && used != room && !allowed.rooms.contains(&used) {
                 offences.push(format!("{at}: room `{room}` may not use room `{used}`"));
             }
         }
-    }
-    if code.contains("super::super::") {
-        offences.push(format!(
-            "{at}: say crate:: instead of super::super::, so that arrows show"
-        ));
     }
     for used in crates.iter().filter(|name| !allowed.crates.contains(*name)) {
         let path = format!("{used}::");
@@ -155,6 +154,7 @@ mod tests {
         for source in [
             "use crate::hash::Hash;",
             "use crate::route::Distribution;",
+            "mod tests { use super::super::{Points, hash::Hash}; }",
             "// use crate::stats::Counter;",
             "/* mio::Poll */ const NAME: &str = \"crate::stats\";",
             "use crate::{hash::{Hash, stats}, route};",
@@ -180,6 +180,7 @@ mod tests {
             "const Q: char = '\"'; use crate::stats::Counter; const R: char = '\"';",
             "fn f<'a>(s: &'a str) -> crate::stats::Name<'a> { s }",
             "use super::super::stats;",
+            "mod tests { use super::super::super::{hash, stats}; }",
             "use mio::Poll;",
             "fn f() { ::mio::poll() }",
             "use md5::Md5;",
