@@ -160,9 +160,11 @@ counters! {
     struct ServerStats, rows SERVER {
         server_eof Counter Twemproxy "server connections closed by the server";
         server_err Counter Twemproxy "server connections that ended in an error";
-        server_timedout Counter Twemproxy "server connections, or spells of late replies on one, that timed out";
+        server_timedout Counter Twemproxy
+            "server connections, or spells of late replies on one, that timed out";
         server_connections Gauge Twemproxy "server connections established now";
-        server_ejected_at Timestamp Twemproxy "when the server was last taken out, in usec since the epoch; 0 is never";
+        server_ejected_at Timestamp Twemproxy
+            "when the server was last taken out, in usec since the epoch; 0 is never";
         requests Counter Twemproxy "requests, fragments counted one by one";
         request_bytes Counter Twemproxy "bytes of requests";
         responses Counter Twemproxy "replies passed on";
