@@ -30,7 +30,9 @@ pub struct Chunk {
 impl Chunk {
     /// A zeroed chunk of `len` bytes. The pages are only touched when they are read into.
     pub fn new(len: usize) -> Self {
-        Self { bytes: vec![0; len].into_boxed_slice() }
+        Self {
+            bytes: vec![0; len].into_boxed_slice(),
+        }
     }
 
     /// The whole block, to read into.
@@ -55,7 +57,10 @@ pub struct Input<'a> {
 impl<'a> Input<'a> {
     /// The first `len` bytes of `chunk`, which large pieces will refer to.
     pub fn shared(chunk: &'a Rc<Chunk>, len: usize) -> Self {
-        Self { bytes: &chunk.bytes()[..len], home: Some((chunk, 0)) }
+        Self {
+            bytes: &chunk.bytes()[..len],
+            home: Some((chunk, 0)),
+        }
     }
 
     /// Bytes that must be copied to outlive the call.
@@ -81,7 +86,10 @@ impl<'a> Input<'a> {
     /// A part of the input. Panics when `range` exceeds it, as slicing does.
     pub fn slice(&self, range: Range<usize>) -> Self {
         let home = self.home.map(|(chunk, at)| (chunk, at + range.start));
-        Self { bytes: &self.bytes[range], home }
+        Self {
+            bytes: &self.bytes[range],
+            home,
+        }
     }
 
     /// All but the first `count` bytes.
@@ -101,7 +109,11 @@ pub struct BufferPool {
 impl BufferPool {
     /// Buffers of `size` bytes, of which at most `keep` idle ones are kept.
     pub fn new(size: usize, keep: usize) -> Self {
-        Self { size, free: Vec::new(), keep }
+        Self {
+            size,
+            free: Vec::new(),
+            keep,
+        }
     }
 
     /// How many idle buffers are kept at the moment.
@@ -110,7 +122,9 @@ impl BufferPool {
     }
 
     fn take(&mut self) -> Vec<u8> {
-        self.free.pop().unwrap_or_else(|| Vec::with_capacity(self.size))
+        self.free
+            .pop()
+            .unwrap_or_else(|| Vec::with_capacity(self.size))
     }
 
     /// Takes a buffer back. One of another size, or one too many, is freed.
@@ -127,7 +141,11 @@ enum Segment {
     /// `start <= bytes.len()`; only the last segment of a queue is appended to.
     Owned { bytes: Vec<u8>, start: usize },
     /// `start <= end <= chunk.len()`.
-    Shared { chunk: Rc<Chunk>, start: usize, end: usize },
+    Shared {
+        chunk: Rc<Chunk>,
+        start: usize,
+        end: usize,
+    },
 }
 
 impl Segment {
@@ -178,7 +196,10 @@ impl Queue {
             let now = buffer.capacity().min(bytes.len());
             buffer.extend_from_slice(&bytes[..now]);
             bytes = &bytes[now..];
-            self.segments.push_back(Segment::Owned { bytes: buffer, start: 0 });
+            self.segments.push_back(Segment::Owned {
+                bytes: buffer,
+                start: 0,
+            });
         }
     }
 
@@ -188,7 +209,11 @@ impl Queue {
             Some((chunk, start)) if input.len() >= SHARE_MIN => {
                 self.len += input.len();
                 let end = start + input.len();
-                self.segments.push_back(Segment::Shared { chunk: Rc::clone(chunk), start, end });
+                self.segments.push_back(Segment::Shared {
+                    chunk: Rc::clone(chunk),
+                    start,
+                    end,
+                });
             }
             _ => self.push(input.bytes, pool),
         }
@@ -212,7 +237,10 @@ impl Queue {
             Some(Segment::Owned { bytes: last, .. }) if last.len() < SHARE_MIN => {
                 last.extend_from_slice(bytes);
             }
-            _ => self.segments.push_back(Segment::Owned { bytes: bytes.to_vec(), start: 0 }),
+            _ => self.segments.push_back(Segment::Owned {
+                bytes: bytes.to_vec(),
+                start: 0,
+            }),
         }
     }
 
@@ -222,7 +250,11 @@ impl Queue {
             Some((chunk, start)) if input.len() >= SHARE_MIN => {
                 self.len += input.len();
                 let end = start + input.len();
-                self.segments.push_back(Segment::Shared { chunk: Rc::clone(chunk), start, end });
+                self.segments.push_back(Segment::Shared {
+                    chunk: Rc::clone(chunk),
+                    start,
+                    end,
+                });
             }
             _ => self.push_snug(input.bytes),
         }
@@ -245,15 +277,26 @@ impl Queue {
     /// Moves the first `count` bytes of this queue behind what waits in `target`.
     /// Panics when fewer wait.
     pub fn move_front(&mut self, mut count: usize, target: &mut Queue, pool: &mut BufferPool) {
-        assert!(count <= self.len, "only {} bytes wait, asked for {count}", self.len);
+        assert!(
+            count <= self.len,
+            "only {} bytes wait, asked for {count}",
+            self.len
+        );
         while count > 0 {
-            let front = self.segments.front_mut().expect("len counts the segments' bytes");
+            let front = self
+                .segments
+                .front_mut()
+                .expect("len counts the segments' bytes");
             let now = front.bytes().len().min(count);
             match front {
                 Segment::Shared { chunk, start, .. } if now >= SHARE_MIN => {
                     let (chunk, start) = (Rc::clone(chunk), *start);
                     target.len += now;
-                    target.segments.push_back(Segment::Shared { chunk, start, end: start + now });
+                    target.segments.push_back(Segment::Shared {
+                        chunk,
+                        start,
+                        end: start + now,
+                    });
                 }
                 _ => target.push(&front.bytes()[..now], pool),
             }
@@ -264,10 +307,17 @@ impl Queue {
 
     /// Drops the first `count` bytes. Panics when fewer wait.
     pub fn consume(&mut self, mut count: usize, pool: &mut BufferPool) {
-        assert!(count <= self.len, "only {} bytes wait, asked for {count}", self.len);
+        assert!(
+            count <= self.len,
+            "only {} bytes wait, asked for {count}",
+            self.len
+        );
         self.len -= count;
         while count > 0 {
-            let front = self.segments.front_mut().expect("len counts the segments' bytes");
+            let front = self
+                .segments
+                .front_mut()
+                .expect("len counts the segments' bytes");
             let here = front.bytes().len();
             if count < here {
                 match front {
@@ -319,7 +369,10 @@ impl Queue {
 
     /// Everything as one vector, for tests and small queues.
     pub fn to_vec(&self) -> Vec<u8> {
-        self.segments.iter().flat_map(|segment| segment.bytes().iter().copied()).collect()
+        self.segments
+            .iter()
+            .flat_map(|segment| segment.bytes().iter().copied())
+            .collect()
     }
 }
 

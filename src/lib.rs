@@ -13,5 +13,6 @@ pub mod buffer;
 pub mod config;
 pub mod hash;
 pub mod protocol;
+pub mod proxy;
 pub mod route;
 pub mod stats;

@@ -39,7 +39,11 @@ impl Body {
     /// A block of which `left` bytes, line end included and at least 1, are missing, and `bulks` Redis
     /// bulks behind it of at most `bulk_max` bytes each.
     pub fn new(left: u64, bulks: u32, bulk_max: u64) -> Self {
-        Self { left, bulks, bulk_max }
+        Self {
+            left,
+            bulks,
+            bulk_max,
+        }
     }
 
     /// Bytes that are known to be still to come.
@@ -131,7 +135,10 @@ pub(super) fn number_line(bytes: &[u8]) -> Number {
             }
             b'\r' if index > 0 => {
                 return match bytes.get(index + 1) {
-                    Some(b'\n') => Number::Line { value, len: index + 2 },
+                    Some(b'\n') => Number::Line {
+                        value,
+                        len: index + 2,
+                    },
                     Some(_) => Number::Bad,
                     None => Number::More,
                 };
@@ -166,29 +173,66 @@ mod tests {
     fn a_body_ends_where_its_head_said() {
         check(Body::new(5, 0, 100), b"abc\r\n*1", Ok(5));
         check(Body::new(1, 0, 100), b"\n", Ok(1));
-        check(Body::new(5, 2, 100), b"abc\r\n$0\r\n\r\n$3\r\nxyz\r\nnext", Ok(20));
+        check(
+            Body::new(5, 2, 100),
+            b"abc\r\n$0\r\n\r\n$3\r\nxyz\r\nnext",
+            Ok(20),
+        );
     }
 
     #[test]
     fn wrong_bodies_are_refused_wherever_they_are_cut() {
         check(Body::new(5, 0, 100), b"abcde", Err(BadBody::LineEnd));
         check(Body::new(5, 0, 100), b"abc\rx", Err(BadBody::LineEnd));
-        check(Body::new(5, 1, 100), b"abc\r\n:1\r\n", Err(BadBody::Dollar(b':')));
-        check(Body::new(5, 1, 100), b"abc\r\n$03\r\nabc\r\n", Err(BadBody::Length));
-        check(Body::new(5, 1, 2), b"abc\r\n$3\r\nabc\r\n", Err(BadBody::Length));
+        check(
+            Body::new(5, 1, 100),
+            b"abc\r\n:1\r\n",
+            Err(BadBody::Dollar(b':')),
+        );
+        check(
+            Body::new(5, 1, 100),
+            b"abc\r\n$03\r\nabc\r\n",
+            Err(BadBody::Length),
+        );
+        check(
+            Body::new(5, 1, 2),
+            b"abc\r\n$3\r\nabc\r\n",
+            Err(BadBody::Length),
+        );
     }
 
     #[test]
     fn only_canonical_numbers_are_numbers() {
-        for (line, value) in [("0\r\n", 0), ("7\r\n", 7), ("10\r\n", 10), ("536870912\r\n", 536870912)] {
-            assert_eq!(number_line(line.as_bytes()), Number::Line { value, len: line.len() });
+        for (line, value) in [
+            ("0\r\n", 0),
+            ("7\r\n", 7),
+            ("10\r\n", 10),
+            ("536870912\r\n", 536870912),
+        ] {
+            assert_eq!(
+                number_line(line.as_bytes()),
+                Number::Line {
+                    value,
+                    len: line.len()
+                }
+            );
             for cut in 0..line.len() {
                 assert_eq!(number_line(&line.as_bytes()[..cut]), Number::More);
             }
         }
-        for bad in ["\r\n", "-1\r\n", "+1\r\n", "01\r\n", "00\r\n", "1 \r\n", " 1\r\n", "1\n", "1\rx",
-            "9999999999999999999\r\n", "0x1\r\n"]
-        {
+        for bad in [
+            "\r\n",
+            "-1\r\n",
+            "+1\r\n",
+            "01\r\n",
+            "00\r\n",
+            "1 \r\n",
+            " 1\r\n",
+            "1\n",
+            "1\rx",
+            "9999999999999999999\r\n",
+            "0x1\r\n",
+        ] {
             assert_eq!(number_line(bad.as_bytes()), Number::Bad, "{bad:?}");
         }
     }

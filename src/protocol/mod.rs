@@ -37,7 +37,10 @@ pub struct Span {
 impl Span {
     /// The span between two positions. Requests kept whole are far below 4 GiB ([`Limits::request`]).
     pub fn new(start: usize, end: usize) -> Self {
-        Self { start: start as u32, end: end as u32 }
+        Self {
+            start: start as u32,
+            end: end as u32,
+        }
     }
 
     /// The bytes it names in `request`.
@@ -90,8 +93,13 @@ impl Limits {
         head: 16 * 1024,
     };
     /// A Redis client that has not said its password yet: Redis' own limits for it.
-    pub const REDIS_STRANGER: Limits =
-        Limits { key: 16 * 1024, bulk: 16 * 1024, args: 10, request: 256 * 1024, ..Self::REDIS };
+    pub const REDIS_STRANGER: Limits = Limits {
+        key: 16 * 1024,
+        bulk: 16 * 1024,
+        args: 10,
+        request: 256 * 1024,
+        ..Self::REDIS
+    };
     /// memcached: its own limits; 1 GiB is the largest item size it can be started with.
     pub const MEMCACHE: Limits = Limits {
         key: 250,
@@ -206,7 +214,13 @@ impl Refusal {
     pub fn new(mark: &str, text: &[u8]) -> Self {
         let mut line = Vec::with_capacity(mark.len() + text.len() + 2);
         line.extend_from_slice(mark.as_bytes());
-        line.extend(text.iter().map(|&byte| if byte < b' ' || byte == 0x7f { b'?' } else { byte }));
+        line.extend(text.iter().map(|&byte| {
+            if byte < b' ' || byte == 0x7f {
+                b'?'
+            } else {
+                byte
+            }
+        }));
         line.extend_from_slice(b"\r\n");
         Self(line.into_boxed_slice())
     }
@@ -284,6 +298,18 @@ pub struct Join {
     pub(crate) next: usize,
     /// Bytes still to be passed on of the part at hand.
     pub(crate) left: u64,
+}
+
+impl Join {
+    /// The fragment whose bytes are passed on next, of those `order` names.
+    pub fn turn(&self, order: &[u16]) -> Option<u16> {
+        let unit = if self.left > 0 {
+            self.next.checked_sub(1)?
+        } else {
+            self.next
+        };
+        order.get(unit).copied()
+    }
 }
 
 /// What a join came to.

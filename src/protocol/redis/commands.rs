@@ -111,7 +111,11 @@ impl Table {
     }
 
     fn new(rows: Vec<Row>) -> Self {
-        assert!(rows.len() <= SLOTS / 4, "{} rows need more than {SLOTS} slots", rows.len());
+        assert!(
+            rows.len() <= SLOTS / 4,
+            "{} rows need more than {SLOTS} slots",
+            rows.len()
+        );
         let mut slots = Box::new([0; SLOTS]);
         for (index, row) in rows.iter().enumerate() {
             let mut slot = home(row.name.as_bytes());
@@ -129,7 +133,11 @@ impl Table {
         let mut slot = home(name);
         loop {
             let index = self.slots[slot].checked_sub(1)?;
-            if self.rows[index as usize].name.as_bytes().eq_ignore_ascii_case(name) {
+            if self.rows[index as usize]
+                .name
+                .as_bytes()
+                .eq_ignore_ascii_case(name)
+            {
                 return Some(index);
             }
             slot = (slot + 1) % SLOTS;
@@ -163,7 +171,12 @@ fn home(name: &[u8]) -> usize {
 }
 
 const fn row(name: &'static str, arity: Arity, keys: Keys, rule: Rule) -> Row {
-    Row { name, arity, keys, rule }
+    Row {
+        name,
+        arity,
+        keys,
+        rule,
+    }
 }
 
 /// A command with one key and exactly `args` arguments.
@@ -181,10 +194,22 @@ const fn several(name: &'static str, arity: Arity, keys: Keys) -> Row {
     row(name, arity, keys, Rule::Forward)
 }
 
-const STORE: Keys = Keys::Keyword { words: &["STORE"], from: 2 };
-const COUNTED: Keys = Keys::Counted { count: 1, target: false };
-const COUNTED_STORE: Keys = Keys::Counted { count: 2, target: true };
-const SCRIPT: Keys = Keys::Counted { count: 2, target: false };
+const STORE: Keys = Keys::Keyword {
+    words: &["STORE"],
+    from: 2,
+};
+const COUNTED: Keys = Keys::Counted {
+    count: 1,
+    target: false,
+};
+const COUNTED_STORE: Keys = Keys::Counted {
+    count: 2,
+    target: true,
+};
+const SCRIPT: Keys = Keys::Counted {
+    count: 2,
+    target: false,
+};
 const OPEN: Arity = Arity::AtLeast(2);
 
 #[rustfmt::skip]
@@ -266,8 +291,17 @@ mod tests {
     fn every_row_is_found_by_its_name_in_any_case() {
         let table = Table::standard();
         for (index, row) in STANDARD.iter().enumerate() {
-            let mixed: String = row.name.chars().enumerate()
-                .map(|(at, c)| if at % 2 == 0 { c.to_ascii_lowercase() } else { c })
+            let mixed: String = row
+                .name
+                .chars()
+                .enumerate()
+                .map(|(at, c)| {
+                    if at % 2 == 0 {
+                        c.to_ascii_lowercase()
+                    } else {
+                        c
+                    }
+                })
                 .collect();
             for name in [row.name, &row.name.to_ascii_lowercase(), &mixed] {
                 assert_eq!(table.find(name.as_bytes()), Some(index as u16), "{name}");
@@ -278,7 +312,16 @@ mod tests {
     #[test]
     fn other_names_are_not_found() {
         let table = Table::standard();
-        for name in ["", "GE", "GETT", "MOVE", "BLPOP", "G\u{5}T", "GEORADIUSBYMEMBER_RO", "ge\0"] {
+        for name in [
+            "",
+            "GE",
+            "GETT",
+            "MOVE",
+            "BLPOP",
+            "G\u{5}T",
+            "GEORADIUSBYMEMBER_RO",
+            "ge\0",
+        ] {
             assert_eq!(table.find(name.as_bytes()), None, "{name}");
         }
         assert_eq!(table.find(&[b'A'; 100_000]), None);

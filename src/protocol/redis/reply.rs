@@ -43,13 +43,19 @@ pub fn feed(scan: &mut ReplyScan, bytes: &[u8]) -> Result<Fed, BadReply> {
 /// Takes the line that starts an element; `None` when its end is missing.
 #[inline]
 fn element(scan: &mut ReplyScan, bytes: &[u8]) -> Result<Option<usize>, BadReply> {
-    let Some(&kind) = bytes.first() else { return Ok(None) };
+    let Some(&kind) = bytes.first() else {
+        return Ok(None);
+    };
     match kind {
         b'+' | b'-' | b':' | b'$' | b'*' => {}
         _ => return Err(BadReply::Kind),
     }
     let Some(newline) = memchr(b'\n', &bytes[..bytes.len().min(LINE_MAX)]) else {
-        return if bytes.len() < LINE_MAX { Ok(None) } else { Err(BadReply::Line) };
+        return if bytes.len() < LINE_MAX {
+            Ok(None)
+        } else {
+            Err(BadReply::Line)
+        };
     };
     let Some((b'\r', text)) = bytes[1..newline].split_last() else {
         return Err(BadReply::LineEnd);
@@ -117,30 +123,51 @@ mod tests {
         bytes.extend_from_slice(b"+next");
         for cut in 0..=reply.len() {
             let mut scan = ReplyScan::default();
-            let first = feed(&mut scan, &bytes[..cut]).unwrap_or_else(|bad| panic!("{reply:?} {bad}"));
+            let first =
+                feed(&mut scan, &bytes[..cut]).unwrap_or_else(|bad| panic!("{reply:?} {bad}"));
             if first.done {
                 assert_eq!(first.used, reply.len(), "{reply:?} cut at {cut}");
                 continue;
             }
             let rest = feed(&mut scan, &bytes[first.used..]).expect("valid");
             assert!(rest.done, "{reply:?} cut at {cut}");
-            assert_eq!(first.used + rest.used, reply.len(), "{reply:?} cut at {cut}");
+            assert_eq!(
+                first.used + rest.used,
+                reply.len(),
+                "{reply:?} cut at {cut}"
+            );
         }
         let (mut scan, mut start) = (ReplyScan::default(), 0);
         for end in 1..=reply.len() {
             let fed = feed(&mut scan, &bytes[start..end]).expect("valid");
             start += fed.used;
-            assert_eq!(fed.done, end == reply.len(), "{reply:?} byte by byte at {end}");
+            assert_eq!(
+                fed.done,
+                end == reply.len(),
+                "{reply:?} byte by byte at {end}"
+            );
         }
     }
 
     #[test]
     fn replies_end_where_they_end() {
         for reply in [
-            "+OK\r\n", "+\r\n", "-ERR x y\r\n", "-LOADING\r\n", ":1\r\n", ":-12\r\n", "$-1\r\n",
-            "$0\r\n\r\n", "$3\r\nabc\r\n", "$4\r\n\r\n\r\n\r\n", "*-1\r\n", "*0\r\n",
-            "*2\r\n$1\r\na\r\n$-1\r\n", "*3\r\n:1\r\n+a\r\n-b\r\n",
-            "*2\r\n*2\r\n:1\r\n*0\r\n*1\r\n$1\r\nx\r\n", "*1\r\n*1\r\n*1\r\n*-1\r\n",
+            "+OK\r\n",
+            "+\r\n",
+            "-ERR x y\r\n",
+            "-LOADING\r\n",
+            ":1\r\n",
+            ":-12\r\n",
+            "$-1\r\n",
+            "$0\r\n\r\n",
+            "$3\r\nabc\r\n",
+            "$4\r\n\r\n\r\n\r\n",
+            "*-1\r\n",
+            "*0\r\n",
+            "*2\r\n$1\r\na\r\n$-1\r\n",
+            "*3\r\n:1\r\n+a\r\n-b\r\n",
+            "*2\r\n*2\r\n:1\r\n*0\r\n*1\r\n$1\r\nx\r\n",
+            "*1\r\n*1\r\n*1\r\n*-1\r\n",
         ] {
             check(reply);
         }
@@ -149,30 +176,56 @@ mod tests {
     #[test]
     fn what_is_no_reply_is_refused() {
         for (bytes, bad) in [
-            ("!x\r\n", BadReply::Kind), ("\r\n", BadReply::Kind), ("%1\r\n", BadReply::Kind),
-            ("_\r\n", BadReply::Kind), ("+OK\n", BadReply::LineEnd), ("+a\rb\r\n", BadReply::LineEnd),
-            (":\r\n", BadReply::Number), (":1.5\r\n", BadReply::Number), (":-\r\n", BadReply::Number),
-            ("$\r\n", BadReply::Number), ("$-2\r\n", BadReply::Number), ("$+1\r\n", BadReply::Number),
-            ("$9999999999999\r\n", BadReply::Number), ("*x\r\n", BadReply::Number),
-            ("$3\r\nabcde", BadReply::LineEnd), ("*1\r\n!", BadReply::Kind),
+            ("!x\r\n", BadReply::Kind),
+            ("\r\n", BadReply::Kind),
+            ("%1\r\n", BadReply::Kind),
+            ("_\r\n", BadReply::Kind),
+            ("+OK\n", BadReply::LineEnd),
+            ("+a\rb\r\n", BadReply::LineEnd),
+            (":\r\n", BadReply::Number),
+            (":1.5\r\n", BadReply::Number),
+            (":-\r\n", BadReply::Number),
+            ("$\r\n", BadReply::Number),
+            ("$-2\r\n", BadReply::Number),
+            ("$+1\r\n", BadReply::Number),
+            ("$9999999999999\r\n", BadReply::Number),
+            ("*x\r\n", BadReply::Number),
+            ("$3\r\nabcde", BadReply::LineEnd),
+            ("*1\r\n!", BadReply::Kind),
         ] {
-            assert_eq!(feed(&mut ReplyScan::default(), bytes.as_bytes()), Err(bad), "{bytes:?}");
+            assert_eq!(
+                feed(&mut ReplyScan::default(), bytes.as_bytes()),
+                Err(bad),
+                "{bytes:?}"
+            );
         }
         let endless = vec![b'+'; LINE_MAX];
-        assert_eq!(feed(&mut ReplyScan::default(), &endless), Err(BadReply::Line));
+        assert_eq!(
+            feed(&mut ReplyScan::default(), &endless),
+            Err(BadReply::Line)
+        );
     }
 
     #[test]
     fn nesting_is_bounded_and_costs_no_stack() {
         let deep = "*2\r\n".repeat(1_000_000);
-        assert_eq!(feed(&mut ReplyScan::default(), deep.as_bytes()), Err(BadReply::Depth));
+        assert_eq!(
+            feed(&mut ReplyScan::default(), deep.as_bytes()),
+            Err(BadReply::Depth)
+        );
     }
 
     #[test]
     fn announced_lengths_allocate_nothing() {
         let mut scan = ReplyScan::default();
         let fed = feed(&mut scan, b"*999999999999\r\n$999999999999\r\nx").expect("valid so far");
-        assert_eq!(fed, Fed { used: 31, done: false });
+        assert_eq!(
+            fed,
+            Fed {
+                used: 31,
+                done: false
+            }
+        );
         assert_eq!(scan.announced(), 999_999_999_999 + 2 - 1);
     }
 }

@@ -54,7 +54,10 @@ pub fn parse(bytes: &[u8], scan: &mut RequestScan, table: &Table, limits: &Limit
         scan.position = (end + 2) as u32;
     }
     let len = scan.position as usize;
-    Parse::Done { request: understand(&bytes[..len], scan, table, limits), len }
+    Parse::Done {
+        request: understand(&bytes[..len], scan, table, limits),
+        len,
+    }
 }
 
 /// A bulk that ends at `end`, line end not counted, is not whole yet.
@@ -82,9 +85,17 @@ fn incomplete(
 
 /// The request whose first arguments are there, if they say all that must be known of it.
 fn understand_head(bytes: &[u8], scan: &RequestScan, table: &Table) -> Option<Request> {
-    let request = |verdict, key| Request { verdict, key, command: scan.command, reply: true };
+    let request = |verdict, key| Request {
+        verdict,
+        key,
+        command: scan.command,
+        reply: true,
+    };
     let Some(command) = scan.command else {
-        return Some(request(Verdict::Refuse(unknown(scan.first[0].of(bytes))), Span::default()));
+        return Some(request(
+            Verdict::Refuse(unknown(scan.first[0].of(bytes))),
+            Span::default(),
+        ));
     };
     let row = table.row(command);
     if !row.arity.fits(scan.args) {
@@ -122,7 +133,12 @@ fn has_key_at_one(command: Option<u16>, table: &Table) -> bool {
 
 /// The request whose bytes are all there.
 fn understand(bytes: &[u8], scan: &RequestScan, table: &Table, limits: &Limits) -> Request {
-    let request = |verdict, key| Request { verdict, key, command: scan.command, reply: true };
+    let request = |verdict, key| Request {
+        verdict,
+        key,
+        command: scan.command,
+        reply: true,
+    };
     let refuse = |refusal| request(Verdict::Refuse(refusal), Span::default());
     let Some(command) = scan.command else {
         return refuse(unknown(scan.first[0].of(bytes)));
@@ -134,15 +150,20 @@ fn understand(bytes: &[u8], scan: &RequestScan, table: &Table, limits: &Limits) 
     let text = scan.first[1];
     match row.rule {
         Rule::Keyless => request(Verdict::Keyless, Span::default()),
-        Rule::Ping => {
-            request(Verdict::Local(Local::Ping((scan.args == 2).then_some(text))), Span::default())
-        }
+        Rule::Ping => request(
+            Verdict::Local(Local::Ping((scan.args == 2).then_some(text))),
+            Span::default(),
+        ),
         Rule::Auth => request(Verdict::Local(Local::Auth(text)), Span::default()),
         Rule::Quit => request(Verdict::Local(Local::Quit), Span::default()),
         Rule::Split(merge) => {
             // Only the first key was held against the limit while it was read.
             let step = if row.keys == Keys::EverySecond { 2 } else { 1 };
-            match args(bytes).skip(1).step_by(step).find(|key| key.len() > limits.key) {
+            match args(bytes)
+                .skip(1)
+                .step_by(step)
+                .find(|key| key.len() > limits.key)
+            {
                 Some(_) => refuse(error("key too long")),
                 None => request(Verdict::Split(merge), text),
             }
@@ -160,7 +181,12 @@ fn understand(bytes: &[u8], scan: &RequestScan, table: &Table, limits: &Limits) 
 
 /// A request with its number of keys at position `count`.
 fn counted(bytes: &[u8], scan: &RequestScan, count: u8, target: bool) -> Request {
-    let request = |verdict, key| Request { verdict, key, command: scan.command, reply: true };
+    let request = |verdict, key| Request {
+        verdict,
+        key,
+        command: scan.command,
+        reply: true,
+    };
     let behind = scan.args.saturating_sub(u32::from(count) + 1);
     let position = usize::from(count);
     let announced = (scan.args > u32::from(count))
@@ -168,16 +194,19 @@ fn counted(bytes: &[u8], scan: &RequestScan, count: u8, target: bool) -> Request
         .flatten()
         .and_then(|text| text.parse::<i64>().ok());
     match announced {
-        Some(keys) if keys >= 1 && keys <= i64::from(behind) => {
-            request(Verdict::Together, scan.first[if target { 1 } else { position + 1 }])
-        }
+        Some(keys) if keys >= 1 && keys <= i64::from(behind) => request(
+            Verdict::Together,
+            scan.first[if target { 1 } else { position + 1 }],
+        ),
         // A script names its keys only to say where it runs; with none there is no right server.
-        Some(0) if position == 2 && !target => {
-            request(Verdict::Refuse(error("scripts without keys are not supported")), Span::default())
-        }
-        Some(keys) if position == 2 && !target && keys < 0 => {
-            request(Verdict::Refuse(error("Number of keys can't be negative")), Span::default())
-        }
+        Some(0) if position == 2 && !target => request(
+            Verdict::Refuse(error("scripts without keys are not supported")),
+            Span::default(),
+        ),
+        Some(keys) if position == 2 && !target && keys < 0 => request(
+            Verdict::Refuse(error("Number of keys can't be negative")),
+            Span::default(),
+        ),
         Some(_) if position == 2 && !target => {
             let text = "Number of keys can't be greater than number of args";
             request(Verdict::Refuse(error(text)), Span::default())
@@ -206,7 +235,9 @@ pub fn keys(bytes: &[u8], command: Option<u16>, table: &Table, keys: &mut Vec<Sp
                 keys.extend(args.next());
             }
             let mut args = args.skip(usize::from(count) - 1 - usize::from(target));
-            let count = args.next().and_then(|span| std::str::from_utf8(span.of(bytes)).ok());
+            let count = args
+                .next()
+                .and_then(|span| std::str::from_utf8(span.of(bytes)).ok());
             let count = count.and_then(|text| text.parse().ok()).unwrap_or(0);
             keys.extend(args.take(count));
         }
@@ -215,7 +246,10 @@ pub fn keys(bytes: &[u8], command: Option<u16>, table: &Table, keys: &mut Vec<Sp
             let mut args = args(bytes).skip(usize::from(from));
             while let Some(word) = args.next() {
                 let word = word.of(bytes);
-                if words.iter().any(|known| known.as_bytes().eq_ignore_ascii_case(word)) {
+                if words
+                    .iter()
+                    .any(|known| known.as_bytes().eq_ignore_ascii_case(word))
+                {
                     keys.extend(args.next());
                 }
             }

@@ -18,9 +18,16 @@ pub fn units(bytes: &[u8], command: Option<u16>, table: &Table, units: &mut Vec<
     // A unit starts behind the line end of what stands before it.
     let mut start = name.end + 2;
     while let Some(key) = args.next() {
-        let last = if pairs { args.next().unwrap_or(key) } else { key };
+        let last = if pairs {
+            args.next().unwrap_or(key)
+        } else {
+            key
+        };
         let end = last.end + 2;
-        units.push(Unit { key, whole: Span { start, end } });
+        units.push(Unit {
+            key,
+            whole: Span { start, end },
+        });
         start = end;
     }
 }
@@ -41,7 +48,10 @@ pub fn fragment(
     let step = if row.keys == Keys::EverySecond { 2 } else { 1 };
     let name = row.name.to_ascii_lowercase();
     let count = 1 + units.len() * step;
-    out.push(format!("*{count}\r\n${}\r\n{name}\r\n", name.len()).as_bytes(), pool);
+    out.push(
+        format!("*{count}\r\n${}\r\n{name}\r\n", name.len()).as_bytes(),
+        pool,
+    );
     for unit in units {
         out.push(unit.whole.of(bytes), pool);
     }
@@ -81,7 +91,11 @@ pub fn join_arrays(
             reply.bytes.move_front(now, out, pool);
             join.left -= now as u64;
             if join.left > 0 {
-                return if reply.done { Joined::Bad } else { Joined::More };
+                return if reply.done {
+                    Joined::Bad
+                } else {
+                    Joined::More
+                };
             }
             continue;
         }
@@ -109,7 +123,10 @@ fn open_array(reply: &mut FragmentReply, pool: &mut BufferPool) -> Joined {
         return Joined::Done;
     }
     match header(&reply.bytes, b'*') {
-        Header::Line { value: Some(count), len } => {
+        Header::Line {
+            value: Some(count),
+            len,
+        } => {
             if count != u64::from(reply.units) {
                 return Joined::Bad;
             }
@@ -124,7 +141,10 @@ fn open_array(reply: &mut FragmentReply, pool: &mut BufferPool) -> Joined {
 
 enum Header {
     /// `value` is `None` for the null `-1`.
-    Line { value: Option<u64>, len: usize },
+    Line {
+        value: Option<u64>,
+        len: usize,
+    },
     More,
     Bad,
 }
@@ -145,13 +165,21 @@ fn header(bytes: &Queue, mark: u8) -> Header {
         Some(_) => return Header::Bad,
     }
     if line.starts_with(&[mark, b'-', b'1', b'\r', b'\n']) {
-        return Header::Line { value: None, len: 5 };
+        return Header::Line {
+            value: None,
+            len: 5,
+        };
     }
     match number_line(&line[1..]) {
-        Number::Line { value, len } => Header::Line { value: Some(value), len: len + 1 },
+        Number::Line { value, len } => Header::Line {
+            value: Some(value),
+            len: len + 1,
+        },
         Number::More => Header::More,
         // `$-` and `$-1` without their end are the start of a null.
-        Number::Bad if line.len() < 5 && [mark, b'-', b'1', b'\r'].starts_with(line) => Header::More,
+        Number::Bad if line.len() < 5 && [mark, b'-', b'1', b'\r'].starts_with(line) => {
+            Header::More
+        }
         Number::Bad => Header::Bad,
     }
 }
@@ -162,7 +190,9 @@ pub fn join_sum(replies: &mut [FragmentReply], out: &mut Queue, pool: &mut Buffe
     for reply in replies.iter() {
         let mut line = [0; HEADER_MAX];
         let count = reply.bytes.peek(&mut line);
-        let number = line[..count].strip_prefix(b":").and_then(|line| line.strip_suffix(b"\r\n"));
+        let number = line[..count]
+            .strip_prefix(b":")
+            .and_then(|line| line.strip_suffix(b"\r\n"));
         let number = number.and_then(|digits| std::str::from_utf8(digits).ok()?.parse().ok());
         match number.and_then(|number: i64| sum.checked_add(number)) {
             Some(total) => sum = total,
@@ -179,7 +209,10 @@ pub fn join_status(
     out: &mut Queue,
     pool: &mut BufferPool,
 ) -> Joined {
-    if replies.iter().any(|reply| reply.bytes.front().first() != Some(&b'+')) {
+    if replies
+        .iter()
+        .any(|reply| reply.bytes.front().first() != Some(&b'+'))
+    {
         return Joined::Bad;
     }
     out.push(b"+OK\r\n", pool);

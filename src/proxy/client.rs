@@ -1,0 +1,157 @@
+//! A client connection.
+//!
+//! ```text
+//!            QUIT, end of file, garbage            all replies sent
+//!   Open  ------------------------------> Finishing ---------------> closed
+//!                                             |  garbage: the error must be readable first
+//!                                             +------> Lingering --> closed
+//! ```
+
+use super::exchange::Ring;
+use super::ids::{LinkId, PoolIndex};
+use super::time::Time;
+use super::timer::Armed;
+use crate::buffer::Queue;
+use crate::protocol::{Body, RequestScan};
+use crate::route::ServerIndex;
+
+/// What one client has asked and is owed.
+#[derive(Debug)]
+pub(super) struct Client {
+    pub pool: PoolIndex,
+    pub state: State,
+    /// Whether it gave the pool's password.
+    pub authenticated: bool,
+    /// Whether its requests are left unread because a limit was reached. `pending` may then hold whole
+    /// requests.
+    pub stalled: bool,
+    /// Whether it stands in the list of those whose stalled requests are to be read again.
+    pub waking: bool,
+    /// Whether it has closed its side.
+    pub ended: bool,
+    /// How its end is counted.
+    pub ending: Ending,
+    /// Bytes of its stream that were not understood yet: the start of a request, or more if stalled.
+    pub pending: Vec<u8>,
+    /// How far the request at the start of `pending` was parsed.
+    pub scan: RequestScan,
+    /// The large request it is in the middle of.
+    pub upload: Option<Box<Upload>>,
+    /// Whether a large request is on a connection of its own: what comes behind must wait for its reply.
+    pub barrier: bool,
+    pub ring: Ring,
+    pub out: Queue,
+    /// Whether `out` was announced to be written in this turn.
+    pub dirty: bool,
+    /// Connections to servers that are not read because of this client.
+    pub blocking: Vec<LinkId>,
+    /// Requests of this client are outstanding on these instead of the usual connections.
+    pub strays: Vec<(ServerIndex, LinkId)>,
+    pub armed: Armed,
+    /// When it must have closed at the latest, while `Lingering`.
+    pub linger_until: Time,
+}
+
+/// See the drawing above.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    Open,
+    Finishing,
+    Lingering,
+}
+
+/// Whose doing the end of a client connection is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// It left.
+    Eof,
+    /// It was put out.
+    Error,
+}
+
+/// A large request on its way through.
+#[derive(Debug)]
+pub(super) struct Upload {
+    pub body: Body,
+    pub stage: Stage,
+    /// Where it goes.
+    pub server: ServerIndex,
+    /// Whether it will be answered.
+    pub reply: bool,
+    /// When something of it came last.
+    pub heard: Time,
+}
+
+/// What happens to the bytes of a large request.
+#[derive(Debug)]
+pub(super) enum Stage {
+    /// They are gathered; small enough for a shared connection once they are all there.
+    Gather(Queue),
+    /// Too many for that: what is there waits until the client has been answered everything else and a
+    /// connection is free.
+    Wait(Queue),
+    /// They are sent on as they come.
+    Stream(LinkId),
+    /// They are thrown away; the reply has been given.
+    Discard,
+}
+
+impl Client {
+    pub fn new(pool: PoolIndex, authenticated: bool) -> Self {
+        Self {
+            pool,
+            state: State::Open,
+            authenticated,
+            stalled: false,
+            waking: false,
+            ended: false,
+            ending: Ending::Eof,
+            pending: Vec::new(),
+            scan: RequestScan::default(),
+            upload: None,
+            barrier: false,
+            ring: Ring::default(),
+            out: Queue::new(),
+            dirty: false,
+            blocking: Vec::new(),
+            strays: Vec::new(),
+            armed: Armed::default(),
+            linger_until: Time::NEVER,
+        }
+    }
+
+    /// Whether its next request may be read.
+    #[inline]
+    pub fn may_ask(&self, outstanding: usize, window: usize) -> bool {
+        self.state == State::Open
+            && self.ring.len() < outstanding
+            && self.out.len() < window
+            && !self
+                .upload
+                .as_ref()
+                .is_some_and(|upload| upload.holds_back())
+            && !(self.barrier && self.upload.is_none())
+    }
+
+    /// Whether everything it is owed has been sent.
+    pub fn is_settled(&self) -> bool {
+        self.ring.is_empty() && self.out.is_empty()
+    }
+
+    /// Whether a reply with this sequence number may be passed on or kept.
+    #[inline]
+    pub fn has_room(&self, sequence: u32, window: usize) -> bool {
+        if self.ring.is_head(sequence) {
+            self.out.len() < window
+        } else {
+            self.ring.waiting_bytes < window
+        }
+    }
+}
+
+impl Upload {
+    /// Whether no bytes of it can be taken for now.
+    pub fn holds_back(&self) -> bool {
+        matches!(self.stage, Stage::Wait(_))
+    }
+}

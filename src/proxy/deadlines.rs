@@ -1,0 +1,168 @@
+//! What is late.
+//!
+//! A request that is late is answered with an error, and its slot swallows the reply that may still
+//! come; the others on the connection go on. A connection whose oldest request is late, and from which
+//! nothing came meanwhile, is dead.
+
+use super::cause::Cause;
+use super::client::{self, Ending};
+use super::ids::{ClientId, LinkId, Side};
+use super::link::{Kind, State};
+use super::notice::{Notice, What};
+use super::time::Time;
+use super::{Action, CloseHow, Proxy};
+
+impl Proxy {
+    /// Deals with everything whose deadline has passed.
+    pub fn expire(&mut self) {
+        while let Some((at, conn)) = self.timers.pop_due(self.now) {
+            match conn.side() {
+                Side::Client(id) => {
+                    let client = self.clients.find_mut(id);
+                    if client.is_some_and(|client| client.armed.fires(at)) {
+                        self.check_client(id);
+                    }
+                }
+                Side::Server(id) => {
+                    let link = self.links.find_mut(id);
+                    if link.is_some_and(|link| link.armed.fires(at)) {
+                        self.check_link(id);
+                    }
+                }
+            }
+        }
+    }
+
+    fn check_client(&mut self, id: ClientId) {
+        self.check_upload(id);
+        let Some(client) = self.clients.find_mut(id) else {
+            return;
+        };
+        if client.state == client::State::Lingering {
+            if client.linger_until <= self.now {
+                self.close_client(id, Ending::Error, CloseHow::Gracefully);
+            } else {
+                self.timers
+                    .arm(id.conn(), &mut client.armed, client.linger_until);
+            }
+        } else if let Some(upload) = &client.upload {
+            let due = (upload.heard + self.limits.upload_stall)
+                .max(self.now + self.limits.upload_stall / 2);
+            self.timers.arm(id.conn(), &mut client.armed, due);
+        }
+    }
+
+    fn check_link(&mut self, id: LinkId) {
+        let Some(link) = self.links.find(id) else {
+            return;
+        };
+        let timeout = self.pool(link.pool).config.timeout;
+        let is_late = |queued: Time| timeout.is_some_and(|timeout| queued + timeout <= self.now);
+        let oldest_is_late = link.oldest().is_some_and(|slot| is_late(slot.queued));
+        if link.state != State::Ready {
+            if link.since + self.pool(link.pool).config.connect_timeout <= self.now
+                || oldest_is_late
+            {
+                return self.close_link(id, Cause::TimedOut);
+            }
+        } else if let Some((client, since)) = link.blocked {
+            if since + self.limits.slow_client_grace <= self.now {
+                let pool = link.pool;
+                self.notice(Notice {
+                    pool,
+                    server: None,
+                    what: What::SlowClient,
+                });
+                self.close_client(client, Ending::Error, CloseHow::Reset);
+            }
+            if oldest_is_late {
+                self.bury(id);
+            }
+        } else if link.kind == Kind::Spare
+            && link.is_idle()
+            && link.heard + self.limits.spare_idle <= self.now
+        {
+            return self.drop_link(id);
+        } else if oldest_is_late && is_late(link.heard) {
+            return self.close_link(id, Cause::TimedOut);
+        } else if oldest_is_late {
+            self.bury(id);
+        }
+        self.rearm_link(id);
+    }
+
+    /// Tells the clients of late requests so.
+    fn bury(&mut self, id: LinkId) {
+        let Some(link) = self.links.find_mut(id) else {
+            return;
+        };
+        let (pool, server, since) = (link.pool, link.server, link.since);
+        let Some(timeout) = self.pools[pool.index()].config.timeout else {
+            return;
+        };
+        let is_new = link.late == 0;
+        let mut late = Vec::new();
+        while let Some(slot) = link.slots.get_mut(link.late)
+            && slot.queued + timeout <= self.now
+        {
+            // A reply that is passing cannot be called late any more; those behind it can.
+            if !(link.late == 0 && link.streaming) {
+                late.extend(
+                    slot.client
+                        .take()
+                        .map(|client| (client, slot.sequence, slot.fragment)),
+                );
+            }
+            link.late += 1;
+        }
+        let too_many = link.late > self.limits.tombstones;
+        let failed = late.len();
+        for (client, sequence, fragment) in late {
+            match fragment {
+                None => self.fail_request(client, sequence, Cause::TimedOut),
+                Some(fragment) => self.fail_fragment(client, sequence, fragment, Cause::TimedOut),
+            }
+        }
+        if too_many {
+            return self.close_link(id, Cause::TimedOut);
+        }
+        if is_new && failed > 0 {
+            self.stats.pools[pool.index()].servers[server.index()]
+                .server_timedout
+                .add(1);
+            self.notice(Notice {
+                pool,
+                server: Some(server),
+                what: What::Late { failed },
+            });
+            self.actions.push_back(Action::Failed {
+                pool,
+                server,
+                since,
+                cause: Cause::TimedOut,
+            });
+            self.pools[pool.index()].failing[server.index()] = true;
+        }
+    }
+
+    /// When the connection must be looked at next.
+    pub(super) fn link_deadline(&self, id: LinkId) -> Time {
+        let Some(link) = self.links.find(id) else {
+            return Time::NEVER;
+        };
+        let pool = &self.pool(link.pool).config;
+        let mut next = Time::NEVER;
+        if let (Some(timeout), Some(slot)) = (pool.timeout, link.oldest()) {
+            next = next.min(slot.queued + timeout);
+        }
+        if link.state != State::Ready {
+            next = next.min(link.since + pool.connect_timeout);
+        }
+        if let Some((_, since)) = link.blocked {
+            next = next.min(since + self.limits.slow_client_grace);
+        } else if link.kind == Kind::Spare && link.is_idle() {
+            next = next.min(link.heard + self.limits.spare_idle);
+        }
+        next
+    }
+}

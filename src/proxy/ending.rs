@@ -1,0 +1,191 @@
+//! What ends before its time: clients that leave or are put out, connections to servers that break.
+
+use super::cause::Cause;
+use super::client::{Ending, Stage};
+use super::exchange::Exchange;
+use super::ids::{ClientId, LinkId};
+use super::link::{Kind, Link, State};
+use super::notice::{Notice, What};
+use super::{Action, CloseHow, Proxy};
+
+impl Proxy {
+    /// Closes a client. What it is owed still comes from the servers and is thrown away.
+    pub(super) fn close_client(&mut self, id: ClientId, ending: Ending, how: CloseHow) {
+        let Some(mut client) = self.clients.remove(id) else {
+            return;
+        };
+        let stats = &self.stats.pools[client.pool.index()];
+        match (ending, client.ending) {
+            (Ending::Eof, Ending::Eof) => stats.client_eof.add(1),
+            _ => stats.client_err.add(1),
+        }
+        stats.client_connections.sub(1);
+        self.stats.curr_connections.sub(1);
+        client.out.clear(&mut self.buffers);
+        while let Some(exchange) = client.ring.pop() {
+            match exchange {
+                Exchange::Ready(mut reply) => reply.clear(&mut self.buffers),
+                Exchange::Fanout(fanout) => self.recycle(fanout),
+                _ => {}
+            }
+        }
+        if let Some(Stage::Stream(link)) = client.upload.take().map(|upload| upload.stage) {
+            self.drop_link(link);
+        }
+        for link_id in client.blocking {
+            if let Some(link) = self.links.find_mut(link_id)
+                && !link.waking
+            {
+                link.waking = true;
+                self.waking.push(link_id.conn());
+            }
+        }
+        self.actions.push_back(Action::Close {
+            conn: id.conn(),
+            how,
+        });
+    }
+
+    /// A connection to a server broke: everything owed on it is answered with an error.
+    pub(super) fn close_link(&mut self, id: LinkId, cause: Cause) {
+        let Some(link) = self.links.find(id) else {
+            return;
+        };
+        let (pool, lane, server) = (link.pool, link.lane, link.server);
+        let (state, since, idle) = (link.state, link.since, link.slots.is_empty());
+        let stats = &self.stats.pools[pool.index()].servers[server.index()];
+        match cause {
+            Cause::Eof => stats.server_eof.add(1),
+            Cause::TimedOut => stats.server_timedout.add(1),
+            _ => stats.server_err.add(1),
+        }
+        if state != State::Ready {
+            let draw = self.draw();
+            let at_once = self.pool(pool).config.server_failure_limit.get().max(3);
+            let (longest, now) = (self.limits.backoff_max, self.now);
+            let lane = self.pools[pool.index()].lane(lane);
+            lane.connect_failed(cause, at_once, longest, now, draw);
+        }
+        // A server may close connections that are not used; that says nothing about its health.
+        if !(idle && cause == Cause::Eof) {
+            self.actions.push_back(Action::Failed {
+                pool,
+                server,
+                since,
+                cause,
+            });
+            self.pools[pool.index()].failing[server.index()] = true;
+        }
+        let Some(link) = self.forget_link(id, CloseHow::Reset) else {
+            return;
+        };
+        let failed = link
+            .slots
+            .iter()
+            .filter(|slot| slot.client.is_some())
+            .count();
+        if !(idle && cause == Cause::Eof) {
+            let what = What::LinkClosed { cause, failed };
+            self.notice(Notice {
+                pool,
+                server: Some(server),
+                what,
+            });
+        }
+        for (index, slot) in link.slots.iter().enumerate() {
+            let Some(client) = slot.client else { continue };
+            match slot.fragment {
+                // A part of the reply is with the client already: the rest can never come, and
+                // nothing else may follow it.
+                None if index == 0 && link.streaming => {
+                    self.close_client(client, Ending::Error, CloseHow::Reset);
+                }
+                None => self.fail_request(client, slot.sequence, cause),
+                Some(fragment) => self.fail_fragment(client, slot.sequence, fragment, cause),
+            }
+        }
+        self.serve_waiting(pool, lane);
+    }
+
+    /// Closes a connection that is of no more use, through no fault of its server.
+    pub(super) fn drop_link(&mut self, id: LinkId) {
+        if let Some(link) = self.forget_link(id, CloseHow::Reset) {
+            self.serve_waiting(link.pool, link.lane);
+        }
+    }
+
+    /// Takes a connection out of everything that knows it.
+    fn forget_link(&mut self, id: LinkId, how: CloseHow) -> Option<Box<Link>> {
+        let mut link = self.links.remove(id)?;
+        let lane = self.pools[link.pool.index()].lane(link.lane);
+        match link.kind {
+            Kind::Primary(place) => lane.primaries[place] = None,
+            Kind::Spare => lane.spares.retain(|&spare| spare != id),
+        }
+        self.stats.curr_connections.sub(1);
+        let stats = &self.stats.pools[link.pool.index()].servers[link.server.index()];
+        if link.state != State::Connecting {
+            stats.server_connections.sub(1);
+        }
+        for (index, slot) in link.slots.iter().enumerate() {
+            let (count, bytes) = if index < link.sent_slots {
+                (&stats.out_queue, &stats.out_queue_bytes)
+            } else {
+                (&stats.in_queue, &stats.in_queue_bytes)
+            };
+            count.sub(1);
+            bytes.sub(u64::from(slot.len));
+        }
+        link.out.clear(&mut self.buffers);
+        link.greeting.clear(&mut self.buffers);
+        link.partial.clear(&mut self.buffers);
+        self.actions.push_back(Action::Close {
+            conn: id.conn(),
+            how,
+        });
+        if let Some(client) = link.uploader {
+            self.discard_upload(client);
+        }
+        Some(link)
+    }
+
+    /// Answers one request with an error, in its turn.
+    pub(super) fn fail_request(&mut self, id: ClientId, sequence: u32, cause: Cause) {
+        let Some(client) = self.clients.find_mut(id) else {
+            return;
+        };
+        let error = self.pools[client.pool.index()]
+            .protocol
+            .error(&cause.to_string());
+        self.stats.pools[client.pool.index()].forward_error.add(1);
+        if client.ring.is_head(sequence) {
+            client.out.push(error.bytes(), &mut self.buffers);
+            client.ring.pop();
+            self.advance(id);
+        } else {
+            client.ring.keep(sequence, error.bytes());
+        }
+    }
+
+    /// A fragment of a request will have no reply.
+    pub(super) fn fail_fragment(
+        &mut self,
+        id: ClientId,
+        sequence: u32,
+        fragment: u16,
+        cause: Cause,
+    ) {
+        let Some(client) = self.clients.find_mut(id) else {
+            return;
+        };
+        let is_head = client.ring.is_head(sequence);
+        let Some(Exchange::Fanout(fanout)) = client.ring.find(sequence) else {
+            debug_assert!(false, "a fragment of no split request");
+            return;
+        };
+        fanout.fail(fragment, cause);
+        if is_head {
+            self.advance(id);
+        }
+    }
+}

@@ -1,0 +1,250 @@
+//! One request of a client and its one reply, in order.
+//!
+//! ```text
+//!   client's ring     [ 17 streaming ][ 18 kept ][ 19 waiting ][ 20 fanout: 3 of 4 there ]
+//!                        ^ head: goes straight to the client's output
+//!                                        ^ early: waits here for its turn
+//! ```
+//!
+//! Replies come from several servers and so out of order. That of the head is passed on as it comes;
+//! early ones wait in the ring, small ones in one buffer per client, so that none costs an allocation.
+
+use std::collections::VecDeque;
+
+use super::cause::Cause;
+use crate::buffer::Queue;
+use crate::protocol::{FragmentReply, Join, Merge};
+
+/// How far one request has come.
+#[derive(Debug)]
+pub(super) enum Exchange {
+    /// Nothing of the reply was passed on or kept.
+    Waiting,
+    /// The reply is whole and stands in the ring's buffer.
+    Kept { start: u32, len: u32 },
+    /// The reply is whole.
+    Ready(Box<Queue>),
+    /// A part of the reply was passed on: the rest must follow, or the client be closed.
+    Streaming,
+    /// The reply is joined from several.
+    Fanout(Box<Fanout>),
+}
+
+/// A request that was split.
+#[derive(Debug)]
+pub(super) struct Fanout {
+    pub merge: Merge,
+    pub join: Join,
+    /// The fragment of each unit, in the order of the request.
+    pub order: Vec<u16>,
+    pub replies: Vec<FragmentReply>,
+    /// Fragments that are not whole.
+    pub pending: u32,
+    /// Of the failed fragments, the one that speaks for all.
+    pub failure: Option<(u16, Cause)>,
+}
+
+impl Fanout {
+    /// Notes that a fragment will have no reply. The first with a system error speaks for all, as in
+    /// twemproxy; the order is that of the servers.
+    pub fn fail(&mut self, fragment: u16, cause: Cause) {
+        let rank = |(fragment, cause): (u16, Cause)| (!cause.is_system_error(), fragment);
+        if self
+            .failure
+            .is_none_or(|known| rank((fragment, cause)) < rank(known))
+        {
+            self.failure = Some((fragment, cause));
+        }
+        self.replies[usize::from(fragment)].done = true;
+        self.pending -= 1;
+    }
+}
+
+/// The requests of one client that were not answered yet, oldest first.
+#[derive(Debug, Default)]
+pub(super) struct Ring {
+    exchanges: VecDeque<Exchange>,
+    /// The sequence number of the head.
+    head: u32,
+    /// Small early replies. What `Kept` exchanges do not refer to is waste.
+    kept: Vec<u8>,
+    kept_live: usize,
+    /// Bytes of early replies, wherever they are.
+    pub waiting_bytes: usize,
+}
+
+/// Replies up to this length are kept in the ring's one buffer.
+pub(super) const KEEP_MAX: usize = 8 * 1024;
+
+impl Ring {
+    pub fn len(&self) -> usize {
+        self.exchanges.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.exchanges.is_empty()
+    }
+
+    /// Adds a request and gives its sequence number.
+    #[inline]
+    pub fn push(&mut self, exchange: Exchange) -> u32 {
+        let sequence = self.head.wrapping_add(self.exchanges.len() as u32);
+        self.exchanges.push_back(exchange);
+        sequence
+    }
+
+    pub fn is_head(&self, sequence: u32) -> bool {
+        sequence == self.head && !self.exchanges.is_empty()
+    }
+
+    pub fn find(&mut self, sequence: u32) -> Option<&mut Exchange> {
+        self.exchanges
+            .get_mut(sequence.wrapping_sub(self.head) as usize)
+    }
+
+    pub fn head(&mut self) -> Option<&mut Exchange> {
+        self.exchanges.front_mut()
+    }
+
+    /// Adds a request whose reply is already known.
+    pub fn push_reply(&mut self, reply: &[u8]) {
+        let kept = self.keep_bytes(reply);
+        self.push(kept);
+    }
+
+    /// Keeps a whole small reply until its turn.
+    pub fn keep(&mut self, sequence: u32, reply: &[u8]) {
+        let kept = self.keep_bytes(reply);
+        match self.find(sequence) {
+            Some(exchange) => *exchange = kept,
+            None => debug_assert!(false, "a reply for no request"),
+        }
+    }
+
+    fn keep_bytes(&mut self, reply: &[u8]) -> Exchange {
+        let start = self.kept.len() as u32;
+        self.kept.extend_from_slice(reply);
+        self.kept_live += reply.len();
+        self.waiting_bytes += reply.len();
+        Exchange::Kept {
+            start,
+            len: reply.len() as u32,
+        }
+    }
+
+    /// The bytes of a kept reply.
+    pub fn kept(&self, start: u32, len: u32) -> &[u8] {
+        &self.kept[start as usize..(start + len) as usize]
+    }
+
+    /// Takes the head off, whose reply was passed on.
+    #[inline]
+    pub fn pop(&mut self) -> Option<Exchange> {
+        let exchange = self.exchanges.pop_front()?;
+        self.head = self.head.wrapping_add(1);
+        if let Exchange::Kept { len, .. } = exchange {
+            self.kept_live -= len as usize;
+            self.waiting_bytes -= len as usize;
+            if self.kept_live == 0 {
+                self.kept.clear();
+            } else if self.kept.len() > 4 * KEEP_MAX && self.kept_live < self.kept.len() / 2 {
+                self.compact();
+            }
+        }
+        if self.exchanges.is_empty() {
+            self.rest();
+        }
+        Some(exchange)
+    }
+
+    /// Moves the kept replies together. Costs what was wasted, so nothing per reply.
+    fn compact(&mut self) {
+        let mut compacted = Vec::with_capacity(self.kept_live);
+        for exchange in &mut self.exchanges {
+            if let Exchange::Kept { start, len } = exchange {
+                let from = *start as usize;
+                *start = compacted.len() as u32;
+                compacted.extend_from_slice(&self.kept[from..from + *len as usize]);
+            }
+        }
+        self.kept = compacted;
+    }
+
+    /// Gives back what an idle client does not need.
+    fn rest(&mut self) {
+        if self.exchanges.capacity() > 64 {
+            self.exchanges = VecDeque::new();
+        }
+        if self.kept.capacity() > 1024 {
+            self.kept = Vec::new();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kept_replies_survive_compaction() {
+        let mut ring = Ring::default();
+        let reply = |number: u32| vec![number as u8; 1000 + number as usize % 7];
+        let (mut next, mut oldest) = (0, 0);
+        for _ in 0..2000 {
+            while ring.len() < 100 {
+                let sequence = ring.push(Exchange::Waiting);
+                assert_eq!(sequence, next);
+                ring.keep(sequence, &reply(next));
+                next += 1;
+            }
+            for _ in 0..37 {
+                let Some(&mut Exchange::Kept { start, len }) = ring.head() else {
+                    panic!("kept")
+                };
+                assert_eq!(ring.kept(start, len), reply(oldest));
+                ring.pop();
+                oldest += 1;
+            }
+            assert!(
+                ring.kept.len() < 300_000,
+                "{} bytes of waste",
+                ring.kept.len()
+            );
+        }
+        while ring.pop().is_some() {}
+        assert_eq!(
+            (ring.waiting_bytes, ring.kept_live, ring.kept.capacity()),
+            (0, 0, 0)
+        );
+    }
+
+    #[test]
+    fn sequence_numbers_may_wrap() {
+        let mut ring = Ring {
+            head: u32::MAX,
+            ..Ring::default()
+        };
+        let first = ring.push(Exchange::Waiting);
+        let second = ring.push(Exchange::Waiting);
+        assert_eq!((first, second), (u32::MAX, 0));
+        ring.pop();
+        assert!(ring.is_head(second) && ring.find(first).is_none());
+    }
+
+    #[test]
+    fn the_first_system_error_speaks_for_all_fragments() {
+        let mut fanout = Fanout {
+            merge: Merge::Sum,
+            join: Join::default(),
+            order: vec![0, 1, 2],
+            replies: (0..3).map(|_| FragmentReply::default()).collect(),
+            pending: 3,
+            failure: None,
+        };
+        fanout.fail(0, Cause::Eof);
+        fanout.fail(2, Cause::Refused);
+        fanout.fail(1, Cause::TimedOut);
+        assert_eq!(fanout.failure, Some((1, Cause::TimedOut)));
+        assert_eq!(fanout.pending, 0);
+    }
+}

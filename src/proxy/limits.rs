@@ -1,0 +1,56 @@
+//! How much of everything there may be before the proxy holds back, refuses, or closes.
+
+use std::time::Duration;
+
+/// The limits of one worker. The defaults are what the binary runs with; the simulation draws others.
+///
+/// In the order of defence: first reading stops, then an error is answered, then the worst is closed.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Requests of one client that may be unanswered; then its further requests are left unread.
+    pub outstanding: usize,
+    /// Bytes of output that may wait for one client to read, and bytes of early replies that may wait
+    /// for an earlier one. Beyond it, its requests are left unread and its replies on the servers'
+    /// connections.
+    pub window: usize,
+    /// How long a client may keep a shared connection from being read before it is closed.
+    pub slow_client_grace: Duration,
+    /// A reply that is not whole when so many bytes of it are there is passed on as it comes.
+    pub cut_through: usize,
+    /// Requests larger than this get a connection of their own; while a reply larger than this passes
+    /// over a connection, new requests of other clients take another one.
+    pub large_message: u64,
+    /// Connections to one server for the two uses above.
+    pub spares: usize,
+    /// How long such a connection is kept without use.
+    pub spare_idle: Duration,
+    /// How long a client that is sending a large request may send nothing of it.
+    pub upload_stall: Duration,
+    /// Bytes that may wait to be sent on one connection to a server; then requests are refused.
+    pub queue: usize,
+    /// Late replies one connection to a server may owe before it is closed.
+    pub tombstones: usize,
+    /// How long a client that sent garbage is given to read why before it is closed.
+    pub linger: Duration,
+    /// The longest pause between two attempts to connect to a server that refuses.
+    pub backoff_max: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            outstanding: 4096,
+            window: 512 * 1024,
+            slow_client_grace: Duration::from_secs(1),
+            cut_through: 64 * 1024,
+            large_message: 1024 * 1024,
+            spares: 4,
+            spare_idle: Duration::from_secs(10),
+            upload_stall: Duration::from_secs(30),
+            queue: 64 * 1024 * 1024,
+            tombstones: 4096,
+            linger: Duration::from_secs(1),
+            backoff_max: Duration::from_secs(1),
+        }
+    }
+}

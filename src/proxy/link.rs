@@ -1,0 +1,185 @@
+//! A connection to a server: strictly first in, first out.
+//!
+//! ```text
+//!   Connecting --> Greeting (AUTH, SELECT) --> Ready --> closed
+//!
+//!   slots   [ late ][ late ][ 41: client 7, seq 3 ][ 42: client 2, seq 9 ] <- requests are appended
+//!             tombstones: their replies are swallowed
+//! ```
+//!
+//! A connection that lost count (a surplus reply, bytes that are no reply) is closed and never used
+//! again: what it would say next might be taken for the reply to somebody else's request.
+
+use std::collections::VecDeque;
+
+use super::ids::{ClientId, PoolIndex};
+use super::pool::LaneIndex;
+use super::time::Time;
+use super::timer::Armed;
+use crate::buffer::Queue;
+use crate::protocol::ReplyScan;
+use crate::route::ServerIndex;
+
+/// What was sent over one connection and is owed on it.
+#[derive(Debug)]
+pub(super) struct Link {
+    pub pool: PoolIndex,
+    pub lane: LaneIndex,
+    pub server: ServerIndex,
+    pub kind: Kind,
+    pub state: State,
+    /// When the attempt to connect began.
+    pub since: Time,
+    /// AUTH and SELECT on their way out. Requests wait in `out` meanwhile.
+    pub greeting: Queue,
+    pub out: Queue,
+    /// Whether output was announced to be written in this turn.
+    pub dirty: bool,
+    pub slots: VecDeque<Slot>,
+    /// Slots at the front that are late: their clients were told so, but for one whose reply is passing.
+    pub late: usize,
+    /// Slots at the front whose requests were sent whole.
+    pub sent_slots: usize,
+    /// Bytes ever appended to `out`, and ever sent from it.
+    pub appended: u64,
+    pub sent: u64,
+    /// When something was last received, or taken by the server while it owed nothing.
+    pub heard: Time,
+    pub scan: ReplyScan,
+    /// The part of the reply at the front that is there but was not passed on.
+    pub partial: Queue,
+    /// Whether a part of the reply at the front was passed on.
+    pub streaming: bool,
+    /// Whether the reply at the front says that the server is not ready.
+    pub loading: bool,
+    /// Bytes of the reply at the front so far.
+    pub reply_len: u64,
+    /// Bytes that were received but not looked at yet: the start of a line, or more while blocked.
+    pub pending: Vec<u8>,
+    /// The client whose window keeps this connection from being read, and since when.
+    pub blocked: Option<(ClientId, Time)>,
+    /// Whether it stands in the list of those to be read again.
+    pub waking: bool,
+    /// The client that is sending a large request over this connection.
+    pub uploader: Option<ClientId>,
+    pub armed: Armed,
+}
+
+/// What a connection is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// One of the lane's `server_connections`, by its place.
+    Primary(usize),
+    /// One of those for large messages.
+    Spare,
+}
+
+/// See the drawing above.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    Connecting,
+    /// So many of the greeting's replies are still to come: AUTH's first, if it is sent.
+    Greeting {
+        auth: bool,
+        select: bool,
+    },
+    Ready,
+}
+
+/// One request on a connection.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Slot {
+    /// Who asked; nobody once it was told that the reply is late.
+    pub client: Option<ClientId>,
+    pub sequence: u32,
+    /// Which fragment of the request.
+    pub fragment: Option<u16>,
+    /// When it was queued; [`Time::NEVER`] while its request is still being uploaded.
+    pub queued: Time,
+    /// The position in the stream of appended bytes where it ends.
+    pub end: u64,
+    /// Its length.
+    pub len: u32,
+}
+
+impl Link {
+    pub fn new(
+        pool: PoolIndex,
+        lane: LaneIndex,
+        server: ServerIndex,
+        kind: Kind,
+        now: Time,
+    ) -> Self {
+        Self {
+            pool,
+            lane,
+            server,
+            kind,
+            state: State::Connecting,
+            since: now,
+            greeting: Queue::new(),
+            out: Queue::new(),
+            dirty: false,
+            slots: VecDeque::new(),
+            late: 0,
+            sent_slots: 0,
+            appended: 0,
+            sent: 0,
+            heard: now,
+            scan: ReplyScan::default(),
+            partial: Queue::new(),
+            streaming: false,
+            loading: false,
+            reply_len: 0,
+            pending: Vec::new(),
+            blocked: None,
+            waking: false,
+            uploader: None,
+            armed: Armed::default(),
+        }
+    }
+
+    /// What may be written now.
+    pub fn output(&self) -> Option<&Queue> {
+        match self.state {
+            State::Connecting => None,
+            State::Greeting { .. } => Some(&self.greeting),
+            State::Ready => Some(&self.out),
+        }
+    }
+
+    /// Whether a reply larger than `large` is passing.
+    pub fn is_busy(&self, large: u64) -> bool {
+        self.reply_len + self.scan.announced() > large
+    }
+
+    /// Whether this client waits for replies on this connection.
+    pub fn serves(&self, client: ClientId) -> bool {
+        self.slots.iter().any(|slot| slot.client == Some(client))
+    }
+
+    /// Whether nothing is owed on it and nothing is being sent.
+    pub fn is_idle(&self) -> bool {
+        self.slots.is_empty() && self.uploader.is_none() && self.out.is_empty()
+    }
+
+    /// The oldest request that is not late yet.
+    pub fn oldest(&self) -> Option<&Slot> {
+        self.slots.get(self.late)
+    }
+
+    /// Forgets the reply at the front, which is whole, and gives its slot.
+    pub fn finish_reply(&mut self) -> Option<Slot> {
+        let slot = self.slots.pop_front()?;
+        self.late = self.late.saturating_sub(1);
+        self.sent_slots = self.sent_slots.saturating_sub(1);
+        self.scan = ReplyScan::default();
+        self.streaming = false;
+        self.loading = false;
+        self.reply_len = 0;
+        if self.slots.is_empty() && self.slots.capacity() > 1024 {
+            self.slots = VecDeque::new();
+        }
+        Some(slot)
+    }
+}

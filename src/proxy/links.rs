@@ -1,0 +1,276 @@
+//! Which connection to a server a request takes, and what is queued on it.
+//!
+//! A client's requests to one server stay on one connection while any of them is outstanding, so that
+//! a write and the read behind it cannot swap places.
+
+use super::cause::Cause;
+use super::ids::{ClientId, LinkId, PoolIndex};
+use super::link::{Kind, Link, Slot, State};
+use super::pool::LaneIndex;
+use super::time::Time;
+use super::{Action, Proxy};
+use crate::protocol::Protocol;
+use crate::route::ServerIndex;
+
+impl Proxy {
+    /// The connection that takes the next request of this client to this server.
+    #[inline]
+    pub(super) fn link_for(&mut self, id: ClientId, server: ServerIndex) -> Result<LinkId, Cause> {
+        let Some(client) = self.clients.find(id) else {
+            return Err(Cause::Invalid);
+        };
+        let pool = client.pool;
+        let link = if client.strays.is_empty() {
+            None
+        } else {
+            self.stray(id, server)
+        };
+        let link = match link {
+            Some(link) => link,
+            None => {
+                let lane = self.pools[pool.index()].lane_of(server);
+                let places = self.pools[pool.index()].lane(lane).primaries.len();
+                let link = self.primary(pool, server, id.slot() % places)?;
+                match self.links.find(link) {
+                    Some(found) if found.is_busy(self.limits.large_message) => {
+                        self.around(id, pool, lane, server, link)
+                    }
+                    _ => link,
+                }
+            }
+        };
+        match self.links.find(link) {
+            Some(found) if found.out.len() >= self.limits.queue => Err(Cause::QueueFull),
+            Some(_) => Ok(link),
+            None => Err(Cause::Invalid),
+        }
+    }
+
+    /// The connection besides the usual one on which requests of this client are outstanding.
+    fn stray(&mut self, id: ClientId, server: ServerIndex) -> Option<LinkId> {
+        let links = &self.links;
+        let client = self.clients.find_mut(id)?;
+        client
+            .strays
+            .retain(|&(_, link)| links.find(link).is_some_and(|link| link.serves(id)));
+        client
+            .strays
+            .iter()
+            .find(|stray| stray.0 == server)
+            .map(|stray| stray.1)
+    }
+
+    /// A way around a connection that carries a large reply, for a client that does not wait on it.
+    fn around(
+        &mut self,
+        id: ClientId,
+        pool: PoolIndex,
+        lane: LaneIndex,
+        server: ServerIndex,
+        busy: LinkId,
+    ) -> LinkId {
+        if self.links.find(busy).is_some_and(|link| link.serves(id)) {
+            return busy;
+        }
+        let large = self.limits.large_message;
+        let spares = &self.pools[pool.index()].lanes[lane.0 as usize].spares;
+        let free = spares.iter().copied().find(|&spare| {
+            self.links
+                .find(spare)
+                .is_some_and(|link| link.uploader.is_none() && !link.is_busy(large))
+        });
+        let spare = match free {
+            Some(spare) => spare,
+            None if spares.len() < self.limits.spares => self.open_spare(pool, lane, server),
+            None => return busy,
+        };
+        if let Some(client) = self.clients.find_mut(id) {
+            client.strays.push((server, spare));
+        }
+        spare
+    }
+
+    /// The lane's connection at `place`, opened if need be and if the server's past allows it.
+    #[inline]
+    pub(super) fn primary(
+        &mut self,
+        pool: PoolIndex,
+        server: ServerIndex,
+        place: usize,
+    ) -> Result<LinkId, Cause> {
+        let lane_index = self.pools[pool.index()].lane_of(server);
+        let lane = self.pools[pool.index()].lane(lane_index);
+        if let Some(link) = lane.primaries[place] {
+            return Ok(link);
+        }
+        lane.may_connect(self.now)?;
+        let link = self.open(pool, lane_index, server, Kind::Primary(place));
+        self.pools[pool.index()].lane(lane_index).primaries[place] = Some(link);
+        Ok(link)
+    }
+
+    /// A further connection of the lane.
+    pub(super) fn open_spare(
+        &mut self,
+        pool: PoolIndex,
+        lane: LaneIndex,
+        server: ServerIndex,
+    ) -> LinkId {
+        let link = self.open(pool, lane, server, Kind::Spare);
+        self.pools[pool.index()].lane(lane).spares.push(link);
+        link
+    }
+
+    fn open(
+        &mut self,
+        pool: PoolIndex,
+        lane: LaneIndex,
+        server: ServerIndex,
+        kind: Kind,
+    ) -> LinkId {
+        let id = self
+            .links
+            .insert(Link::new(pool, lane, server, kind, self.now));
+        self.stats.total_connections.add(1);
+        self.stats.curr_connections.add(1);
+        self.actions.push_back(Action::Connect {
+            conn: id.conn(),
+            pool,
+            server,
+        });
+        self.rearm_link(id);
+        id
+    }
+
+    /// A request of `len` bytes was appended to the connection's output.
+    #[inline]
+    pub(super) fn enqueued(&mut self, id: LinkId, slot: Option<Slot>, len: u64) {
+        let Some(link) = self.links.find_mut(id) else {
+            return;
+        };
+        link.appended += len;
+        let stats = &self.stats.pools[link.pool.index()].servers[link.server.index()];
+        stats.requests.add(1);
+        stats.request_bytes.add(len);
+        if let Some(slot) = slot {
+            stats.in_queue.add(1);
+            stats.in_queue_bytes.add(len);
+            let len = u32::try_from(len).unwrap_or(u32::MAX);
+            link.slots.push_back(Slot {
+                end: link.appended,
+                len,
+                ..slot
+            });
+            if let Some(timeout) = self.pools[link.pool.index()].config.timeout {
+                self.timers
+                    .arm(id.conn(), &mut link.armed, slot.queued + timeout);
+            }
+        }
+        if !link.dirty && link.state == State::Ready {
+            link.dirty = true;
+            self.dirty.push(id.conn());
+        }
+    }
+
+    /// Output was taken by the connection's socket.
+    pub(super) fn link_sent(&mut self, id: LinkId, count: usize) {
+        let Some(link) = self.links.find_mut(id) else {
+            return;
+        };
+        if matches!(link.state, State::Greeting { .. }) {
+            link.greeting.consume(count, &mut self.buffers);
+            return;
+        }
+        link.out.consume(count, &mut self.buffers);
+        link.sent += count as u64;
+        if link.sent_slots == 0 {
+            link.heard = self.now;
+        }
+        self.count_sent(id);
+        let Some(link) = self.links.find(id) else {
+            return;
+        };
+        if let Some(client) = link.uploader
+            && link.out.len() < self.limits.window
+        {
+            self.unstall(client);
+        }
+    }
+
+    /// Notes which requests were sent whole.
+    pub(super) fn count_sent(&mut self, id: LinkId) {
+        let Some(link) = self.links.find_mut(id) else {
+            return;
+        };
+        let stats = &self.stats.pools[link.pool.index()].servers[link.server.index()];
+        while let Some(slot) = link.slots.get(link.sent_slots)
+            && slot.end <= link.sent
+        {
+            link.sent_slots += 1;
+            stats.in_queue.sub(1);
+            stats.in_queue_bytes.sub(u64::from(slot.len));
+            stats.out_queue.add(1);
+            stats.out_queue_bytes.add(u64::from(slot.len));
+        }
+    }
+
+    /// The connection is established: say who we are, then let the requests go.
+    pub(super) fn link_connected(&mut self, id: LinkId) {
+        let Some(link) = self.links.find_mut(id) else {
+            return;
+        };
+        let (pool_index, lane_index) = (link.pool, link.lane);
+        let pool = &mut self.pools[pool_index.index()];
+        let database = pool.lane(lane_index).key.database;
+        let mut auth = false;
+        if let Some(password) = &pool.config.redis_auth {
+            let password = password.bytes();
+            auth = true;
+            let head = format!("*2\r\n$4\r\nAUTH\r\n${}\r\n", password.len());
+            link.greeting.push(head.as_bytes(), &mut self.buffers);
+            link.greeting.push(password, &mut self.buffers);
+            link.greeting.push(b"\r\n", &mut self.buffers);
+        }
+        let select = pool.protocol == Protocol::Redis && database > 0;
+        if select {
+            let text = database.to_string();
+            let line = format!("*2\r\n$6\r\nSELECT\r\n${}\r\n{text}\r\n", text.len());
+            link.greeting.push(line.as_bytes(), &mut self.buffers);
+        }
+        link.state = State::Greeting { auth, select };
+        link.heard = self.now;
+        self.stats.pools[pool_index.index()].servers[link.server.index()]
+            .server_connections
+            .add(1);
+        if auth || select {
+            self.flush_link(id);
+            self.rearm_link(id);
+        } else {
+            self.link_ready(id);
+        }
+    }
+
+    /// Nothing keeps the connection's requests back any more.
+    pub(super) fn link_ready(&mut self, id: LinkId) {
+        let Some(link) = self.links.find_mut(id) else {
+            return;
+        };
+        link.state = State::Ready;
+        link.heard = self.now;
+        let (pool, lane) = (link.pool, link.lane);
+        self.pools[pool.index()].lane(lane).connected();
+        self.flush_link(id);
+        self.rearm_link(id);
+    }
+
+    /// Sees to it that the connection is looked at when its next deadline comes.
+    pub(super) fn rearm_link(&mut self, id: LinkId) {
+        let next = self.link_deadline(id);
+        if next == Time::NEVER {
+            return;
+        }
+        if let Some(link) = self.links.find_mut(id) {
+            self.timers.arm(id.conn(), &mut link.armed, next);
+        }
+    }
+}

@@ -1,0 +1,378 @@
+//! One worker's whole state: a pure machine that is told what happened and asked what to do.
+//!
+//! It knows no socket, thread, file, clock or source of randomness. Methods come in three kinds:
+//!
+//! - what happened: [`Proxy::turn`], [`Proxy::accept`], [`Proxy::connected`], [`Proxy::received`],
+//!   [`Proxy::ended`], [`Proxy::failed`], [`Proxy::sent`], [`Proxy::expire`], [`Proxy::set_router`],
+//!   [`Proxy::set_failing`], [`Proxy::preconnect`], [`Proxy::drain`];
+//! - what to do: [`Proxy::poll_action`], until it has none;
+//! - what is the case: [`Proxy::output`], [`Proxy::wants_read`], [`Proxy::next_deadline`].
+//!
+//! A turn is: `turn(now)`, everything that happened, `expire`, then all actions. Output piles up
+//! during the turn and is announced once per connection, by [`Action::Flush`].
+//!
+//! The path of a request, file by file: `requests` reads it from its client and asks the pool's router
+//! where it goes; `client` and `exchange` remember that a reply is owed; `link` queues it; `replies`
+//! finds the end of the reply and brings it to its place in the client's order. `uploads` are requests
+//! too large to be treated so. `ending` is everything that ends early, `deadlines` everything late.
+
+mod cause;
+mod client;
+mod deadlines;
+mod ending;
+mod exchange;
+mod health;
+mod ids;
+mod limits;
+mod link;
+mod links;
+mod notice;
+mod pool;
+mod replies;
+mod requests;
+mod time;
+mod timer;
+mod uploads;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use crate::buffer::{BufferPool, Input, Queue};
+use crate::config;
+use crate::protocol::{Span, Unit};
+use crate::route::{Router, ServerIndex};
+use crate::stats::WorkerStats;
+
+pub use cause::Cause;
+pub use health::{Health, HealthChange};
+pub use ids::{ConnId, PoolIndex};
+pub use limits::Limits;
+pub use notice::{Notice, What};
+pub use time::Time;
+
+use client::Client;
+use exchange::Fanout;
+use ids::{ClientId, LinkId, Side, Slab};
+use link::Link;
+use pool::Pool;
+use timer::Timers;
+
+/// Idle buffers kept for reuse.
+const BUFFERS_KEPT: usize = 64;
+
+/// What the proxy wants done.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    /// Open a connection to this server; answer with [`Proxy::connected`] or [`Proxy::failed`].
+    Connect {
+        /// What the connection will be called.
+        conn: ConnId,
+        /// Whose server.
+        pool: PoolIndex,
+        /// Which server.
+        server: ServerIndex,
+    },
+    /// Write what [`Proxy::output`] holds for the connection.
+    Flush(ConnId),
+    /// Close the connection and forget its id.
+    Close {
+        /// Which connection.
+        conn: ConnId,
+        /// In which way.
+        how: CloseHow,
+    },
+    /// Close the writing side; what still comes is read and thrown away.
+    Shutdown(ConnId),
+    /// Try to read again: [`Proxy::wants_read`] may have said no when the connection became readable.
+    Resume(ConnId),
+    /// The server failed; `since` is when the connection that showed it was begun.
+    Failed {
+        /// Whose server.
+        pool: PoolIndex,
+        /// Which server.
+        server: ServerIndex,
+        /// When the connection that failed was begun.
+        since: Time,
+        /// How it failed.
+        cause: Cause,
+    },
+    /// A server that had failed has replied.
+    Succeeded {
+        /// Whose server.
+        pool: PoolIndex,
+        /// Which server.
+        server: ServerIndex,
+    },
+    /// Something an operator may want to know.
+    Notice(Notice),
+}
+
+/// How to close a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CloseHow {
+    /// As usual: everything owed was sent.
+    Gracefully,
+    /// With a reset, so that nobody takes what was sent for all there is.
+    Reset,
+}
+
+/// What a [`Proxy`] is made with besides its pools.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// Bytes of a pooled buffer (`-m`).
+    pub buffer_size: usize,
+    /// Where the draws of `distribution: random` and of pauses start.
+    pub seed: u64,
+    /// How much of everything there may be.
+    pub limits: Limits,
+}
+
+/// One worker's whole state.
+#[derive(Debug)]
+pub struct Proxy {
+    pools: Vec<Pool>,
+    clients: Slab<Client>,
+    links: Slab<Link>,
+    stats: Arc<WorkerStats>,
+    limits: Limits,
+    buffers: BufferPool,
+    timers: Timers,
+    now: Time,
+    draws: u64,
+    draining: bool,
+    actions: VecDeque<Action>,
+    /// Connections with output that was not announced yet.
+    dirty: Vec<ConnId>,
+    /// Connections whose stalled input is to be looked at again.
+    waking: Vec<ConnId>,
+    scratch: Scratch,
+}
+
+/// Memory that is used within one call and kept for the next.
+#[derive(Debug, Default)]
+struct Scratch {
+    keys: Vec<Span>,
+    units: Vec<Unit>,
+    /// The units again, those of one server together.
+    grouped: Vec<Unit>,
+    servers: Vec<ServerIndex>,
+    /// By server: how many units, then where its next one goes.
+    counts: Vec<u32>,
+    fanouts: Vec<Box<Fanout>>,
+}
+
+impl Proxy {
+    /// A worker for these pools, with all servers live.
+    pub fn new(pools: &[Arc<config::Pool>], stats: Arc<WorkerStats>, settings: Settings) -> Self {
+        Self {
+            pools: pools
+                .iter()
+                .map(|pool| Pool::new(Arc::clone(pool)))
+                .collect(),
+            clients: Slab::new(0),
+            links: Slab::new(1),
+            stats,
+            limits: settings.limits,
+            buffers: BufferPool::new(settings.buffer_size, BUFFERS_KEPT),
+            timers: Timers::default(),
+            now: Time::default(),
+            draws: settings.seed | 1,
+            draining: false,
+            actions: VecDeque::new(),
+            dirty: Vec::new(),
+            waking: Vec::new(),
+            scratch: Scratch::default(),
+        }
+    }
+
+    /// A turn begins: everything until the next one happens at `now`.
+    pub fn turn(&mut self, now: Time) {
+        self.now = self.now.max(now);
+    }
+
+    /// A client of `pool` was accepted. Its id is used for everything that follows.
+    pub fn accept(&mut self, pool: PoolIndex) -> ConnId {
+        let authenticated = self.pools[pool.index()].config.redis_auth.is_none();
+        let id = self.clients.insert(Client::new(pool, authenticated));
+        let stats = &self.stats.pools[pool.index()];
+        stats.client_connections.add(1);
+        self.stats.total_connections.add(1);
+        self.stats.curr_connections.add(1);
+        if self.draining {
+            self.finish_client(id);
+        }
+        id.conn()
+    }
+
+    /// The connection to a server is established.
+    pub fn connected(&mut self, conn: ConnId) {
+        if let Side::Server(id) = conn.side() {
+            self.link_connected(id);
+        }
+    }
+
+    /// Bytes arrived.
+    pub fn received(&mut self, conn: ConnId, input: Input<'_>) {
+        match conn.side() {
+            Side::Client(id) => self.client_received(id, input),
+            Side::Server(id) => self.link_received(id, input),
+        }
+    }
+
+    /// The peer has closed its writing side.
+    pub fn ended(&mut self, conn: ConnId) {
+        match conn.side() {
+            Side::Client(id) => self.client_ended(id),
+            Side::Server(id) => self.close_link(id, Cause::Eof),
+        }
+    }
+
+    /// The connection broke, or could not be established.
+    pub fn failed(&mut self, conn: ConnId, cause: Cause) {
+        match conn.side() {
+            Side::Client(id) => self.close_client(id, client::Ending::Error, CloseHow::Reset),
+            Side::Server(id) => self.close_link(id, cause),
+        }
+    }
+
+    /// Whether the connection may be read now. `false` also when it is gone.
+    pub fn wants_read(&self, conn: ConnId) -> bool {
+        match conn.side() {
+            Side::Client(id) => self.clients.find(id).is_some_and(|client| {
+                !client.stalled && !client.ended && client.state != client::State::Finishing
+            }),
+            Side::Server(id) => self.links.find(id).is_some_and(|link| {
+                link.blocked.is_none() && link.state != link::State::Connecting
+            }),
+        }
+    }
+
+    /// What may be written to the connection now.
+    pub fn output(&self, conn: ConnId) -> Option<&Queue> {
+        match conn.side() {
+            Side::Client(id) => self.clients.find(id).map(|client| &client.out),
+            Side::Server(id) => self.links.find(id).and_then(Link::output),
+        }
+    }
+
+    /// The first `count` bytes of the connection's output were taken by its socket.
+    pub fn sent(&mut self, conn: ConnId, count: usize) {
+        match conn.side() {
+            Side::Client(id) => self.client_sent(id, count),
+            Side::Server(id) => self.link_sent(id, count),
+        }
+    }
+
+    /// The next thing to do. To be asked until there is none, at the end of each turn.
+    pub fn poll_action(&mut self) -> Option<Action> {
+        loop {
+            if let Some(action) = self.actions.pop_front() {
+                return Some(action);
+            }
+            if let Some(conn) = self.waking.pop() {
+                match conn.side() {
+                    Side::Client(id) => self.wake_client(id),
+                    Side::Server(id) => self.wake_link(id),
+                }
+                continue;
+            }
+            let conn = self.dirty.pop()?;
+            let dirty = match conn.side() {
+                Side::Client(id) => self.clients.find_mut(id).map(|client| &mut client.dirty),
+                Side::Server(id) => self.links.find_mut(id).map(|link| &mut link.dirty),
+            };
+            if let Some(dirty) = dirty {
+                *dirty = false;
+                return Some(Action::Flush(conn));
+            }
+        }
+    }
+
+    /// When [`Proxy::expire`] has something to do at the latest.
+    pub fn next_deadline(&self) -> Option<Time> {
+        self.timers.next()
+    }
+
+    /// From now on the pool's requests go where `router` says.
+    pub fn set_router(&mut self, pool: PoolIndex, router: Arc<Router>) {
+        self.pools[pool.index()].router = router;
+    }
+
+    /// Whether a success of this server is worth telling.
+    pub fn set_failing(&mut self, pool: PoolIndex, server: ServerIndex, failing: bool) {
+        self.pools[pool.index()].failing[server.index()] = failing;
+    }
+
+    /// Opens one connection to each server of the pools that ask for it.
+    pub fn preconnect(&mut self) {
+        for pool in 0..self.pools.len() {
+            if !self.pools[pool].config.preconnect {
+                continue;
+            }
+            for server in 0..self.pools[pool].lanes.len() {
+                let server = ServerIndex(server as u16);
+                // A failure is reported by the attempt itself; the first request makes another.
+                let _ = self.primary(PoolIndex(pool as u16), server, 0);
+            }
+        }
+    }
+
+    /// No more requests are read; clients are closed as soon as they have what they are owed.
+    pub fn drain(&mut self) {
+        self.draining = true;
+        let clients: Vec<ClientId> = self.clients.iter().map(|(id, _)| id).collect();
+        for id in clients {
+            self.finish_client(id);
+        }
+    }
+
+    /// How many clients are connected.
+    pub fn client_count(&self) -> usize {
+        self.clients.len()
+    }
+
+    /// How many connections to servers there are.
+    pub fn link_count(&self) -> usize {
+        self.links.len()
+    }
+
+    /// A number that looks random and is not.
+    fn draw(&mut self) -> u32 {
+        self.draws ^= self.draws << 13;
+        self.draws ^= self.draws >> 7;
+        self.draws ^= self.draws << 17;
+        (self.draws >> 32) as u32
+    }
+
+    fn notice(&mut self, notice: Notice) {
+        self.actions.push_back(Action::Notice(notice));
+    }
+
+    fn pool(&self, pool: PoolIndex) -> &Pool {
+        &self.pools[pool.index()]
+    }
+
+    /// Sees to it that the client's output is written in this turn.
+    #[inline]
+    fn flush_client(&mut self, id: ClientId) {
+        if let Some(client) = self.clients.find_mut(id)
+            && !client.dirty
+            && !client.out.is_empty()
+        {
+            client.dirty = true;
+            self.dirty.push(id.conn());
+        }
+    }
+
+    /// Sees to it that the output to the server is written in this turn, if it may be.
+    #[inline]
+    fn flush_link(&mut self, id: LinkId) {
+        if let Some(link) = self.links.find_mut(id)
+            && !link.dirty
+            && link.output().is_some_and(|out| !out.is_empty())
+        {
+            link.dirty = true;
+            self.dirty.push(id.conn());
+        }
+    }
+}

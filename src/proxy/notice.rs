@@ -1,0 +1,77 @@
+//! What an operator may want to know, for the log.
+
+use std::fmt;
+
+use super::cause::Cause;
+use super::ids::PoolIndex;
+use crate::protocol::BadReply;
+use crate::route::ServerIndex;
+
+/// Something an operator may want to know. `Display` names no pool or server: whoever logs it has their
+/// names.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Notice {
+    /// In which pool.
+    pub pool: PoolIndex,
+    /// About which server; `None` if it is about a client.
+    pub server: Option<ServerIndex>,
+    /// What.
+    pub what: What,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq)]
+pub enum What {
+    /// A connection to the server ended, and so many requests on it were answered with an error.
+    LinkClosed {
+        /// Why.
+        cause: Cause,
+        /// How many requests.
+        failed: usize,
+    },
+    /// The server sent bytes that are no reply.
+    BadReply(BadReply),
+    /// The server sent a reply nobody asked for.
+    Surplus,
+    /// The server did not answer in time; the connection stays.
+    Late {
+        /// How many requests were answered with an error.
+        failed: usize,
+    },
+    /// The server refused AUTH or SELECT with this line.
+    Greeting {
+        /// Which of the two.
+        command: &'static str,
+        /// The server's words, control bytes replaced.
+        line: String,
+    },
+    /// A client did not read its replies and was closed.
+    SlowClient,
+    /// A client stopped in the middle of a large request and was closed.
+    StalledUpload,
+    /// A client sent something that is no request and was closed.
+    BadRequest,
+}
+
+impl fmt::Display for What {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            What::LinkClosed {
+                cause: Cause::Eof,
+                failed,
+            } => {
+                write!(f, "server closed the connection, {failed} requests failed")
+            }
+            What::LinkClosed { cause, failed } => {
+                write!(f, "connection failed: {cause}, {failed} requests failed")
+            }
+            What::BadReply(bad) => write!(f, "malformed reply: {bad}"),
+            What::Surplus => f.write_str("reply without a request"),
+            What::Late { failed } => write!(f, "no reply in time, {failed} requests failed"),
+            What::Greeting { command, line } => write!(f, "{command} failed: {line}"),
+            What::SlowClient => f.write_str("client closed: it does not read its replies"),
+            What::StalledUpload => f.write_str("client closed: it stopped within a large request"),
+            What::BadRequest => f.write_str("client closed: malformed request"),
+        }
+    }
+}

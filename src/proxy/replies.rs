@@ -1,0 +1,552 @@
+//! From a server's bytes to replies in their clients' order.
+
+use std::mem;
+
+use super::cause::Cause;
+use super::client::Ending;
+use super::exchange::{Exchange, KEEP_MAX};
+use super::ids::{ClientId, LinkId};
+use super::link::{Slot, State};
+use super::notice::{Notice, What};
+use super::{Action, CloseHow, Proxy};
+use crate::buffer::{Input, Queue};
+use crate::protocol::{BadReply, Fed, Joined, Merge, ReplyScan};
+
+impl Proxy {
+    /// Bytes came from a server.
+    pub(super) fn link_received(&mut self, id: LinkId, input: Input<'_>) {
+        let Some(link) = self.links.find_mut(id) else {
+            return;
+        };
+        link.heard = self.now;
+        let mut pending = mem::take(&mut link.pending);
+        if pending.is_empty() {
+            let used = self.read_replies(id, input);
+            if let Some(link) = self.links.find_mut(id) {
+                link.pending.extend_from_slice(&input.bytes()[used..]);
+            }
+            return;
+        }
+        pending.extend_from_slice(input.bytes());
+        self.reread_replies(id, pending);
+    }
+
+    /// Reads replies from bytes that were kept.
+    fn reread_replies(&mut self, id: LinkId, mut pending: Vec<u8>) {
+        let used = self.read_replies(id, Input::copied(&pending));
+        if let Some(link) = self.links.find_mut(id)
+            && used < pending.len()
+        {
+            pending.drain(..used);
+            link.pending = pending;
+        }
+    }
+
+    /// A connection that a client's window had stopped may be read again.
+    pub(super) fn wake_link(&mut self, id: LinkId) {
+        let Some(link) = self.links.find_mut(id) else {
+            return;
+        };
+        link.waking = false;
+        link.blocked = None;
+        link.heard = self.now;
+        let pending = mem::take(&mut link.pending);
+        if !pending.is_empty() || !link.partial.is_empty() {
+            self.reread_replies(id, pending);
+        }
+        if self
+            .links
+            .find(id)
+            .is_some_and(|link| link.blocked.is_none())
+        {
+            self.actions.push_back(Action::Resume(id.conn()));
+        }
+    }
+
+    /// Reads replies until bytes run out or a client's window is full, and says how many bytes were
+    /// used.
+    fn read_replies(&mut self, id: LinkId, input: Input<'_>) -> usize {
+        let mut used = 0;
+        loop {
+            let Some(link) = self.links.find_mut(id) else {
+                return input.len();
+            };
+            if let State::Greeting { .. } = link.state {
+                match self.read_greeting(id, input.skip(used)) {
+                    0 => return used,
+                    now => used += now,
+                }
+                continue;
+            }
+            if used == input.len() && link.partial.is_empty() {
+                return used;
+            }
+            let Some(&slot) = link.slots.front() else {
+                let (pool, server) = (link.pool, Some(link.server));
+                self.notice(Notice {
+                    pool,
+                    server,
+                    what: What::Surplus,
+                });
+                self.close_link(id, Cause::Invalid);
+                return input.len();
+            };
+            if let Some(client) = slot.client
+                && self.is_full(client, slot)
+            {
+                self.block(id, client);
+                return used;
+            }
+            let Some(link) = self.links.find_mut(id) else {
+                return input.len();
+            };
+            let rest = input.skip(used);
+            let protocol = self.pools[link.pool.index()].protocol;
+            if !link.scan.has_begun() {
+                link.loading = protocol.is_loading(rest.bytes());
+            }
+            let Fed { used: now, done } = match protocol.feed_reply(&mut link.scan, rest.bytes()) {
+                Ok(fed) => fed,
+                Err(bad) => {
+                    self.bad_reply(id, bad);
+                    return input.len();
+                }
+            };
+            link.reply_len += now as u64;
+            used += now;
+            let piece = rest.slice(0..now);
+            if done {
+                self.reply_done(id, slot, piece);
+                continue;
+            }
+            link.partial.push_input(piece, &mut self.buffers);
+            if link.streaming || link.partial.len() >= self.limits.cut_through {
+                self.pass_part(id, slot);
+            }
+            return used;
+        }
+    }
+
+    fn bad_reply(&mut self, id: LinkId, bad: BadReply) {
+        let Some(link) = self.links.find(id) else {
+            return;
+        };
+        let (pool, server) = (link.pool, Some(link.server));
+        self.notice(Notice {
+            pool,
+            server,
+            what: What::BadReply(bad),
+        });
+        self.close_link(id, Cause::Invalid);
+    }
+
+    /// Whether the reply at the front of a connection must wait for its client to take what it has.
+    #[inline]
+    fn is_full(&mut self, id: ClientId, slot: Slot) -> bool {
+        let window = self.limits.window;
+        let Some(client) = self.clients.find_mut(id) else {
+            return false;
+        };
+        let early = client.ring.waiting_bytes >= window;
+        if early
+            && client.ring.is_head(slot.sequence)
+            && let Some(Exchange::Fanout(fanout)) = client.ring.head()
+            && fanout.join.started
+        {
+            // The fragment whose turn it is must never wait for those that come behind it.
+            return fanout.turn() != slot.fragment || client.out.len() >= window;
+        }
+        !client.has_room(slot.sequence, window)
+    }
+
+    /// Leaves a connection unread until `client` has room again.
+    fn block(&mut self, id: LinkId, client: ClientId) {
+        let Some(link) = self.links.find_mut(id) else {
+            return;
+        };
+        if link.blocked.is_none() {
+            link.blocked = Some((client, self.now));
+            if let Some(client) = self.clients.find_mut(client) {
+                client.blocking.push(id);
+            }
+            self.rearm_link(id);
+        }
+    }
+
+    /// Lets the connections be read again that were left unread because of this client.
+    pub(super) fn unblock(&mut self, id: ClientId) {
+        let Some(client) = self.clients.find_mut(id) else {
+            return;
+        };
+        if client.blocking.is_empty() {
+            return;
+        }
+        for link_id in mem::take(&mut client.blocking) {
+            if let Some(link) = self.links.find_mut(link_id)
+                && !link.waking
+            {
+                link.waking = true;
+                self.waking.push(link_id.conn());
+            }
+        }
+    }
+
+    /// A reply is whole: `last` are its last bytes, those before are in the connection's `partial`.
+    #[inline]
+    fn reply_done(&mut self, id: LinkId, slot: Slot, last: Input<'_>) {
+        let Some(link) = self.links.find_mut(id) else {
+            return;
+        };
+        let (pool, server) = (link.pool, link.server);
+        let (loading, len) = (link.loading, link.reply_len);
+        let mut partial = mem::take(&mut link.partial);
+        // A reply before the end of its request: the connection is lost, see `uploads`.
+        let early = link.uploader.is_some();
+        link.finish_reply();
+        let since = link.since;
+        let is_free = link.slots.is_empty() && link.kind == super::link::Kind::Spare;
+        let stats = &self.stats.pools[pool.index()].servers[server.index()];
+        stats.out_queue.sub(1);
+        stats.out_queue_bytes.sub(u64::from(slot.len));
+        if let Some(client) = slot
+            .client
+            .filter(|&client| self.clients.find(client).is_some())
+        {
+            stats.responses.add(1);
+            stats.response_bytes.add(len);
+            match slot.fragment {
+                None => self.deliver(client, slot.sequence, &mut partial, last, true),
+                Some(fragment) => {
+                    self.deliver_fragment(client, slot, fragment, &mut partial, last, true);
+                }
+            }
+            if loading {
+                self.actions.push_back(Action::Failed {
+                    pool,
+                    server,
+                    since,
+                    cause: Cause::Refused,
+                });
+                self.pools[pool.index()].failing[server.index()] = true;
+            } else if self.pools[pool.index()].failing[server.index()] {
+                self.pools[pool.index()].failing[server.index()] = false;
+                self.actions.push_back(Action::Succeeded { pool, server });
+            }
+        } else {
+            partial.clear(&mut self.buffers);
+        }
+        if early {
+            self.upload_answered(id);
+        } else if is_free {
+            self.spare_freed(id);
+        }
+    }
+
+    /// Passes on what is there of a reply that is not whole, if its turn has come.
+    fn pass_part(&mut self, id: LinkId, slot: Slot) {
+        let Some(link) = self.links.find_mut(id) else {
+            return;
+        };
+        let Some(client_id) = slot.client else {
+            return link.partial.clear(&mut self.buffers);
+        };
+        let Some(client) = self.clients.find_mut(client_id) else {
+            return link.partial.clear(&mut self.buffers);
+        };
+        let nothing = Input::copied(&[]);
+        if let Some(fragment) = slot.fragment {
+            // Only arrays and values can be passed on in parts; the rest is small.
+            let mut partial = mem::take(&mut link.partial);
+            link.streaming = true;
+            self.deliver_fragment(client_id, slot, fragment, &mut partial, nothing, false);
+        } else if client.ring.is_head(slot.sequence) {
+            let mut partial = mem::take(&mut link.partial);
+            link.streaming = true;
+            self.deliver(client_id, slot.sequence, &mut partial, nothing, false);
+        } else if link.partial.len() >= self.limits.window {
+            self.block(id, client_id);
+        }
+    }
+
+    /// Brings a reply, or a part of it, to its place: `partial`, then `last`.
+    #[inline]
+    fn deliver(
+        &mut self,
+        id: ClientId,
+        sequence: u32,
+        partial: &mut Queue,
+        last: Input<'_>,
+        done: bool,
+    ) {
+        let Some(client) = self.clients.find_mut(id) else {
+            return;
+        };
+        if client.ring.is_head(sequence) {
+            if !partial.is_empty() {
+                client.out.append(partial, &mut self.buffers);
+            }
+            client.out.push_input(last, &mut self.buffers);
+            if done {
+                client.ring.pop();
+            } else if let Some(exchange) = client.ring.head() {
+                *exchange = Exchange::Streaming;
+            }
+            self.flush_client(id);
+            if done {
+                self.advance(id);
+            }
+            return;
+        }
+        debug_assert!(done, "a part of a reply before its turn");
+        if partial.is_empty() && last.len() <= KEEP_MAX {
+            return client.ring.keep(sequence, last.bytes());
+        }
+        let mut whole = Box::new(mem::take(partial));
+        whole.push_input_snug(last);
+        client.ring.waiting_bytes += whole.len();
+        if let Some(exchange) = client.ring.find(sequence) {
+            *exchange = Exchange::Ready(whole);
+        }
+    }
+
+    /// Brings a fragment's reply, or a part of it, to its place.
+    fn deliver_fragment(
+        &mut self,
+        id: ClientId,
+        slot: Slot,
+        fragment: u16,
+        partial: &mut Queue,
+        last: Input<'_>,
+        done: bool,
+    ) {
+        let Some(client) = self.clients.find_mut(id) else {
+            return;
+        };
+        client.ring.waiting_bytes += partial.len() + last.len();
+        let is_head = client.ring.is_head(slot.sequence);
+        let early = client.ring.waiting_bytes >= self.limits.window;
+        let Some(Exchange::Fanout(fanout)) = client.ring.find(slot.sequence) else {
+            debug_assert!(false, "a fragment of no split request");
+            return;
+        };
+        let reply = &mut fanout.replies[usize::from(fragment)];
+        if !partial.is_empty() {
+            reply.bytes.append(partial, &mut self.buffers);
+        }
+        reply.bytes.push_input_snug(last);
+        if done {
+            reply.done = true;
+            fanout.pending -= 1;
+        }
+        if is_head && (fanout.pending == 0 || fanout.join.started || early) {
+            self.advance(id);
+        }
+    }
+
+    /// Passes on every reply whose turn has come.
+    pub(super) fn advance(&mut self, id: ClientId) {
+        loop {
+            let Some(client) = self.clients.find_mut(id) else {
+                return;
+            };
+            match client.ring.head() {
+                None | Some(Exchange::Waiting | Exchange::Streaming) => break,
+                Some(&mut Exchange::Kept { start, len }) => {
+                    client
+                        .out
+                        .push(client.ring.kept(start, len), &mut self.buffers);
+                    client.ring.pop();
+                }
+                Some(Exchange::Ready(reply)) => {
+                    let len = reply.len();
+                    client.out.append(reply, &mut self.buffers);
+                    client.ring.waiting_bytes -= len;
+                    client.ring.pop();
+                }
+                Some(Exchange::Fanout(_)) => {
+                    if !self.join(id) {
+                        break;
+                    }
+                }
+            }
+        }
+        self.flush_client(id);
+        self.unblock(id);
+        self.resume_upload(id);
+        self.unstall(id);
+        self.close_if_settled(id);
+    }
+
+    /// Joins the fragments of the request at the head as far as they are there. Says whether the
+    /// request was answered.
+    fn join(&mut self, id: ClientId) -> bool {
+        let window = self.limits.window;
+        let Some(client) = self.clients.find_mut(id) else {
+            return false;
+        };
+        let early = client.ring.waiting_bytes >= window;
+        let protocol = self.pools[client.pool.index()].protocol;
+        let Some(Exchange::Fanout(fanout)) = client.ring.head() else {
+            return false;
+        };
+        let whole = fanout.pending == 0;
+        let can_stream = matches!(fanout.merge, Merge::Array | Merge::Values);
+        if !whole && !fanout.join.started && !(early && can_stream) {
+            return false;
+        }
+        if let Some((_, cause)) = fanout.failure {
+            if fanout.join.started {
+                self.close_client(id, Ending::Error, CloseHow::Reset);
+                return false;
+            }
+            return whole && self.end_fanout(id, Some(cause));
+        }
+        if whole
+            && !fanout.join.started
+            && let Some(error) = protocol.fragment_error(&fanout.replies)
+        {
+            let line = error.bytes.to_vec();
+            client.out.push(&line, &mut self.buffers);
+            return self.end_fanout(id, None);
+        }
+        let Some(Exchange::Fanout(fanout)) = client.ring.head() else {
+            return false;
+        };
+        let held = fanout.held();
+        let joined = protocol.join(
+            fanout.merge,
+            &mut fanout.join,
+            &mut fanout.replies,
+            &fanout.order,
+            &mut client.out,
+            &mut self.buffers,
+        );
+        let (started, passed) = (fanout.join.started, held - fanout.held());
+        client.ring.waiting_bytes -= passed;
+        match joined {
+            Joined::Done => self.end_fanout(id, None),
+            Joined::More => false,
+            Joined::Bad if started => {
+                self.close_client(id, Ending::Error, CloseHow::Reset);
+                false
+            }
+            Joined::Bad => whole && self.end_fanout(id, Some(Cause::Invalid)),
+        }
+    }
+
+    /// The split request at the head is answered, or is now, with an error.
+    fn end_fanout(&mut self, id: ClientId, cause: Option<Cause>) -> bool {
+        let Some(client) = self.clients.find_mut(id) else {
+            return false;
+        };
+        let Some(Exchange::Fanout(fanout)) = client.ring.pop() else {
+            return false;
+        };
+        client.ring.waiting_bytes -= fanout.held();
+        if let Some(cause) = cause {
+            let error = self.pools[client.pool.index()]
+                .protocol
+                .error(&cause.to_string());
+            client.out.push(error.bytes(), &mut self.buffers);
+            self.stats.pools[client.pool.index()].forward_error.add(1);
+        }
+        self.recycle(fanout);
+        true
+    }
+
+    /// A client took output.
+    pub(super) fn client_sent(&mut self, id: ClientId, count: usize) {
+        let window = self.limits.window;
+        let Some(client) = self.clients.find_mut(id) else {
+            return;
+        };
+        let was_full = client.out.len() >= window;
+        client.out.consume(count, &mut self.buffers);
+        if client.out.len() < window && (was_full || !client.blocking.is_empty()) {
+            self.unblock(id);
+            self.unstall(id);
+        }
+        self.close_if_settled(id);
+    }
+
+    /// Reads replies to AUTH and SELECT, and says how many bytes were used; 0 when it needs more.
+    fn read_greeting(&mut self, id: LinkId, input: Input<'_>) -> usize {
+        let Some(link) = self.links.find_mut(id) else {
+            return 0;
+        };
+        let State::Greeting { auth, select } = link.state else {
+            return 0;
+        };
+        let (pool, server) = (link.pool, Some(link.server));
+        let mut scan = ReplyScan::default();
+        let fed = match self.pools[pool.index()]
+            .protocol
+            .feed_reply(&mut scan, input.bytes())
+        {
+            Ok(fed) if fed.done => fed,
+            // A greeting's reply is one line: nothing is lost by starting over with more of it.
+            Ok(_) if input.len() < KEEP_MAX => return 0,
+            Ok(_) => {
+                self.bad_reply(id, BadReply::Line);
+                return 0;
+            }
+            Err(bad) => {
+                self.bad_reply(id, bad);
+                return 0;
+            }
+        };
+        if !auth && !select {
+            return 0;
+        }
+        let line = &input.bytes()[..fed.used];
+        let (command, cause) = if auth {
+            ("AUTH", Cause::Password)
+        } else {
+            ("SELECT", Cause::Database)
+        };
+        let refused = line.first() != Some(&b'+') && !(auth && needs_no_password(line));
+        if refused {
+            let line = String::from_utf8_lossy(&line[..line.len().min(200)]);
+            let line = line
+                .trim_end()
+                .chars()
+                .map(|c| if c.is_control() { '?' } else { c });
+            let what = What::Greeting {
+                command,
+                line: line.collect(),
+            };
+            self.notice(Notice { pool, server, what });
+            self.close_link(id, cause);
+            return fed.used;
+        }
+        let select = select && auth;
+        link.state = State::Greeting {
+            auth: false,
+            select,
+        };
+        if !select {
+            self.link_ready(id);
+        }
+        fed.used
+    }
+}
+
+/// Whether the server's answer to AUTH says that it asks for no password. As with twemproxy, a pool's
+/// password may guard the proxy alone.
+fn needs_no_password(line: &[u8]) -> bool {
+    // Redis 6 and later; Redis before.
+    line.starts_with(b"-ERR AUTH <password> called without any password configured")
+        || line.starts_with(b"-ERR Client sent AUTH, but no password is set")
+}
+
+impl super::exchange::Fanout {
+    /// Bytes that wait in its fragments.
+    pub(super) fn held(&self) -> usize {
+        self.replies.iter().map(|reply| reply.bytes.len()).sum()
+    }
+
+    /// The fragment whose bytes are passed on next.
+    fn turn(&self) -> Option<u16> {
+        self.join.turn(&self.order)
+    }
+}

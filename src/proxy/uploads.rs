@@ -1,0 +1,391 @@
+//! Requests too large to be gathered in one piece of memory first.
+//!
+//! Up to `large_message` the bytes are gathered, without copying the large ones, and go to the shared
+//! connection once all are there: a slow uploader stalls nobody. Beyond it they are sent on as they
+//! come, over a connection of their own, after everything the client asked before was answered; and
+//! what it asks behind waits for the reply. So a client costs at most a window of memory, and its
+//! requests keep their order.
+
+use std::mem;
+
+use super::cause::Cause;
+use super::client::{Ending, Stage, State, Upload};
+use super::exchange::Exchange;
+use super::ids::{ClientId, LinkId, PoolIndex};
+use super::link::Slot;
+use super::pool::LaneIndex;
+use super::time::Time;
+use super::{CloseHow, Proxy};
+use crate::buffer::{Input, Queue};
+use crate::protocol::{BadBody, Body, Request, Verdict};
+use crate::route::ServerIndex;
+
+impl Proxy {
+    /// A request began of which much is still to come; `input` is all of it so far.
+    pub(super) fn begin_upload(
+        &mut self,
+        id: ClientId,
+        request: Request,
+        input: Input<'_>,
+        body: Body,
+    ) {
+        let Some(client) = self.clients.find(id) else {
+            return;
+        };
+        let (authenticated, reply) = (client.authenticated, request.reply);
+        let discard = Upload {
+            body,
+            stage: Stage::Discard,
+            server: ServerIndex(0),
+            reply,
+            heard: self.now,
+        };
+        let upload = match request.verdict {
+            Verdict::Refuse(refusal) => {
+                if reply {
+                    self.answer(id, refusal.bytes());
+                }
+                discard
+            }
+            _ if !authenticated => {
+                self.answer(id, b"-NOAUTH Authentication required\r\n");
+                discard
+            }
+            _ => match self.route(id, request.key.of(input.bytes())) {
+                None => {
+                    if reply {
+                        self.answer_error(id, Cause::Refused);
+                    }
+                    discard
+                }
+                Some(server) => {
+                    let mut queue = Queue::new();
+                    queue.push_input_snug(input);
+                    Upload {
+                        stage: Stage::Gather(queue),
+                        server,
+                        ..discard
+                    }
+                }
+            },
+        };
+        let Some(client) = self.clients.find_mut(id) else {
+            return;
+        };
+        client.upload = Some(Box::new(upload));
+        let stall = self.now + self.limits.upload_stall;
+        self.timers.arm(id.conn(), &mut client.armed, stall);
+        self.hold_back_if_large(id);
+    }
+
+    /// A gathered request that will be larger than a shared connection takes waits for one of its own.
+    fn hold_back_if_large(&mut self, id: ClientId) {
+        let large = self.limits.large_message;
+        let Some(client) = self.clients.find_mut(id) else {
+            return;
+        };
+        let Some(upload) = &mut client.upload else {
+            return;
+        };
+        let Stage::Gather(queue) = &mut upload.stage else {
+            return;
+        };
+        if queue.len() as u64 + upload.body.announced() > large {
+            upload.stage = Stage::Wait(mem::take(queue));
+            self.resume_upload(id);
+        }
+    }
+
+    /// Takes bytes of the client's large request. Says how many were used, and whether the request
+    /// ended so that another may follow.
+    pub(super) fn feed_upload(&mut self, id: ClientId, input: Input<'_>) -> (usize, bool) {
+        let Some(client) = self.clients.find_mut(id) else {
+            return (input.len(), false);
+        };
+        let Some(upload) = &mut client.upload else {
+            return (0, true);
+        };
+        if let Stage::Stream(link) = upload.stage
+            && self
+                .links
+                .find(link)
+                .is_some_and(|link| link.out.len() >= self.limits.window)
+        {
+            client.stalled = true;
+            return (0, false);
+        }
+        let fed = match upload.body.feed(input.bytes()) {
+            Ok(fed) => fed,
+            Err(bad) => {
+                self.break_upload(id, bad);
+                return (input.len(), false);
+            }
+        };
+        upload.heard = self.now;
+        let piece = input.slice(0..fed.used);
+        match &mut upload.stage {
+            Stage::Gather(queue) => queue.push_input_snug(piece),
+            Stage::Stream(link) => {
+                let link = *link;
+                if let Some(target) = self.links.find_mut(link) {
+                    target.out.push_input(piece, &mut self.buffers);
+                    target.appended += piece.len() as u64;
+                }
+                self.flush_link(link);
+            }
+            Stage::Wait(_) | Stage::Discard => {}
+        }
+        if fed.done {
+            self.end_upload(id);
+        } else {
+            self.hold_back_if_large(id);
+        }
+        (fed.used, fed.done)
+    }
+
+    /// The client's large request is whole.
+    fn end_upload(&mut self, id: ClientId) {
+        let Some(client) = self.clients.find_mut(id) else {
+            return;
+        };
+        let Some(upload) = client.upload.take() else {
+            return;
+        };
+        match upload.stage {
+            Stage::Gather(queue) | Stage::Wait(queue) => {
+                self.forward_gathered(id, upload.server, queue, upload.reply);
+            }
+            Stage::Stream(link) => self.uploaded(link, upload.reply),
+            Stage::Discard => {}
+        }
+    }
+
+    /// Queues a gathered request, as `forward` does with one that stands in one place.
+    fn forward_gathered(
+        &mut self,
+        id: ClientId,
+        server: ServerIndex,
+        mut queue: Queue,
+        reply: bool,
+    ) {
+        let link = match self.link_for(id, server) {
+            Ok(link) => link,
+            Err(cause) => {
+                queue.clear(&mut self.buffers);
+                if reply {
+                    self.answer_error(id, cause);
+                }
+                return;
+            }
+        };
+        let Some(client) = self.clients.find_mut(id) else {
+            return;
+        };
+        let slot = reply.then(|| client.ring.push(Exchange::Waiting));
+        let slot = slot.map(|sequence| self.slot(id, sequence, None));
+        let len = queue.len() as u64;
+        if let Some(target) = self.links.find_mut(link) {
+            target.out.append(&mut queue, &mut self.buffers);
+        }
+        self.enqueued(link, slot, len);
+    }
+
+    /// The last byte of a large request was queued on its own connection.
+    fn uploaded(&mut self, id: LinkId, reply: bool) {
+        let Some(link) = self.links.find_mut(id) else {
+            return;
+        };
+        link.uploader = None;
+        let (appended, len) = (link.appended, link.appended - link.sent);
+        let stats = &self.stats.pools[link.pool.index()].servers[link.server.index()];
+        stats.request_bytes.add(len);
+        if reply && let Some(slot) = link.slots.back_mut() {
+            slot.end = appended;
+            slot.queued = self.now;
+            slot.len = u32::try_from(len).unwrap_or(u32::MAX);
+            stats.in_queue_bytes.add(u64::from(slot.len));
+        }
+        self.count_sent(id);
+        self.rearm_link(id);
+    }
+
+    /// Gives the client's large request a connection of its own, if its turn has come and one is free.
+    pub(super) fn resume_upload(&mut self, id: ClientId) {
+        let Some(client) = self.clients.find_mut(id) else {
+            return;
+        };
+        if client.barrier && client.ring.is_empty() && client.upload.is_none() {
+            client.barrier = false;
+        }
+        let Some(upload) = &client.upload else { return };
+        let Stage::Wait(_) = upload.stage else { return };
+        if !client.ring.is_empty() {
+            return;
+        }
+        let (pool, server, reply) = (client.pool, upload.server, upload.reply);
+        let lane = self.pools[pool.index()].lane_of(server);
+        match self.free_spare(pool, lane, server) {
+            Ok(Some(link)) => self.stream(id, link, reply),
+            Ok(None) => {
+                let waiting = &mut self.pools[pool.index()].lane(lane).waiting;
+                if !waiting.contains(&id) {
+                    waiting.push_back(id);
+                }
+            }
+            Err(cause) => {
+                if let Some(upload) = &mut client_upload(&mut self.clients, id) {
+                    upload.stage = Stage::Discard;
+                }
+                if reply {
+                    self.answer_error(id, cause);
+                }
+                self.unstall(id);
+            }
+        }
+    }
+
+    /// Starts sending the client's large request over `link`.
+    fn stream(&mut self, id: ClientId, link: LinkId, reply: bool) {
+        let Some(client) = self.clients.find_mut(id) else {
+            return;
+        };
+        let Some(upload) = &mut client.upload else {
+            return;
+        };
+        let Stage::Wait(mut queue) = mem::replace(&mut upload.stage, Stage::Stream(link)) else {
+            return;
+        };
+        let slot = reply.then(|| Slot {
+            client: Some(id),
+            sequence: client.ring.push(Exchange::Waiting),
+            fragment: None,
+            // Neither sent nor late before its last byte is there.
+            queued: Time::NEVER,
+            end: u64::MAX,
+            len: 0,
+        });
+        client.barrier = true;
+        if let Some(target) = self.links.find_mut(link) {
+            let stats = &self.stats.pools[target.pool.index()].servers[target.server.index()];
+            stats.requests.add(1);
+            target.uploader = Some(id);
+            target.appended += queue.len() as u64;
+            target.out.append(&mut queue, &mut self.buffers);
+            if let Some(slot) = slot {
+                stats.in_queue.add(1);
+                target.slots.push_back(slot);
+            }
+        }
+        self.flush_link(link);
+        self.unstall(id);
+    }
+
+    /// A connection of the lane that nobody uses, a new one if there may be; `None` if all are in use.
+    fn free_spare(
+        &mut self,
+        pool: PoolIndex,
+        lane: LaneIndex,
+        server: ServerIndex,
+    ) -> Result<Option<LinkId>, Cause> {
+        let links = &self.links;
+        let found = self.pools[pool.index()].lane(lane);
+        let idle = |&&link: &&LinkId| links.find(link).is_some_and(|link| link.is_idle());
+        if let Some(&link) = found.spares.iter().find(idle) {
+            return Ok(Some(link));
+        }
+        if found.spares.len() >= self.limits.spares {
+            return Ok(None);
+        }
+        found.may_connect(self.now)?;
+        Ok(Some(self.open_spare(pool, lane, server)))
+    }
+
+    /// A spare connection has become free, or there is room for another.
+    pub(super) fn spare_freed(&mut self, id: LinkId) {
+        if let Some(link) = self.links.find(id) {
+            let (pool, lane) = (link.pool, link.lane);
+            self.rearm_link(id);
+            self.serve_waiting(pool, lane);
+        }
+    }
+
+    /// Lets the clients try again that wait for a spare connection; those in vain queue up again.
+    pub(super) fn serve_waiting(&mut self, pool: PoolIndex, lane: LaneIndex) {
+        for id in mem::take(&mut self.pools[pool.index()].lane(lane).waiting) {
+            self.resume_upload(id);
+        }
+    }
+
+    /// The server has answered a large request before it was whole. The rest of it goes nowhere, and
+    /// the connection cannot be used again.
+    pub(super) fn upload_answered(&mut self, id: LinkId) {
+        let Some(client) = self.links.find(id).and_then(|link| link.uploader) else {
+            return;
+        };
+        self.discard_upload(client);
+        self.drop_link(id);
+    }
+
+    /// What is still to come of the client's large request is thrown away.
+    pub(super) fn discard_upload(&mut self, id: ClientId) {
+        if let Some(upload) = client_upload(&mut self.clients, id) {
+            upload.stage = Stage::Discard;
+        }
+        self.unstall(id);
+    }
+
+    /// The client's large request does not go on as it must.
+    fn break_upload(&mut self, id: ClientId, bad: BadBody) {
+        let Some(client) = self.clients.find_mut(id) else {
+            return;
+        };
+        let refusal = self.pools[client.pool.index()].protocol.bad_body(bad);
+        match client.upload.take().map(|upload| upload.stage) {
+            Some(Stage::Stream(link)) => {
+                // The exchange of the upload is the only one: it gives way to the refusal.
+                client.ring.pop();
+                self.drop_link(link);
+                self.refuse_for_good(id, &refusal);
+            }
+            Some(Stage::Discard) => {
+                client.ending = Ending::Error;
+                self.finish_client(id);
+            }
+            _ => self.refuse_for_good(id, &refusal),
+        }
+    }
+
+    /// The client will not finish its large request.
+    pub(super) fn abort_upload(&mut self, id: ClientId) {
+        let Some(client) = self.clients.find_mut(id) else {
+            return;
+        };
+        if let Some(Stage::Stream(link)) = client.upload.take().map(|upload| upload.stage) {
+            client.ring.pop();
+            self.drop_link(link);
+        }
+        self.close_if_settled(id);
+    }
+
+    /// Closes clients that stopped in the middle of a large request.
+    pub(super) fn check_upload(&mut self, id: ClientId) {
+        let Some(client) = self.clients.find(id) else {
+            return;
+        };
+        let Some(upload) = &client.upload else { return };
+        let due = upload.heard + self.limits.upload_stall;
+        if client.state == State::Open && !client.stalled && due <= self.now {
+            let what = super::notice::What::StalledUpload;
+            self.notice(super::Notice {
+                pool: client.pool,
+                server: None,
+                what,
+            });
+            self.close_client(id, Ending::Error, CloseHow::Reset);
+        }
+    }
+}
+
+fn client_upload(clients: &mut super::Slab<super::Client>, id: ClientId) -> Option<&mut Upload> {
+    clients.find_mut(id)?.upload.as_deref_mut()
+}
