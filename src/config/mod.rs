@@ -1,21 +1,107 @@
 //! The configuration, checked and immutable, in real types.
 //!
-//! `file` is the YAML as written, `check` turns it into what stands here or into every mistake at
-//! once. Everything downstream of this room may rely on the ranges stated at the fields.
+//! `file` is the YAML as written, `keys` the table of all there is to say, `address` the grammar of
+//! addresses; `check` turns a file into what stands here or into every mistake at once. `load` is
+//! the one place that touches the world: it reads the file and resolves `listen`. Everything
+//! downstream of this room may rely on the ranges stated at the fields.
 
+mod address;
+mod check;
+mod file;
+mod keys;
+mod mistake;
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::num::NonZeroU32;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+pub use keys::{KEYS, Key, PROCESS_KEYS, PROCESS_SECTION, PoolDraft, Presence, ProcessDraft};
+pub use mistake::{Mistake, Mistakes, Place, Problem};
 
 use crate::hash::Hash;
 use crate::protocol::Protocol;
 use crate::route::Distribution;
+
+/// Reads and checks a configuration file.
+///
+/// Resolves the host of each `listen` through the system, which may block for as long as the
+/// system's resolver takes.
+///
+/// # Errors
+/// Every mistake in the file, each with line, pool, key and what is allowed; or the one reason why
+/// it could not be read.
+pub fn load(path: impl AsRef<Path>) -> Result<Config, Mistakes> {
+    let path = path.as_ref();
+    read(path)
+        .and_then(|bytes| check::check(&bytes, &resolve))
+        .map_err(|list| Mistakes::new(path, list))
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place that reads the configuration"
+)]
+fn read(path: &Path) -> Result<Vec<u8>, Vec<Mistake>> {
+    let whole_file = |problem| {
+        vec![Mistake {
+            line: 0,
+            place: Place::File,
+            key: None,
+            problem,
+        }]
+    };
+    let mut bytes = Vec::new();
+    // The limit holds for pipes and devices too, whose size nobody knows beforehand.
+    File::open(path)
+        .and_then(|file| file.take(file::FILE_MAX + 1).read_to_end(&mut bytes))
+        .map_err(|error| whole_file(Problem::Unreadable(error.to_string())))?;
+    if bytes.len() as u64 > file::FILE_MAX {
+        return Err(whole_file(Problem::TooLarge(file::FILE_MAX)));
+    }
+    Ok(bytes)
+}
+
+/// getaddrinfo's first answer, of any family, as twemproxy takes it.
+#[expect(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "the one place that resolves `listen`, before any loop runs"
+)]
+fn resolve(host: &str, port: u16) -> io::Result<SocketAddr> {
+    // Compat: to glibc "*" with a port is the loopback address, not all addresses, and the IPv6
+    // one where there is IPv6. Test: a_star_is_the_loopback_address.
+    if host == "*" {
+        let v6 = SocketAddr::from((Ipv6Addr::LOCALHOST, port));
+        let usable = std::net::UdpSocket::bind((Ipv6Addr::LOCALHOST, 0)).is_ok();
+        return Ok(if usable {
+            v6
+        } else {
+            SocketAddr::from((Ipv4Addr::LOCALHOST, port))
+        });
+    }
+    let mut addresses = (host, port).to_socket_addrs()?;
+    addresses
+        .next()
+        .ok_or_else(|| io::Error::other("the name has no address"))
+}
 
 /// A whole configuration file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
     /// Sorted by name: shorter names first, equal lengths by byte value (spec section 2.6).
     pub pools: Vec<Pool>,
+    /// What is about the whole process, from the mapping `nutcrab:`.
+    pub process: Process,
+}
+
+/// The process-wide settings.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Process {
+    /// `workers`: 1 to 64. `None`: not said; the command line goes before it.
+    pub workers: Option<NonZeroU32>,
 }
 
 /// One pool: an address to listen on and the servers behind it.
@@ -88,6 +174,15 @@ pub enum Listen {
     },
 }
 
+impl Listen {
+    /// As written, for logs and messages.
+    pub fn text(&self) -> &str {
+        match self {
+            Self::Tcp { text, .. } | Self::Unix { text, .. } => text,
+        }
+    }
+}
+
 /// One server of a pool.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Server {
@@ -140,3 +235,6 @@ impl std::fmt::Debug for Password {
         f.write_str("(hidden)")
     }
 }
+
+#[cfg(test)]
+mod tests;
