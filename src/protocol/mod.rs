@@ -425,12 +425,12 @@ impl Protocol {
     }
 
     /// The error reply among `replies`, all whole, that stands for them all: the first server's own.
-    pub fn fragment_error<'a>(self, replies: &'a [FragmentReply]) -> Option<&'a FragmentReply> {
+    pub fn fragment_error(self, replies: &[FragmentReply]) -> Option<&FragmentReply> {
         let is_error = match self {
             Self::Redis => redis::split::is_error,
             Self::Memcache => memcache::split::is_error,
         };
-        replies.iter().find(|reply| is_error(reply.bytes.front()))
+        replies.iter().find(|reply| is_error(&reply.bytes))
     }
 
     /// Passes on as much of the joined reply as is there. `order` names the fragment of each unit of

@@ -1,41 +1,41 @@
 //! memcached: the classic text protocol.
-pub mod commands {
-    #[derive(Debug)]
-    pub struct Table;
-    impl Table {
-        pub fn standard() -> Self {
-            Table
-        }
+//!
+//! Source: memcached's `doc/protocol.txt`, and the behaviour of memcached 1.6 where it is silent. The
+//! meta commands and the binary protocol are not spoken.
+
+pub mod commands;
+pub mod reply;
+pub mod request;
+pub mod split;
+
+use memchr::memchr;
+
+use crate::protocol::Span;
+
+/// The words of a line, which are separated by any number of spaces.
+#[derive(Clone, Debug)]
+struct Words<'a> {
+    line: &'a [u8],
+    position: usize,
+}
+
+impl<'a> Words<'a> {
+    /// The words of `line`, which has no line end.
+    fn of(line: &'a [u8]) -> Self {
+        Self { line, position: 0 }
     }
 }
-pub mod request {
-    use crate::protocol::*;
-    pub fn parse(_: &[u8], _: &mut RequestScan, _: &super::commands::Table, _: &Limits) -> Parse {
-        Parse::More
-    }
-    pub fn keys(_: &[u8], _: &mut Vec<Span>) {}
-}
-pub mod reply {
-    use crate::protocol::*;
-    pub fn feed(_: &mut ReplyScan, _: &[u8]) -> Result<Fed, BadReply> {
-        Err(BadReply::Kind)
-    }
-}
-pub mod split {
-    use crate::buffer::*;
-    use crate::protocol::*;
-    pub fn units(_: &[u8], _: &mut Vec<Unit>) {}
-    pub fn fragment(_: &[u8], _: &[Unit], _: &mut Queue, _: &mut BufferPool) {}
-    pub fn is_error(_: &[u8]) -> bool {
-        false
-    }
-    pub fn join_values(
-        _: &mut Join,
-        _: &mut [FragmentReply],
-        _: &[u16],
-        _: &mut Queue,
-        _: &mut BufferPool,
-    ) -> Joined {
-        Joined::Bad
+
+impl Iterator for Words<'_> {
+    type Item = Span;
+
+    #[inline]
+    fn next(&mut self) -> Option<Span> {
+        let rest = &self.line[self.position..];
+        let start = self.position + rest.iter().position(|&byte| byte != b' ')?;
+        let rest = &self.line[start..];
+        let end = start + memchr(b' ', rest).unwrap_or(rest.len());
+        self.position = end;
+        Some(Span::new(start, end))
     }
 }

@@ -57,9 +57,9 @@ pub fn fragment(
     }
 }
 
-/// Whether a reply that starts with `front` is an error.
-pub fn is_error(front: &[u8]) -> bool {
-    front.first() == Some(&b'-')
+/// Whether `reply` is an error.
+pub fn is_error(reply: &Queue) -> bool {
+    reply.front().first() == Some(&b'-')
 }
 
 /// Joins replies to [`Merge::Array`] fragments: the elements in the order of the request's keys.

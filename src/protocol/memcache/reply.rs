@@ -1,0 +1,288 @@
+//! Where a memcached server's reply ends.
+//!
+//! Most replies are one line. A get is answered with VALUE blocks and `END`; an error may stand in
+//! place of any of them and ends the reply.
+
+use memchr::{memchr, memchr2};
+
+use super::Words;
+use crate::protocol::body::feed_block;
+use crate::protocol::{BadReply, Fed, ReplyScan};
+
+/// Longest line of a reply.
+pub const LINE_MAX: usize = 2048;
+
+/// Longest data block of a value, in digits.
+const DIGITS_MAX: usize = 12;
+
+/// Takes the next bytes of the reply `scan` stands in. What it does not use of them is the next reply,
+/// or a line whose end is missing, to be given again together with more bytes.
+#[inline]
+pub fn feed(scan: &mut ReplyScan, bytes: &[u8]) -> Result<Fed, BadReply> {
+    let mut used = 0;
+    loop {
+        if scan.left > 0 {
+            used += feed_block(&mut scan.left, &bytes[used..]).ok_or(BadReply::LineEnd)?;
+            if scan.left > 0 {
+                return Ok(Fed { used, done: false });
+            }
+        }
+        let Some((line, len)) = line(&bytes[used..])? else {
+            return Ok(Fed { used, done: false });
+        };
+        let kind = kind(line)?;
+        let continued = std::mem::replace(&mut scan.begun, true);
+        used += len;
+        match kind {
+            Kind::Value { data } => scan.left = data + 2,
+            Kind::End | Kind::Error => return Ok(Fed { used, done: true }),
+            Kind::Other if continued => return Err(BadReply::Kind),
+            Kind::Other => return Ok(Fed { used, done: true }),
+        }
+    }
+}
+
+/// What a line of a reply says, as far as its framing goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// The head of a value; `data` bytes and a line end follow.
+    Value { data: u64 },
+    /// The end of the values.
+    End,
+    /// An error.
+    Error,
+    /// Any other reply of one line.
+    Other,
+}
+
+/// The first line of `bytes` without its end, and its length with it; `None` when the end is missing.
+#[inline]
+fn line(bytes: &[u8]) -> Result<Option<(&[u8], usize)>, BadReply> {
+    let Some(&first) = bytes.first() else {
+        return Ok(None);
+    };
+    if !matches!(
+        first,
+        b'0'..=b'9' | b'V' | b'E' | b'S' | b'N' | b'D' | b'T' | b'C'
+    ) {
+        return Err(BadReply::Kind);
+    }
+    let within = &bytes[..bytes.len().min(LINE_MAX)];
+    let Some(newline) = memchr(b'\n', within) else {
+        return if bytes.len() < LINE_MAX {
+            Ok(None)
+        } else {
+            Err(BadReply::Line)
+        };
+    };
+    match within[..newline].split_last() {
+        Some((b'\r', line)) if memchr2(b'\r', 0, line).is_none() => Ok(Some((line, newline + 1))),
+        _ => Err(BadReply::LineEnd),
+    }
+}
+
+/// What a line without its end says.
+#[inline]
+pub(super) fn kind(line: &[u8]) -> Result<Kind, BadReply> {
+    if let Some(head) = line.strip_prefix(b"VALUE ") {
+        let data = data_len(head).ok_or(BadReply::Number)?;
+        return Ok(Kind::Value { data });
+    }
+    let first = line.split(|&byte| byte == b' ').next().unwrap_or(line);
+    match first {
+        b"END" if line == first => Ok(Kind::End),
+        b"ERROR" | b"CLIENT_ERROR" | b"SERVER_ERROR" => Ok(Kind::Error),
+        b"STORED" | b"NOT_STORED" | b"EXISTS" | b"NOT_FOUND" | b"DELETED" | b"TOUCHED"
+            if line == first =>
+        {
+            Ok(Kind::Other)
+        }
+        b"VERSION" => Ok(Kind::Other),
+        digits if digits.iter().all(u8::is_ascii_digit) && !digits.is_empty() => {
+            // memcached pads a number that became shorter with spaces.
+            let rest = &line[digits.len()..];
+            let padded = rest.iter().all(|&byte| byte == b' ');
+            padded.then_some(Kind::Other).ok_or(BadReply::Number)
+        }
+        _ => Err(BadReply::Kind),
+    }
+}
+
+/// The length of the data behind `<key> <flags> <length> [<unique>]`.
+#[inline]
+fn data_len(head: &[u8]) -> Option<u64> {
+    let mut words = Words::of(head);
+    let (_key, flags) = (words.next()?, words.next()?);
+    let (data, unique) = (words.next()?, words.next());
+    if words.next().is_some() || number(flags.of(head)).is_none() {
+        return None;
+    }
+    if unique.is_some_and(|unique| !unique.of(head).iter().all(u8::is_ascii_digit)) {
+        return None;
+    }
+    number(data.of(head))
+}
+
+/// A number, capped so that sums of lengths cannot wrap.
+fn number(word: &[u8]) -> Option<u64> {
+    if word.is_empty() || word.len() > DIGITS_MAX {
+        return None;
+    }
+    word.iter().try_fold(0, |value, byte| {
+        let digit = byte.is_ascii_digit().then(|| u64::from(byte - b'0'))?;
+        Some(value * 10 + digit)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// One reply, given whole and cut at every point, followed by the start of another.
+    fn check(reply: &str) {
+        let mut bytes = reply.as_bytes().to_vec();
+        bytes.extend_from_slice(b"STORED");
+        for cut in 0..=reply.len() {
+            let mut scan = ReplyScan::default();
+            let first = feed(&mut scan, &bytes[..cut]).expect(reply);
+            if first.done {
+                assert_eq!(first.used, reply.len(), "{reply:?} cut at {cut}");
+                continue;
+            }
+            let rest = feed(&mut scan, &bytes[first.used..]).expect(reply);
+            assert!(rest.done, "{reply:?} cut at {cut}");
+            assert_eq!(
+                first.used + rest.used,
+                reply.len(),
+                "{reply:?} cut at {cut}"
+            );
+        }
+        let (mut scan, mut start) = (ReplyScan::default(), 0);
+        for end in 1..=reply.len() {
+            let fed = feed(&mut scan, &bytes[start..end]).expect(reply);
+            start += fed.used;
+            assert_eq!(
+                fed.done,
+                end == reply.len(),
+                "{reply:?} byte by byte at {end}"
+            );
+        }
+    }
+
+    #[test]
+    fn replies_end_where_they_end() {
+        for reply in [
+            "STORED\r\n",
+            "NOT_STORED\r\n",
+            "EXISTS\r\n",
+            "NOT_FOUND\r\n",
+            "DELETED\r\n",
+            "TOUCHED\r\n",
+            "END\r\n",
+            "ERROR\r\n",
+            "ERROR Too many open connections\r\n",
+            "CLIENT_ERROR bad data chunk\r\n",
+            "SERVER_ERROR out of memory storing object\r\n",
+            "SERVER_ERROR\r\n",
+            "VERSION 1.6.18\r\n",
+            "0\r\n",
+            "18446744073709551615\r\n",
+            "9  \r\n",
+            "VALUE a 0 0\r\n\r\nEND\r\n",
+            "VALUE a 0 3\r\nabc\r\nEND\r\n",
+            "VALUE a 0 3\r\nEND\r\nEND\r\n",
+            "VALUE a 4294967295 2\r\n\r\n\r\nEND\r\n",
+            "VALUE a 0 1 18446744073709551615\r\nx\r\nVALUE b 1 2 7\r\nyz\r\nEND\r\n",
+            "VALUE a 0 1\r\nx\r\nSERVER_ERROR out of memory writing get response\r\n",
+        ] {
+            check(reply);
+        }
+    }
+
+    #[test]
+    fn what_is_no_reply_is_refused() {
+        for (bytes, bad) in [
+            ("OK\r\n", BadReply::Kind),
+            ("STAT pid 1\r\n", BadReply::Kind),
+            ("HD\r\n", BadReply::Kind),
+            ("\r\n", BadReply::Kind),
+            ("stored\r\n", BadReply::Kind),
+            ("STORED \r\n", BadReply::Kind),
+            ("ENDING\r\n", BadReply::Kind),
+            ("END x\r\n", BadReply::Kind),
+            ("EXISTS\n", BadReply::LineEnd),
+            ("E\rND\r\n", BadReply::LineEnd),
+            ("VALUE a\0 0 1\r\n", BadReply::LineEnd),
+            ("1x\r\n", BadReply::Kind),
+            ("1 x\r\n", BadReply::Number),
+            ("-1\r\n", BadReply::Kind),
+            ("VALUE a 0\r\n", BadReply::Number),
+            ("VALUE a 0 x\r\n", BadReply::Number),
+            ("VALUE a 0 -1\r\n", BadReply::Number),
+            ("VALUE a x 1\r\n", BadReply::Number),
+            ("VALUE a 0 1 x\r\n", BadReply::Number),
+            ("VALUE a 0 1 2 3\r\n", BadReply::Number),
+            ("VALUE a 0 1000000000000\r\n", BadReply::Number),
+            ("VALUE a 0 1\r\nxyz", BadReply::LineEnd),
+            ("VALUE a 0 1\r\nx\r\nSTORED\r\n", BadReply::Kind),
+            ("VALUE a 0 1\r\nx\r\n7\r\n", BadReply::Kind),
+        ] {
+            assert_eq!(
+                feed(&mut ReplyScan::default(), bytes.as_bytes()),
+                Err(bad),
+                "{bytes:?}"
+            );
+        }
+        let endless = vec![b'S'; LINE_MAX];
+        assert_eq!(
+            feed(&mut ReplyScan::default(), &endless),
+            Err(BadReply::Line)
+        );
+    }
+
+    #[test]
+    fn announced_lengths_allocate_nothing() {
+        let mut scan = ReplyScan::default();
+        let fed = feed(&mut scan, b"VALUE a 0 999999999999\r\nx").expect("valid so far");
+        assert_eq!(
+            fed,
+            Fed {
+                used: 25,
+                done: false
+            }
+        );
+        assert_eq!(scan.announced(), 999_999_999_999 + 2 - 1);
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_in_any_cut_give_the_same(
+            pieces in proptest::collection::vec(prop::sample::select(vec![
+                "VALUE a 0 1\r\n", "VALUE k 1 0 5\r\n", "x\r\n", "\r\n", "END\r\n", "STORED\r\n",
+                "ERROR\r\n", "12\r\n", "V", "\r", "\n", "END", "SERVER_ERROR x y\r\n",
+            ]), 0..8),
+            cuts in proptest::collection::vec(any::<prop::sample::Index>(), 0..4),
+        ) {
+            let bytes = pieces.concat().into_bytes();
+            let whole = feed(&mut ReplyScan::default(), &bytes);
+            let mut ends: Vec<usize> = cuts.iter().map(|cut| cut.index(bytes.len() + 1)).collect();
+            ends.push(bytes.len());
+            ends.sort_unstable();
+            let (mut scan, mut start) = (ReplyScan::default(), 0);
+            let mut outcome = Ok(Fed { used: 0, done: false });
+            for end in ends {
+                outcome = feed(&mut scan, &bytes[start..end]);
+                match outcome {
+                    Ok(fed) if !fed.done => start += fed.used,
+                    _ => break,
+                }
+            }
+            let outcome = outcome.map(|fed| match fed.done {
+                true => Fed { used: start + fed.used, done: true },
+                false => Fed { used: start, done: false },
+            });
+            prop_assert_eq!(outcome, whole);
+        }
+    }
+}

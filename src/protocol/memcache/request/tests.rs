@@ -1,0 +1,502 @@
+//! Each form whole, byte by byte and cut at every point; and the properties of the parser.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::protocol::{BadBody, Merge, Protocol};
+
+/// What a client's bytes came to.
+#[derive(Debug, PartialEq)]
+enum Outcome {
+    /// A request of so many bytes, its data block included.
+    Request(Request, usize),
+    Bad(Refusal),
+    /// All bytes belong to a request that is not whole.
+    More,
+}
+
+/// Reads one request from `bytes`, of which it is given so many at a time: `ends` says how many, in
+/// ascending order, before all of them.
+fn read(bytes: &[u8], ends: &[usize], limits: &Limits) -> Outcome {
+    let table = Table::standard();
+    let mut scan = RequestScan::default();
+    let ends = ends.iter().copied().chain([bytes.len()]);
+    let mut head: Option<(Request, Body, usize)> = None;
+    for end in ends {
+        if let Some((request, mut body, start)) = head.take() {
+            match body.feed(&bytes[start..end]) {
+                Ok(fed) if fed.done => return Outcome::Request(request, start + fed.used),
+                Ok(fed) => head = Some((request, body, start + fed.used)),
+                Err(bad) => return Outcome::Bad(Protocol::Memcache.bad_body(bad)),
+            }
+            continue;
+        }
+        match parse(&bytes[..end], &mut scan, &table, limits) {
+            Parse::Done { request, len } => return Outcome::Request(request, len),
+            Parse::Head { request, body } => head = Some((request, body, end)),
+            Parse::More => {}
+            Parse::Bad(refusal) => return Outcome::Bad(refusal),
+        }
+    }
+    Outcome::More
+}
+
+/// Reads `bytes` whole, byte by byte, and cut at every point, with large and small heads; the outcome
+/// must always be the same. Returns it.
+fn check(bytes: &[u8]) -> Outcome {
+    let whole = read(bytes, &[], &Limits::MEMCACHE);
+    let small = Limits {
+        head: 2,
+        ..Limits::MEMCACHE
+    };
+    let all: Vec<usize> = (0..bytes.len()).collect();
+    for limits in [Limits::MEMCACHE, small] {
+        let shown = bytes.escape_ascii();
+        assert_eq!(read(bytes, &all, &limits), whole, "{shown} byte by byte");
+        for cut in 0..bytes.len() {
+            assert_eq!(read(bytes, &[cut], &limits), whole, "{shown} cut at {cut}");
+        }
+    }
+    whole
+}
+
+/// The request in `bytes`, which must be all of them; what follows must not matter.
+fn request(bytes: &[u8]) -> Request {
+    for behind in [&b""[..], b"get a\r\n", b"\r\n", b"\0"] {
+        let bytes_len = bytes.len();
+        match check(&[bytes, behind].concat()) {
+            Outcome::Request(_, len) => assert_eq!(len, bytes_len, "{}", bytes.escape_ascii()),
+            other => panic!("{}: {other:?}", bytes.escape_ascii()),
+        }
+    }
+    match check(bytes) {
+        Outcome::Request(request, _) => request,
+        other => panic!("{}: {other:?}", bytes.escape_ascii()),
+    }
+}
+
+fn refused(bytes: &[u8]) -> (String, bool) {
+    let request = request(bytes);
+    match request.verdict {
+        Verdict::Refuse(refusal) => (text(&refusal), request.reply),
+        other => panic!("{}: {other:?}", bytes.escape_ascii()),
+    }
+}
+
+fn text(refusal: &Refusal) -> String {
+    let text = std::str::from_utf8(refusal.bytes()).expect("ascii");
+    text.strip_suffix("\r\n").expect("a line").to_owned()
+}
+
+const FORMAT: &str = "CLIENT_ERROR bad command line format";
+
+#[test]
+fn one_key_is_forwarded() {
+    for (line, key, reply) in [
+        ("get a\r\n", "a", true),
+        ("gets abc\r\n", "abc", true),
+        ("get noreply\r\n", "noreply", true),
+        ("  get   a  \r\n", "a", true),
+        ("delete a\r\n", "a", true),
+        ("delete a noreply\r\n", "a", false),
+        ("delete noreply\r\n", "noreply", true),
+        ("incr a 1\r\n", "a", true),
+        ("decr a 18446744073709551616\r\n", "a", true),
+        ("incr a 007 noreply\r\n", "a", false),
+        ("touch a 0\r\n", "a", true),
+        ("touch a -1 noreply  \r\n", "a", false),
+        ("set a 0 0 0\r\n\r\n", "a", true),
+        ("set  a  0  0  1 \r\nx\r\n", "a", true),
+        ("add a 4294967295 2147483647 2\r\n\r\n\r\n", "a", true),
+        ("replace a 0 -2147483648 1 noreply\r\nx\r\n", "a", false),
+        ("append a 00 00 5\r\nget b\r\n", "a", true),
+        ("prepend noreply 0 0 1\r\nx\r\n", "noreply", true),
+        ("cas a 0 0 1 18446744073709551615\r\nx\r\n", "a", true),
+        ("cas a 0 -1 3 0 noreply\r\nx\r\n\r\n", "a", false),
+        ("get \x01\t\x7f\r\n", "\x01\t\x7f", true),
+    ] {
+        let request = request(line.as_bytes());
+        assert_eq!(request.verdict, Verdict::Forward, "{line:?}");
+        assert_eq!(request.key.of(line.as_bytes()), key.as_bytes(), "{line:?}");
+        assert_eq!(request.reply, reply, "{line:?}");
+    }
+}
+
+#[test]
+fn several_keys_are_split() {
+    for (line, expected) in [
+        ("get a b\r\n", vec!["a", "b"]),
+        ("gets a  b a \r\n", vec!["a", "b", "a"]),
+    ] {
+        let request = request(line.as_bytes());
+        assert_eq!(request.verdict, Verdict::Split(Merge::Values), "{line:?}");
+        assert_eq!(request.key.of(line.as_bytes()), b"a");
+        let mut found = Vec::new();
+        keys(line.as_bytes(), &mut found);
+        let found: Vec<_> = found.iter().map(|key| key.of(line.as_bytes())).collect();
+        let expected: Vec<_> = expected.iter().map(|key| key.as_bytes()).collect();
+        assert_eq!(found, expected);
+    }
+}
+
+#[test]
+fn quit_and_version_have_no_key() {
+    let version = request(b"version\r\n");
+    assert_eq!((version.verdict, version.reply), (Verdict::Keyless, true));
+    let quit = request(b" quit \r\n");
+    assert_eq!(
+        (quit.verdict, quit.reply),
+        (Verdict::Local(Local::Quit), false)
+    );
+}
+
+#[test]
+fn what_memcached_does_not_know_is_an_error_and_the_connection_stays() {
+    for line in [
+        "\r\n",
+        "\n",
+        "   \r\n",
+        "foo\r\n",
+        "GET a\r\n",
+        "getx a\r\n",
+        "get\r\n",
+        "gets  \r\n",
+        "delete\r\n",
+        "delete a b c d\r\n",
+        "delete a b c noreply\r\n",
+        "incr\r\n",
+        "incr a\r\n",
+        "decr a 1 noreply x\r\n",
+        "touch a\r\n",
+        "touch a 1 2 3\r\n",
+        "version x\r\n",
+        "quit x\r\n",
+        "gat 0 a\r\n",
+        "gats 0 a b\r\n",
+        "stats\r\n",
+        "flush_all\r\n",
+        "flush_all noreply\r\n",
+        "verbosity 1\r\n",
+        "mg a v\r\n",
+        "md a\r\n",
+        "ma a\r\n",
+        "mn\r\n",
+        "me a\r\n",
+        "shutdown\r\n",
+    ] {
+        assert_eq!(
+            refused(line.as_bytes()),
+            ("ERROR".to_owned(), true),
+            "{line:?}"
+        );
+    }
+}
+
+#[test]
+fn the_data_of_an_unsupported_command_is_not_read_as_commands() {
+    for line in [
+        "ms a 7\r\nget b\r\n\r\n",
+        "ms a 0\r\n\r\n",
+        "ms a 1 T0 F0 I q k O1 MS b\r\nx\r\n",
+    ] {
+        assert_eq!(
+            refused(line.as_bytes()),
+            ("ERROR".to_owned(), true),
+            "{line:?}"
+        );
+    }
+}
+
+#[test]
+fn malformed_lines_get_memcacheds_words_and_the_connection_stays() {
+    let key = "k".repeat(251);
+    let usage = "CLIENT_ERROR bad command line format.  Usage: delete <key> [noreply]";
+    let delta = "CLIENT_ERROR invalid numeric delta argument";
+    let exptime = "CLIENT_ERROR invalid exptime argument";
+    for (line, words, reply) in [
+        (format!("get {key}\r\n"), FORMAT, true),
+        (format!("gets a {key} b\r\n"), FORMAT, true),
+        (format!("delete {key}\r\n"), FORMAT, true),
+        (format!("delete {key} noreply\r\n"), FORMAT, false),
+        (format!("incr {key} 1\r\n"), FORMAT, true),
+        (format!("touch {key} 1\r\n"), FORMAT, true),
+        (format!("set {key} 0 0 7\r\nget b\r\n\r\n"), FORMAT, true),
+        (format!("cas {key} 0 0 1 1 noreply\r\nx\r\n"), FORMAT, false),
+        ("delete a 0\r\n".into(), usage, true),
+        ("delete a x\r\n".into(), usage, true),
+        ("delete a 0 noreply\r\n".into(), usage, false),
+        ("delete a noreply 0\r\n".into(), usage, true),
+        ("incr a x\r\n".into(), delta, true),
+        ("incr a -1\r\n".into(), delta, true),
+        ("decr a 1x noreply\r\n".into(), delta, false),
+        ("incr a 1 x\r\n".into(), FORMAT, true),
+        ("touch a x\r\n".into(), exptime, true),
+        ("touch a - noreply\r\n".into(), exptime, false),
+        ("touch a 0 x\r\n".into(), FORMAT, true),
+        ("set a x 0 1\r\nx\r\n".into(), FORMAT, true),
+        ("set a -1 0 1\r\nx\r\n".into(), FORMAT, true),
+        ("set a 4294967296 0 1\r\nx\r\n".into(), FORMAT, true),
+        (
+            "set a 99999999999999999999999 0 1\r\nx\r\n".into(),
+            FORMAT,
+            true,
+        ),
+        ("set a 0 x 1 noreply\r\nx\r\n".into(), FORMAT, false),
+        ("set a 0 2147483648 1\r\nx\r\n".into(), FORMAT, true),
+        ("set a 0 -2147483649 1\r\nx\r\n".into(), FORMAT, true),
+        ("set a 0 +1 1\r\nx\r\n".into(), FORMAT, true),
+        ("cas a 0 0 1 x\r\nx\r\n".into(), FORMAT, true),
+        ("cas a 0 0 1 -1\r\nx\r\n".into(), FORMAT, true),
+        (
+            "cas a 0 0 1 18446744073709551616\r\nx\r\n".into(),
+            FORMAT,
+            true,
+        ),
+    ] {
+        assert_eq!(
+            refused(line.as_bytes()),
+            (words.to_owned(), reply),
+            "{line:?}"
+        );
+    }
+}
+
+#[test]
+fn nothing_that_ends_a_line_for_any_server_stands_in_a_forwarded_line() {
+    for line in [
+        "get a\n",
+        "get a\0b\r\n",
+        "get a\rb\r\n",
+        "get a\r\r\n",
+        "get a b\0\r\n",
+        "delete a\n",
+        "delete a\0\r\n",
+        "incr a\0 1\r\n",
+        "touch a\r 1\r\n",
+        "version\n",
+        "quit\n",
+        "set a\0b 0 0 1\r\nx\r\n",
+        "set a\rb 0 0 1\r\nx\r\n",
+        "set a 0 0 7\nget b\r\n\r\n",
+        "cas a 0 0 1 1\nx\r\n",
+    ] {
+        assert_eq!(
+            refused(line.as_bytes()),
+            (FORMAT.to_owned(), true),
+            "{line:?}"
+        );
+    }
+    assert_eq!(refused(b"get\x00 a\r\n").0, "ERROR");
+    // The first LF ends the line, whatever follows it.
+    assert_eq!(check(b"get a\nget b\r\n"), check(b"get a\n"));
+}
+
+#[test]
+fn where_the_data_ends_in_doubt_the_connection_ends() {
+    for (line, words) in [
+        ("set\r\n", "ERROR"),
+        ("set a\r\n", "ERROR"),
+        ("set a 0 0\r\n", "ERROR"),
+        ("set a 0 0 1 x\r\n", "ERROR"),
+        ("set a 0 0 1 NOREPLY\r\n", "ERROR"),
+        ("set a 0 0 1 noreply x\r\n", "ERROR"),
+        ("set a key with spaces 0 0 1 noreply\r\n", "ERROR"),
+        ("cas a 0 0 1\r\n", "ERROR"),
+        ("cas a 0 0 1 1 x\r\n", "ERROR"),
+        ("ms a\r\n", "ERROR"),
+        ("ms a S1\r\n", "ERROR"),
+        ("ms a 01\r\n", "ERROR"),
+        ("set a 0 0 x\r\n", FORMAT),
+        ("set a 0 0 -1\r\n", FORMAT),
+        ("set a 0 0 +1\r\n", FORMAT),
+        ("set a 0 0 01\r\n", FORMAT),
+        ("set a 0 0 00\r\n", FORMAT),
+        ("set a 0 0 1\0\r\n", FORMAT),
+        ("set a 0 0 2147483646\r\n", FORMAT),
+        ("set a 0 0 9999999999999\r\n", FORMAT),
+        ("set a 0 0 18446744073709551617\r\n", FORMAT),
+        ("cas a 0 0 noreply 1\r\n", FORMAT),
+        ("set a 0 0 3\r\nabcde\r\n", "CLIENT_ERROR bad data chunk"),
+        (
+            "set a 0 0 3 noreply\r\na\r\nget b\r\n",
+            "CLIENT_ERROR bad data chunk",
+        ),
+        ("set a 0 0 3\r\nabc\n\n", "CLIENT_ERROR bad data chunk"),
+        ("set a 0 0 3\r\nabc\r\r\n", "CLIENT_ERROR bad data chunk"),
+        ("set a x 0 3\r\nabcde", "CLIENT_ERROR bad data chunk"),
+    ] {
+        match check(line.as_bytes()) {
+            Outcome::Bad(refusal) => assert_eq!(text(&refusal), words, "{line:?}"),
+            other => panic!("{line:?}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn the_binary_protocol_is_refused_at_its_first_byte() {
+    let words = "CLIENT_ERROR binary protocol not supported";
+    for bytes in [&b"\x80"[..], b"\x80\x01\0\0\n\n\n\n"] {
+        match check(bytes) {
+            Outcome::Bad(refusal) => assert_eq!(text(&refusal), words),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn only_gets_may_be_long() {
+    let ends_at = |line: &str, limit: usize| {
+        let fit = format!("{line}{}\r\n", " ".repeat(limit - line.len() - 2));
+        assert_eq!(fit.len(), limit);
+        let over = fit.replace("\r\n", " \r\n");
+        let endless = &over[..limit];
+        let all = &Limits::MEMCACHE;
+        assert!(
+            matches!(read(fit.as_bytes(), &[], all), Outcome::Request(..)),
+            "{line}"
+        );
+        for (bytes, ends) in [(&*over, vec![]), (&over, vec![limit]), (endless, vec![])] {
+            match read(bytes.as_bytes(), &ends, all) {
+                Outcome::Bad(refusal) => assert_eq!(text(&refusal), "CLIENT_ERROR line too long"),
+                other => panic!("{line}: {other:?}"),
+            }
+        }
+        assert_eq!(
+            read(&endless.as_bytes()[..limit - 1], &[], all),
+            Outcome::More,
+            "{line}"
+        );
+    };
+    ends_at("delete a", LINE_MAX);
+    ends_at("version", LINE_MAX);
+    ends_at("getx a", LINE_MAX);
+    ends_at("", LINE_MAX);
+    ends_at("get a", Limits::MEMCACHE.request);
+    ends_at("  gets a", Limits::MEMCACHE.request);
+    ends_at(
+        &format!("{}get a", " ".repeat(INDENT_MAX)),
+        Limits::MEMCACHE.request,
+    );
+    ends_at(&format!("{}get a", " ".repeat(INDENT_MAX + 1)), LINE_MAX);
+}
+
+#[test]
+fn a_large_value_is_handed_over_as_head_and_body() {
+    let table = Table::standard();
+    let line = b"set a 0 0 1073741824 noreply\r\nabc";
+    match parse(line, &mut RequestScan::default(), &table, &Limits::MEMCACHE) {
+        Parse::Head { request, body } => {
+            assert_eq!((request.verdict, request.reply), (Verdict::Forward, false));
+            assert_eq!(body.announced(), 1073741824 - 3 + 2);
+        }
+        other => panic!("{other:?}"),
+    }
+    let line = b"set a 0 0 1073741825\r\n";
+    match parse(line, &mut RequestScan::default(), &table, &Limits::MEMCACHE) {
+        Parse::Head { request, .. } => {
+            let Verdict::Refuse(refusal) = request.verdict else {
+                panic!("{request:?}");
+            };
+            assert_eq!(text(&refusal), "SERVER_ERROR object too large for cache");
+        }
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(
+        text(&Protocol::Memcache.bad_body(BadBody::LineEnd)),
+        "CLIENT_ERROR bad data chunk"
+    );
+}
+
+fn key() -> impl Strategy<Value = Vec<u8>> {
+    let byte = any::<u8>().prop_filter("no key byte", |byte| !b" \r\n\0".contains(byte));
+    proptest::collection::vec(byte, 1..=250)
+}
+
+/// A well-formed request, its keys, and whether it is answered.
+fn well_formed() -> impl Strategy<Value = (Vec<u8>, Vec<Vec<u8>>, bool)> {
+    let gets = prop::sample::select(vec!["get", "gets"]);
+    let get = (gets, proptest::collection::vec(key(), 1..5)).prop_map(|(name, keys)| {
+        let mut line = name.as_bytes().to_vec();
+        for key in &keys {
+            line.push(b' ');
+            line.extend_from_slice(key);
+        }
+        line.extend_from_slice(b"\r\n");
+        (line, keys, true)
+    });
+    let stores = prop::sample::select(vec!["set", "add", "replace", "append", "prepend", "cas"]);
+    let data = proptest::collection::vec(any::<u8>(), 0..50);
+    let numbers = (any::<u32>(), any::<i32>(), any::<u64>());
+    let store = (stores, key(), numbers, data, any::<bool>()).prop_map(
+        |(name, key, (flags, expiry, unique), data, silent)| {
+            let mut line = name.as_bytes().to_vec();
+            line.push(b' ');
+            line.extend_from_slice(&key);
+            line.extend(format!(" {flags} {expiry} {}", data.len()).into_bytes());
+            if name == "cas" {
+                line.extend(format!(" {unique}").into_bytes());
+            }
+            if silent {
+                line.extend_from_slice(b" noreply");
+            }
+            line.extend_from_slice(b"\r\n");
+            line.extend_from_slice(&data);
+            line.extend_from_slice(b"\r\n");
+            (line, vec![key], !silent)
+        },
+    );
+    prop_oneof![get, store]
+}
+
+/// Bytes that look like requests but need not be any.
+fn likely() -> impl Strategy<Value = Vec<u8>> {
+    let piece = prop::sample::select(vec![
+        "get ",
+        "gets ",
+        "set ",
+        "cas ",
+        "ms ",
+        "delete ",
+        "incr ",
+        "touch ",
+        "quit",
+        "version",
+        "a",
+        "b ",
+        " ",
+        "0 ",
+        "1 ",
+        "-1 ",
+        "3\r\n",
+        "1\r\n",
+        "\r\n",
+        "\r",
+        "\n",
+        "x",
+        "abc",
+        "\0",
+        "noreply",
+        "noreply\r\n",
+        "\u{80}",
+    ]);
+    proptest::collection::vec(piece, 0..12).prop_map(|pieces| pieces.concat().into_bytes())
+}
+
+proptest! {
+    #[test]
+    fn what_is_written_is_read_back((bytes, keys, reply) in well_formed()) {
+        let request = request(&bytes);
+        prop_assert_eq!(request.key.of(&bytes), &*keys[0]);
+        prop_assert_eq!(request.reply, reply);
+        let split = matches!(request.verdict, Verdict::Split(Merge::Values));
+        prop_assert_eq!(split, keys.len() > 1);
+        prop_assert!(split || request.verdict == Verdict::Forward);
+    }
+
+    #[test]
+    fn any_bytes_in_any_cut_give_the_same(
+        bytes in prop_oneof![likely(), proptest::collection::vec(any::<u8>(), 0..60)],
+    ) {
+        check(&bytes);
+    }
+}
