@@ -11,6 +11,7 @@
 
 pub mod buffer;
 pub mod config;
+pub mod engine;
 pub mod hash;
 pub mod protocol;
 pub mod proxy;

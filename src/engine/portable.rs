@@ -1,0 +1,15 @@
+//! What stands in, on other systems, for what `linux.rs` uses; same names, same signatures.
+
+use std::io;
+use std::time::Duration;
+
+use socket2::SockRef;
+
+/// A read that brings less than was asked for promises nothing: read until it would block.
+pub const SHORT_READ_EMPTIES: bool = false;
+
+/// There is no portable limit for unacknowledged data. The kernel's own retransmission limit and
+/// keepalive find the vanished peer, only later.
+pub fn limit_silence(_socket: SockRef<'_>, _limit: Duration) -> io::Result<()> {
+    Ok(())
+}
