@@ -340,3 +340,7 @@ fn wrong_arity(row: &Row) -> Refusal {
     let name = row.name.to_ascii_lowercase();
     error(&format!("wrong number of arguments for '{name}' command"))
 }
+
+#[cfg(test)]
+#[path = "request_tests.rs"]
+mod tests;

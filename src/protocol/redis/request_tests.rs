@@ -1,0 +1,389 @@
+//! What the request parser of Redis promises.
+
+use super::*;
+use crate::protocol::Merge;
+use proptest::prelude::*;
+
+fn encode(args: &[&[u8]]) -> Vec<u8> {
+    let mut bytes = format!("*{}\r\n", args.len()).into_bytes();
+    for arg in args {
+        bytes.extend(format!("${}\r\n", arg.len()).into_bytes());
+        bytes.extend_from_slice(arg);
+        bytes.extend_from_slice(b"\r\n");
+    }
+    bytes
+}
+
+fn whole(bytes: &[u8]) -> Parse {
+    let mut scan = RequestScan::default();
+    parse(bytes, &mut scan, &Table::standard(), &Limits::REDIS)
+}
+
+/// The parse of `bytes` given in pieces that grow as `cuts` say.
+fn in_pieces(bytes: &[u8], cuts: impl IntoIterator<Item = usize>) -> Parse {
+    let table = Table::standard();
+    let mut scan = RequestScan::default();
+    for cut in cuts {
+        match parse(&bytes[..cut], &mut scan, &table, &Limits::REDIS) {
+            Parse::More => {}
+            done => return done,
+        }
+    }
+    parse(bytes, &mut scan, &table, &Limits::REDIS)
+}
+
+/// Parses the words whole, byte by byte and cut at every point, with something behind them, and
+/// gives what all agree on.
+fn check(words: &[&str]) -> Request {
+    let words: Vec<&[u8]> = words.iter().map(|word| word.as_bytes()).collect();
+    let bytes = encode(&words);
+    let expected = whole(&bytes);
+    for cut in 0..bytes.len() {
+        assert_eq!(in_pieces(&bytes, [cut]), expected, "{words:?} cut at {cut}");
+    }
+    assert_eq!(
+        in_pieces(&bytes, 0..bytes.len()),
+        expected,
+        "{words:?} byte by byte"
+    );
+    let mut more = bytes.clone();
+    more.extend_from_slice(b"*1\r\n$4\r\nPING\r\n");
+    assert_eq!(whole(&more), expected, "{words:?} with a request behind");
+    match expected {
+        Parse::Done { request, len } if len == bytes.len() => request,
+        other => panic!("{words:?}: {other:?}"),
+    }
+}
+
+fn keys_of(words: &[&str]) -> Vec<String> {
+    let request = check(words);
+    let words: Vec<&[u8]> = words.iter().map(|word| word.as_bytes()).collect();
+    let bytes = encode(&words);
+    let mut spans = Vec::new();
+    keys(&bytes, request.command, &Table::standard(), &mut spans);
+    spans
+        .iter()
+        .map(|span| String::from_utf8_lossy(span.of(&bytes)).into_owned())
+        .collect()
+}
+
+/// As many arguments as the row wants at least, with a number where one is counted.
+fn example(row: &Row) -> Vec<String> {
+    let least = match row.arity {
+        super::super::commands::Arity::Exactly(count) => count,
+        super::super::commands::Arity::AtLeast(count) => count,
+        super::super::commands::Arity::Between(count, _) => count,
+        super::super::commands::Arity::Pairs => 5,
+    };
+    let mut words: Vec<String> = vec![row.name.to_ascii_lowercase()];
+    let least = if let Keys::Counted { count, .. } = row.keys {
+        least.max(u32::from(count) + 2)
+    } else {
+        least
+    };
+    words.extend((1..least).map(|index| format!("a{index}")));
+    if let Keys::Counted { count, .. } = row.keys {
+        words[usize::from(count)] = "1".into();
+    }
+    words
+}
+
+#[test]
+fn every_row_is_understood_by_its_rule() {
+    for row in Table::standard().rows() {
+        let words = example(row);
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let request = check(&words);
+        let bytes = encode(&words.iter().map(|word| word.as_bytes()).collect::<Vec<_>>());
+        let key = request.key.of(&bytes);
+        match (row.rule, request.verdict) {
+            (Rule::Forward, Verdict::Forward) => assert_eq!(key, b"a1", "{}", row.name),
+            (Rule::Forward, Verdict::Together) => {
+                let mut spans = Vec::new();
+                keys(&bytes, request.command, &Table::standard(), &mut spans);
+                assert!(spans.contains(&request.key), "{}", row.name);
+            }
+            (Rule::Split(rule), Verdict::Split(merge)) => {
+                assert_eq!((rule, key), (merge, &b"a1"[..]), "{}", row.name);
+            }
+            (Rule::Keyless, Verdict::Keyless) => {}
+            (Rule::Ping, Verdict::Local(Local::Ping(None))) => {}
+            (Rule::Auth, Verdict::Local(Local::Auth(span))) => {
+                assert_eq!(span.of(&bytes), b"a1");
+            }
+            (Rule::Quit, Verdict::Local(Local::Quit)) => {}
+            (rule, verdict) => panic!("{}: {rule:?} gives {verdict:?}", row.name),
+        }
+    }
+}
+
+#[test]
+fn every_row_refuses_other_numbers_of_arguments() {
+    for row in Table::standard().rows() {
+        for count in 1..12u32 {
+            let words: Vec<String> = (0..count)
+                .map(|i| if i == 0 { row.name.into() } else { "1".into() })
+                .collect();
+            let words: Vec<&str> = words.iter().map(String::as_str).collect();
+            let refused = format!(
+                "-ERR wrong number of arguments for '{}' command\r\n",
+                row.name.to_ascii_lowercase()
+            );
+            let is_arity = |verdict: &Verdict| matches!(verdict, Verdict::Refuse(refusal) if refusal.bytes() == refused.as_bytes());
+            let verdict = check(&words).verdict;
+            assert_eq!(
+                is_arity(&verdict),
+                !row.arity.fits(count),
+                "{words:?}: {verdict:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn keys_stand_where_the_table_says() {
+    for (words, expected) in [
+        ("copy a b db 1", "a b"),
+        ("sdiff a b c", "a b c"),
+        ("sort a by x get y", "a"),
+        ("sort a by x get y StOrE b", "a b"),
+        ("sort a store b store c", "a b c"),
+        ("georadius a 1 2 3 m store b", "a b"),
+        ("georadius a 1 2 3 m asc storedist b", "a b"),
+        ("georadiusbymember a m 3 km store b", "a b"),
+        ("zunion 2 a b weights 1 2", "a b"),
+        ("zinterstore d 2 a b aggregate max", "d a b"),
+        ("eval script 2 a b c", "a b"),
+        ("evalsha sha 1 a b c", "a"),
+        ("zrangestore d s 0 -1", "d s"),
+        ("lmove a b left right", "a b"),
+        ("pfmerge d a b", "d a b"),
+    ] {
+        let words: Vec<&str> = words.split(' ').collect();
+        assert_eq!(keys_of(&words).join(" "), expected, "{words:?}");
+    }
+}
+
+#[test]
+fn counts_of_keys_that_cannot_be_are_answered_or_left_to_the_server() {
+    for (words, text) in [
+        ("eval s 0 k", "scripts without keys are not supported"),
+        ("eval s -1 k", "Number of keys can't be negative"),
+        (
+            "eval s 2 k",
+            "Number of keys can't be greater than number of args",
+        ),
+        ("evalsha s x k", "value is not an integer or out of range"),
+    ] {
+        let words: Vec<&str> = words.split(' ').collect();
+        let expected = Refusal::new("-ERR ", text.as_bytes());
+        assert_eq!(
+            check(&words).verdict,
+            Verdict::Refuse(expected),
+            "{words:?}"
+        );
+    }
+    for words in [
+        "zunion 0 a",
+        "zunion x a",
+        "zunion 3 a b",
+        "zunionstore d 9 a",
+        "zunionstore d",
+    ] {
+        let words: Vec<&str> = words.split(' ').collect();
+        assert_eq!(check(&words).verdict, Verdict::Forward, "{words:?}");
+    }
+}
+
+#[test]
+fn unknown_commands_are_answered_and_their_names_made_harmless() {
+    for (name, shown) in [
+        ("BLPOP", "BLPOP"),
+        ("move", "move"),
+        ("a\r\nb\u{1}", "a??b?"),
+    ] {
+        let Verdict::Refuse(refusal) = check(&[name, "k", "v"]).verdict else {
+            panic!("{name}")
+        };
+        assert_eq!(
+            refusal.bytes(),
+            format!("-ERR unknown command '{shown}'\r\n").as_bytes()
+        );
+    }
+}
+
+#[test]
+fn malformed_requests_are_refused_wherever_they_are_cut() {
+    for (bytes, text) in [
+        ("PING\r\n", "expected '*', got 'P'"),
+        ("\r\n", "expected '*', got '?'"),
+        ("*0\r\n", "invalid multibulk length"),
+        ("*-1\r\n", "invalid multibulk length"),
+        ("*02\r\n", "invalid multibulk length"),
+        ("*\r\n", "invalid multibulk length"),
+        ("*1048577\r\n", "invalid multibulk length"),
+        ("*2147483648\r\n", "invalid multibulk length"),
+        ("*99999999999999999999\r\n", "invalid multibulk length"),
+        ("*1\n$4\r\nPING\r\n", "invalid multibulk length"),
+        ("*1\r\n:4\r\n", "expected '$', got ':'"),
+        ("*1\r\n$-1\r\n", "invalid bulk length"),
+        ("*1\r\n$+4\r\nPING\r\n", "invalid bulk length"),
+        ("*1\r\n$04\r\nPING\r\n", "invalid bulk length"),
+        ("*1\r\n$4 \r\nPING\r\n", "invalid bulk length"),
+        ("*1\r\n$\r\n\r\n", "invalid bulk length"),
+        ("*1\r\n$4\nPING\r\n", "invalid bulk length"),
+        ("*2\r\n$3\r\nGET\r\n$536870913\r\n", "invalid bulk length"),
+        (
+            "*1\r\n$4\r\nPINGx\r\n",
+            "missing line end behind a bulk string",
+        ),
+        (
+            "*1\r\n$4\r\nPING\n\r",
+            "missing line end behind a bulk string",
+        ),
+        ("*1\r\n$65537\r\n", "command name too long"),
+        ("*2\r\n$3\r\nGET\r\n$65537\r\n", "key too long"),
+        ("*4\r\n$4\r\nEVAL\r\n$67108865\r\n", "request too large"),
+    ] {
+        let expected = Parse::Bad(Refusal::new("-ERR Protocol error: ", text.as_bytes()));
+        assert_eq!(whole(bytes.as_bytes()), expected, "{bytes:?}");
+        let pieces = in_pieces(bytes.as_bytes(), 0..bytes.len());
+        assert_eq!(pieces, expected, "{bytes:?} byte by byte");
+    }
+}
+
+#[test]
+fn a_key_behind_the_first_that_is_too_long_costs_only_its_request() {
+    let long = "k".repeat(65_537);
+    let bytes = encode(&[b"MGET", b"a", long.as_bytes()]);
+    let Parse::Done { request, .. } = whole(&bytes) else {
+        panic!("whole")
+    };
+    assert_eq!(request.verdict, Verdict::Refuse(error("key too long")));
+}
+
+#[test]
+fn a_large_argument_is_handed_over_as_a_body() {
+    let head = b"*5\r\n$3\r\nSET\r\n$1\r\nk\r\n$100000\r\nabc";
+    let Parse::Head { request, mut body } = whole(head) else {
+        panic!("head")
+    };
+    assert_eq!(
+        (&request.verdict, request.key.of(head)),
+        (&Verdict::Forward, &b"k"[..])
+    );
+    let mut rest = vec![b'x'; 99_997];
+    rest.extend_from_slice(b"\r\n$2\r\nEX\r\n$2\r\n10\r\n*1\r\n");
+    let fed = body.feed(&rest).expect("well-formed");
+    assert_eq!((fed.used, fed.done), (rest.len() - 4, true));
+}
+
+#[test]
+fn large_requests_that_need_all_their_keys_are_gathered() {
+    for head in [
+        "*3\r\n$4\r\nMSET\r\n$1\r\nk\r\n$100000\r\n",
+        "*4\r\n$4\r\nEVAL\r\n$100000\r\n",
+    ] {
+        assert_eq!(whole(head.as_bytes()), Parse::More, "{head:?}");
+    }
+}
+
+#[test]
+fn large_requests_that_are_refused_are_not_gathered() {
+    for head in [
+        "*3\r\n$3\r\nGET\r\n$1\r\nk\r\n$100000\r\n",
+        "*3\r\n$3\r\nFOO\r\n$1\r\nk\r\n$100000\r\n",
+    ] {
+        let parse = whole(head.as_bytes());
+        let Parse::Head { request, .. } = parse else {
+            panic!("{head:?}: {parse:?}")
+        };
+        assert!(matches!(request.verdict, Verdict::Refuse(_)), "{head:?}");
+    }
+}
+
+#[test]
+fn strangers_may_ask_little() {
+    let ask = |bytes: &str| {
+        let mut scan = RequestScan::default();
+        parse(
+            bytes.as_bytes(),
+            &mut scan,
+            &Table::standard(),
+            &Limits::REDIS_STRANGER,
+        )
+    };
+    let refused = |text: &str| Parse::Bad(protocol_error(text));
+    assert_eq!(ask("*11\r\n"), refused("unauthenticated multibulk length"));
+    assert_eq!(
+        ask("*2\r\n$4\r\nAUTH\r\n$16385\r\n"),
+        refused("unauthenticated bulk length")
+    );
+    assert_eq!(
+        ask("*2000000\r\n"),
+        refused("unauthenticated multibulk length")
+    );
+}
+
+proptest! {
+    #[test]
+    fn any_words_in_any_pieces_give_the_same(
+        words in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..40), 1..8),
+        known in proptest::option::of(0..136usize),
+        mut cuts in proptest::collection::vec(any::<proptest::sample::Index>(), 0..6),
+    ) {
+        let mut words = words;
+        if let Some(index) = known {
+            words[0] = Table::standard().rows()[index].name.as_bytes().to_vec();
+        }
+        let bytes = encode(&words.iter().map(Vec::as_slice).collect::<Vec<_>>());
+        let expected = whole(&bytes);
+        let mut cuts: Vec<usize> = cuts.drain(..).map(|cut| cut.index(bytes.len())).collect();
+        cuts.sort_unstable();
+        prop_assert_eq!(in_pieces(&bytes, cuts), expected);
+        let seen: Vec<&[u8]> = args(&bytes).map(|span| span.of(&bytes)).collect();
+        prop_assert_eq!(seen, words.iter().map(Vec::as_slice).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn no_bytes_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+        let _ = whole(&bytes);
+        let mut resp = b"*3\r\n$".to_vec();
+        resp.extend(bytes);
+        let _ = whole(&resp);
+    }
+
+    #[test]
+    fn fragments_carry_their_units_and_nothing_else(
+        keys in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..20), 2..20),
+        pairs in any::<bool>(),
+    ) {
+        let table = Table::standard();
+        let mut words: Vec<&[u8]> = vec![if pairs { b"MSET" } else { b"mGeT" }];
+        for key in &keys {
+            words.push(key);
+            if pairs {
+                words.push(b"value of it");
+            }
+        }
+        let bytes = encode(&words);
+        let Parse::Done { request, .. } = whole(&bytes) else { panic!("whole") };
+        let expected = if pairs { Merge::Status } else { Merge::Array };
+        prop_assert_eq!(request.verdict, Verdict::Split(expected));
+        let mut units = Vec::new();
+        super::super::split::units(&bytes, request.command, &table, &mut units);
+        prop_assert_eq!(units.len(), keys.len());
+        let mut pool = crate::buffer::BufferPool::new(512, 4);
+        let mut out = crate::buffer::Queue::new();
+        let odd: Vec<_> = units.iter().copied().skip(1).step_by(2).collect();
+        super::super::split::fragment(&bytes, request.command, &table, &odd, &mut out, &mut pool);
+        let mut wanted: Vec<&[u8]> = vec![if pairs { b"mset" } else { b"mget" }];
+        for key in keys.iter().skip(1).step_by(2) {
+            wanted.push(key);
+            if pairs {
+                wanted.push(b"value of it");
+            }
+        }
+        prop_assert_eq!(out.to_vec(), encode(&wanted));
+    }
+}
