@@ -130,7 +130,7 @@ impl Client {
                 .upload
                 .as_ref()
                 .is_some_and(|upload| upload.holds_back())
-            && !(self.barrier && self.upload.is_none())
+            && !(self.barrier && self.upload.is_none() && !self.ring.is_empty())
     }
 
     /// Whether everything it is owed has been sent.

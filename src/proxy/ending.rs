@@ -36,6 +36,7 @@ impl Proxy {
             if let Some(link) = self.links.find_mut(link_id)
                 && !link.waking
             {
+                link.blocked = None;
                 link.waking = true;
                 self.waking.push(link_id.conn());
             }

@@ -3,6 +3,8 @@
 //! A client's requests to one server stay on one connection while any of them is outstanding, so that
 //! a write and the read behind it cannot swap places.
 
+use std::time::Duration;
+
 use super::cause::Cause;
 use super::ids::{ClientId, LinkId, PoolIndex};
 use super::link::{Kind, Link, Slot, State};
@@ -270,6 +272,8 @@ impl Proxy {
             return;
         }
         if let Some(link) = self.links.find_mut(id) {
+            // Never in the turn at hand: what is still due after a look at it would be looked at for ever.
+            let next = next.max(self.now + Duration::from_micros(1));
             self.timers.arm(id.conn(), &mut link.armed, next);
         }
     }

@@ -158,6 +158,11 @@ struct Scratch {
     servers: Vec<ServerIndex>,
     /// By server: how many units, then where its next one goes.
     counts: Vec<u32>,
+    /// Boxed, as an exchange holds it.
+    #[expect(
+        clippy::vec_box,
+        reason = "they move in and out of exchanges without being copied"
+    )]
     fanouts: Vec<Box<Fanout>>,
 }
 
@@ -376,3 +381,6 @@ impl Proxy {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

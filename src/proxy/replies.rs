@@ -48,7 +48,6 @@ impl Proxy {
             return;
         };
         link.waking = false;
-        link.blocked = None;
         link.heard = self.now;
         let pending = mem::take(&mut link.pending);
         if !pending.is_empty() || !link.partial.is_empty() {
@@ -185,6 +184,7 @@ impl Proxy {
             if let Some(link) = self.links.find_mut(link_id)
                 && !link.waking
             {
+                link.blocked = None;
                 link.waking = true;
                 self.waking.push(link_id.conn());
             }
@@ -391,7 +391,8 @@ impl Proxy {
         };
         let whole = fanout.pending == 0;
         let can_stream = matches!(fanout.merge, Merge::Array | Merge::Values);
-        if !whole && !fanout.join.started && !(early && can_stream) {
+        let may_start = whole || (early && can_stream);
+        if !may_start && !fanout.join.started {
             return false;
         }
         if let Some((_, cause)) = fanout.failure {

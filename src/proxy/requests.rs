@@ -164,6 +164,7 @@ impl Proxy {
                 client.stalled = true;
                 return used;
             }
+            client.barrier &= client.upload.is_some();
             let rest = input.skip(used);
             if client.upload.is_some() {
                 let (now, more) = self.feed_upload(id, rest);

@@ -214,9 +214,6 @@ impl Proxy {
         let Some(client) = self.clients.find_mut(id) else {
             return;
         };
-        if client.barrier && client.ring.is_empty() && client.upload.is_none() {
-            client.barrier = false;
-        }
         let Some(upload) = &client.upload else { return };
         let Stage::Wait(_) = upload.stage else { return };
         if !client.ring.is_empty() {

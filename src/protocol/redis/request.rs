@@ -69,13 +69,13 @@ fn incomplete(
     limits: &Limits,
 ) -> Parse {
     let missing = end + 2 - bytes.len();
-    if missing > limits.head && scan.seen > 0 {
-        if let Some(request) = understand_head(bytes, scan, table) {
-            let body = Body::new(missing as u64, scan.args - scan.seen - 1, limits.bulk);
-            // What of the bulk's line end has come already is checked by the body's own rule only
-            // if the body starts before it; `missing > head >= 2` says that it does.
-            return Parse::Head { request, body };
-        }
+    if missing > limits.head
+        && scan.seen > 0
+        && let Some(request) = understand_head(bytes, scan, table)
+    {
+        // The body checks the bulk's line end: none of it is there yet, as `missing` is over 2.
+        let body = Body::new(missing as u64, scan.args - scan.seen - 1, limits.bulk);
+        return Parse::Head { request, body };
     }
     if end + 2 > limits.request {
         return Parse::Bad(protocol_error("request too large"));

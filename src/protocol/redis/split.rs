@@ -73,10 +73,10 @@ pub fn join_arrays(
     if !join.started {
         // Nothing is passed on before all that is there is known to be an array: until then the
         // client can still be given an error.
-        for index in 0..replies.len() {
-            match open_array(&mut replies[index], pool) {
+        for reply in replies.iter_mut() {
+            match open_array(reply, pool) {
                 Joined::Bad => return Joined::Bad,
-                Joined::More if replies[index].done => return Joined::Bad,
+                Joined::More if reply.done => return Joined::Bad,
                 Joined::More | Joined::Done => {}
             }
         }

@@ -1,0 +1,208 @@
+//! What breaks, and who notices.
+
+use super::*;
+
+const TIMEOUT: Duration = Duration::from_millis(400);
+
+#[test]
+fn a_refused_connection_fails_what_waits_for_it_and_nothing_else() {
+    let (mut rig, client) = ready(pool(2), Limits::default());
+    let (a, b) = (key(0, 2, 0), key(1, 2, 0));
+    rig.proxy.ended(rig.link(0));
+    rig.settle();
+    rig.receive(
+        client,
+        [&a, &b, &a].map(|key| ask(&format!("GET {key}"))).concat(),
+    );
+    rig.proxy.failed(rig.link(0), Cause::Refused);
+    rig.settle();
+    assert_eq!(rig.take(client), "-ERR Connection refused\r\n");
+    rig.receive(rig.link(1), ":1\r\n");
+    assert_eq!(rig.take(client), ":1\r\n-ERR Connection refused\r\n");
+    assert_eq!(
+        rig.failures,
+        [Cause::Refused],
+        "closing an idle connection is no failure"
+    );
+}
+
+#[test]
+fn a_server_that_closes_fails_all_requests_on_the_connection() {
+    let (mut rig, client) = ready(pool(1), Limits::default());
+    rig.receive(client, ask("GET a") + &ask("GET b"));
+    rig.receive(rig.link(0), ":1\r\n$5\r\nhal");
+    rig.proxy.ended(rig.link(0));
+    rig.settle();
+    assert_eq!(rig.take(client), ":1\r\n-ERR unknown\r\n");
+    rig.receive(client, ask("GET c"));
+    rig.establish();
+    assert_eq!(
+        rig.take(rig.link(0)),
+        ask("GET c"),
+        "the next request opens another connection"
+    );
+}
+
+#[test]
+fn a_late_request_is_answered_and_its_reply_swallowed() {
+    let (mut rig, client) = ready(pool(1), Limits::default());
+    let other = rig.client();
+    rig.receive(client, ask("GET slow"));
+    rig.pass(TIMEOUT / 2);
+    rig.receive(other, ask("GET x") + &ask("GET y"));
+    rig.receive(rig.link(0), "$4\r\n");
+    rig.pass(TIMEOUT / 2);
+    assert_eq!(rig.take(client), "-ERR Connection timed out\r\n");
+    assert_eq!(rig.take(other), "");
+    rig.receive(client, ask("GET z"));
+    rig.receive(rig.link(0), "slow\r\n:1\r\n:2\r\n:3\r\n");
+    assert_eq!(rig.take(other), ":1\r\n:2\r\n");
+    assert_eq!(rig.take(client), ":3\r\n");
+    assert_eq!(rig.failures, [Cause::TimedOut]);
+    assert_eq!(rig.links.len(), 1);
+}
+
+#[test]
+fn a_silent_connection_is_dead_after_the_timeout() {
+    let (mut rig, client) = ready(pool(1), Limits::default());
+    rig.receive(client, ask("GET a"));
+    rig.pass(TIMEOUT / 4);
+    rig.receive(client, ask("GET b"));
+    rig.pass(TIMEOUT / 4 * 3 - Duration::from_micros(1));
+    assert_eq!(rig.take(client), "");
+    rig.pass(Duration::from_micros(1));
+    assert_eq!(rig.take(client), "-ERR Connection timed out\r\n".repeat(2));
+    assert!(rig.is_closed(rig.link(0)));
+    assert_eq!(rig.failures, [Cause::TimedOut]);
+}
+
+#[test]
+fn without_a_timeout_requests_wait_but_connections_do_not() {
+    let patient = Pool {
+        timeout: None,
+        ..pool(1)
+    };
+    let (mut rig, client) = ready(patient, Limits::default());
+    rig.receive(client, ask("GET a"));
+    rig.pass(Duration::from_secs(3600));
+    assert_eq!(rig.take(client), "");
+    rig.receive(rig.link(0), ":1\r\n");
+    assert_eq!(rig.take(client), ":1\r\n");
+    rig.proxy.ended(rig.link(0));
+    rig.receive(client, ask("GET b"));
+    rig.pass(Duration::from_secs(5));
+    assert_eq!(rig.take(client), "-ERR Connection timed out\r\n");
+}
+
+#[test]
+fn what_is_no_reply_closes_the_connection_and_reaches_nobody() {
+    for garbage in ["HTTP/1.1 200 OK\r\n", "$3\r\nabcd\r\n", "!\r\n", "$-7\r\n"] {
+        let (mut rig, client) = ready(pool(1), Limits::default());
+        rig.receive(client, ask("GET a") + &ask("GET b"));
+        rig.receive(rig.link(0), garbage);
+        assert_eq!(
+            rig.take(client),
+            "-ERR Invalid argument\r\n".repeat(2),
+            "{garbage:?}"
+        );
+        assert!(rig.is_closed(rig.link(0)));
+    }
+}
+
+#[test]
+fn a_surplus_reply_closes_the_connection() {
+    let (mut rig, client) = ready(pool(1), Limits::default());
+    rig.receive(client, ask("GET a"));
+    rig.receive(rig.link(0), ":1\r\n:1\r\n");
+    assert_eq!(rig.take(client), ":1\r\n");
+    assert!(rig.is_closed(rig.link(0)));
+    assert!(rig.notices.contains(&What::Surplus));
+}
+
+#[test]
+fn a_failed_fragment_fails_its_request_only() {
+    let (mut rig, client) = ready(pool(2), Limits::default());
+    let (a, b) = (key(0, 2, 0), key(1, 2, 0));
+    rig.receive(
+        client,
+        ask(&format!("MGET {a} {b}")) + &ask(&format!("GET {b}")),
+    );
+    rig.receive(rig.link(1), "*1\r\n$1\r\nb\r\n$1\r\nb\r\n");
+    rig.proxy.failed(rig.link(0), Cause::Reset);
+    rig.settle();
+    assert_eq!(
+        rig.take(client),
+        "-ERR Connection reset by peer\r\n$1\r\nb\r\n"
+    );
+    assert!(!rig.is_closed(client));
+}
+
+#[test]
+fn with_no_live_server_requests_fail_at_once() {
+    let config = pool(2);
+    let router = super::super::pool::router(&config, &[false, false]);
+    let mut rig = Rig::new(config);
+    let client = rig.client();
+    rig.proxy.set_router(POOL, Arc::new(router));
+    rig.receive(client, ask("GET a") + &ask("MGET a b c d"));
+    assert_eq!(rig.take(client), "-ERR Connection refused\r\n".repeat(2));
+    assert!(rig.links.is_empty());
+}
+
+#[test]
+fn attempts_to_connect_to_a_server_that_refuses_become_rare() {
+    let mut rig = Rig::new(pool(1));
+    let client = rig.client();
+    let mut attempts = 0;
+    for _ in 0..60_000 {
+        rig.receive(client, ask("GET a"));
+        if rig.links.len() > attempts {
+            attempts = rig.links.len();
+            rig.proxy.failed(rig.link(0), Cause::Refused);
+            rig.settle();
+        }
+        assert_eq!(rig.take(client), "-ERR Connection refused\r\n");
+        rig.now = rig.now + Duration::from_millis(1);
+    }
+    assert!(
+        (55..100).contains(&attempts),
+        "{attempts} attempts in a minute"
+    );
+}
+
+#[test]
+fn a_refused_greeting_is_never_the_clients_fault() {
+    let config = Pool {
+        redis_db: 9,
+        ..pool(1)
+    };
+    let mut rig = Rig::new(config);
+    let client = rig.client();
+    rig.receive(client, ask("SET a 1"));
+    rig.establish();
+    let link = rig.link(0);
+    assert_eq!(rig.take(link), ask("SELECT 9"));
+    rig.receive(link, "-ERR DB index is out of range\r\n");
+    assert_eq!(
+        rig.take(client),
+        "-ERR server refused the pool's database\r\n"
+    );
+    assert_eq!(rig.take(link), "", "never in another database");
+    assert!(rig.is_closed(link));
+}
+
+#[test]
+fn loading_is_passed_on_and_counts_as_a_failure() {
+    let (mut rig, client) = ready(pool(1), Limits::default());
+    rig.receive(client, ask("GET a"));
+    rig.receive(
+        rig.link(0),
+        "-LOADING Redis is loading the dataset in memory\r\n",
+    );
+    assert_eq!(
+        rig.take(client),
+        "-LOADING Redis is loading the dataset in memory\r\n"
+    );
+    assert_eq!(rig.failures.len(), 1);
+    assert!(!rig.is_closed(rig.link(0)));
+}

@@ -1,0 +1,286 @@
+//! Large messages, slow readers, and what they may cost others.
+
+use super::*;
+
+fn limits() -> Limits {
+    Limits {
+        window: 4096,
+        cut_through: 1024,
+        large_message: 20_000,
+        spares: 1,
+        ..Limits::default()
+    }
+}
+
+/// A SET with a value of `len` bytes, cut where the value begins.
+fn set(key: &str, len: usize) -> (String, String) {
+    let head = format!("*3\r\n$3\r\nSET\r\n${}\r\n{key}\r\n${len}\r\n", key.len());
+    (head, "v".repeat(len) + "\r\n")
+}
+
+#[test]
+fn a_request_reaches_a_shared_connection_only_when_it_is_whole() {
+    let limits = Limits {
+        large_message: 1 << 20,
+        ..limits()
+    };
+    let (mut rig, client) = ready(pool(1), limits);
+    let (head, value) = set("k", 100_000);
+    rig.receive(client, &head);
+    rig.receive(client, &value[..50_000]);
+    assert_eq!(rig.take(rig.link(0)), "");
+    rig.receive(client, value[50_000..].to_string() + &ask("GET k"));
+    assert_eq!(rig.take(rig.link(0)), head + &value + &ask("GET k"));
+    assert_eq!(rig.links.len(), 1);
+}
+
+#[test]
+fn a_large_request_takes_a_connection_of_its_own_and_those_behind_it_wait() {
+    let (mut rig, client) = ready(pool(1), limits());
+    let shared = rig.link(0);
+    let (head, value) = set("k", 100_000);
+    rig.receive(client, ask("GET before") + &head + &value[..1000]);
+    assert_eq!(
+        rig.links.len(),
+        1,
+        "not before what was asked before is answered"
+    );
+    rig.receive(shared, ":1\r\n");
+    rig.establish();
+    let own = rig.link(0);
+    assert_ne!(shared, own);
+    rig.receive(client, &value[1000..]);
+    rig.receive(client, ask("GET k"));
+    let sent = rig.take(own);
+    assert_eq!(sent.len(), head.len() + value.len());
+    assert_eq!(
+        rig.take(shared),
+        ask("GET before"),
+        "the read must not overtake the write"
+    );
+    rig.receive(own, "+OK\r\n");
+    assert_eq!(rig.take(client), ":1\r\n+OK\r\n");
+    assert_eq!(rig.take(shared), ask("GET k"));
+}
+
+#[test]
+fn a_large_request_that_stops_half_way_costs_only_its_own_connection() {
+    let (mut rig, client) = ready(pool(1), limits());
+    let (head, value) = set("k", 100_000);
+    rig.receive(client, head + &value[..30_000]);
+    rig.establish();
+    let own = rig.link(0);
+    rig.proxy.failed(client, Cause::Reset);
+    rig.settle();
+    assert!(rig.is_closed(own));
+    assert_eq!(rig.failures, [], "the server has done nothing wrong");
+}
+
+#[test]
+fn a_stalled_upload_is_given_up() {
+    let (mut rig, client) = ready(pool(1), limits());
+    let (head, value) = set("k", 100_000);
+    rig.receive(client, head + &value[..30_000]);
+    rig.establish();
+    rig.pass(Duration::from_secs(20));
+    rig.receive(client, "v");
+    rig.pass(Duration::from_secs(20));
+    assert!(!rig.is_closed(client));
+    rig.pass(Duration::from_secs(30));
+    assert!(rig.is_closed(client) && rig.is_closed(rig.link(0)));
+}
+
+#[test]
+fn clients_take_turns_on_the_spare_connections() {
+    let (mut rig, first) = ready(pool(1), limits());
+    let second = rig.client();
+    let (head, value) = set("k", 100_000);
+    rig.receive(first, &head);
+    rig.receive(second, &head);
+    rig.establish();
+    assert_eq!(rig.links.len(), 2, "one shared, one spare");
+    let own = rig.link(0);
+    rig.receive(first, &value);
+    rig.receive(own, "+OK\r\n");
+    rig.receive(second, &value);
+    rig.receive(own, "+OK\r\n");
+    assert_eq!(
+        (rig.take(first), rig.take(second)),
+        ("+OK\r\n".into(), "+OK\r\n".into())
+    );
+    assert_eq!(rig.take(own), (head + &value).repeat(2));
+}
+
+#[test]
+fn a_server_that_answers_a_large_request_early_is_heard() {
+    let (mut rig, client) = ready(pool(1), limits());
+    let (head, value) = set("k", 100_000);
+    rig.receive(client, head + &value[..30_000]);
+    rig.establish();
+    let own = rig.link(0);
+    rig.receive(own, "-ERR too large\r\n");
+    assert_eq!(rig.take(client), "-ERR too large\r\n");
+    assert!(rig.is_closed(own), "it is in the middle of a request");
+    rig.receive(client, value[30_000..].to_string() + &ask("PING"));
+    assert_eq!(rig.take(client), "+PONG\r\n");
+}
+
+#[test]
+fn a_large_request_that_is_malformed_inside_closes_its_client() {
+    let (mut rig, client) = ready(pool(1), limits());
+    let head = "*5\r\n$3\r\nSET\r\n$1\r\nk\r\n$100000\r\n".to_string();
+    rig.receive(client, head + &"v".repeat(30_000));
+    rig.establish();
+    rig.receive(client, "v".repeat(70_000) + "\r\n$-1\r\n");
+    assert_eq!(
+        rig.take(client),
+        "-ERR Protocol error: invalid bulk length\r\n"
+    );
+    assert!(rig.is_closed(rig.link(0)));
+    rig.proxy.ended(client);
+    rig.settle();
+    assert!(rig.is_closed(client));
+}
+
+#[test]
+fn a_large_reply_is_passed_on_as_it_comes() {
+    let (mut rig, client) = ready(pool(1), limits());
+    rig.receive(client, ask("GET k"));
+    rig.receive(rig.link(0), "$100000\r\n");
+    let mut passed = rig.take(client);
+    for _ in 0..100 {
+        rig.receive(rig.link(0), "v".repeat(1000));
+        passed += &rig.take(client);
+    }
+    assert!(passed.len() > 99_000, "{} bytes", passed.len());
+    rig.receive(rig.link(0), "\r\n");
+    passed += &rig.take(client);
+    assert_eq!(passed, format!("$100000\r\n{}\r\n", "v".repeat(100_000)));
+}
+
+#[test]
+fn others_go_around_a_connection_that_carries_a_large_reply() {
+    let (mut rig, client) = ready(pool(1), limits());
+    let other = rig.client();
+    rig.receive(client, ask("GET k"));
+    rig.receive(rig.link(0), "$100000\r\nv");
+    let shared = rig.link(0);
+    rig.receive(client, ask("GET own"));
+    rig.receive(other, ask("SET x 1"));
+    rig.establish();
+    let spare = rig.link(0);
+    assert_ne!(shared, spare);
+    rig.receive(other, ask("GET x"));
+    assert_eq!(
+        rig.take(spare),
+        ask("SET x 1") + &ask("GET x"),
+        "in order on one connection"
+    );
+    rig.receive(spare, "+OK\r\n:1\r\n");
+    assert_eq!(rig.take(other), "+OK\r\n:1\r\n");
+    assert_eq!(rig.take(shared), ask("GET k") + &ask("GET own"));
+}
+
+#[test]
+fn a_client_that_does_not_read_holds_up_a_connection_for_a_moment_only() {
+    let patient = Pool {
+        timeout: None,
+        ..pool(1)
+    };
+    let (mut rig, slow) = ready(patient, limits());
+    let other = rig.client();
+    rig.full.push(slow);
+    rig.receive(slow, ask("GET a") + &ask("GET b"));
+    rig.receive(other, ask("GET c"));
+    let link = rig.link(0);
+    let value = format!("$5000\r\n{}\r\n", "v".repeat(5000));
+    rig.receive(link, value.repeat(2) + ":1\r\n");
+    assert!(!rig.proxy.wants_read(link));
+    assert_eq!(rig.take(other), "");
+    rig.pass(Duration::from_secs(1));
+    assert!(rig.is_closed(slow));
+    assert_eq!(rig.take(other), ":1\r\n");
+    assert!(rig.proxy.wants_read(link));
+}
+
+#[test]
+fn a_client_that_does_not_read_is_not_read_either() {
+    let (mut rig, slow) = ready(pool(1), limits());
+    rig.full.push(slow);
+    rig.receive(slow, ask("PING").repeat(10_000));
+    assert!(!rig.proxy.wants_read(slow));
+    let waiting = rig.proxy.output(slow).expect("alive").len();
+    assert!(waiting < 4096 + 16, "{waiting} bytes");
+    rig.full.clear();
+    rig.proxy.sent(slow, waiting);
+    rig.settle();
+    let rest = rig.take(slow);
+    assert_eq!((waiting + rest.len()) / 7, 10_000);
+    assert!(rig.proxy.wants_read(slow));
+}
+
+#[test]
+fn outstanding_requests_are_bounded_and_none_is_lost() {
+    let limits = Limits {
+        outstanding: 10,
+        ..limits()
+    };
+    let (mut rig, client) = ready(pool(1), limits);
+    rig.receive(
+        client,
+        (0..100)
+            .map(|i| ask(&format!("GET {i}")))
+            .collect::<String>(),
+    );
+    let mut asked = String::new();
+    for index in 0..100 {
+        asked += &rig.take(rig.link(0));
+        assert!(asked.matches("GET").count() <= index + 10);
+        rig.receive(rig.link(0), format!(":{index}\r\n"));
+    }
+    assert_eq!(
+        rig.take(client),
+        (0..100).map(|i| format!(":{i}\r\n")).collect::<String>()
+    );
+}
+
+#[test]
+fn a_joined_reply_larger_than_the_window_is_passed_on_in_parts() {
+    let (mut rig, client) = ready(pool(2), limits());
+    let (a, b) = (key(0, 2, 0), key(1, 2, 0));
+    rig.receive(client, ask(&format!("MGET {a} {b} {a}")));
+    let value = format!("$9000\r\n{}\r\n", "v".repeat(9000));
+    rig.receive(rig.link(0), "*2\r\n".to_string() + &value + &value);
+    rig.turn();
+    let mut passed = rig.take(client);
+    assert!(passed.len() >= 9000, "{} bytes", passed.len());
+    rig.receive(rig.link(1), "*1\r\n".to_string() + &value);
+    rig.turn();
+    passed += &rig.take(client);
+    assert_eq!(passed, "*3\r\n".to_string() + &value.repeat(3));
+}
+
+#[test]
+fn a_joined_reply_that_cannot_be_finished_closes_its_client() {
+    let (mut rig, client) = ready(pool(2), limits());
+    let (a, b) = (key(0, 2, 0), key(1, 2, 0));
+    rig.receive(client, ask(&format!("MGET {a} {b}")));
+    rig.receive(
+        rig.link(0),
+        format!("*1\r\n$9000\r\n{}\r\n", "v".repeat(9000)),
+    );
+    assert!(rig.take(client).starts_with("*2\r\n$9000\r\n"));
+    rig.proxy.ended(rig.link(1));
+    rig.settle();
+    assert_eq!(rig.closed.last(), Some(&(client, CloseHow::Reset)));
+}
+
+#[test]
+fn a_reply_cut_off_in_the_middle_closes_its_client() {
+    let (mut rig, client) = ready(pool(1), limits());
+    rig.receive(client, ask("GET k"));
+    rig.receive(rig.link(0), format!("$9000\r\n{}", "v".repeat(5000)));
+    rig.proxy.ended(rig.link(0));
+    rig.settle();
+    assert!(rig.closed.contains(&(client, CloseHow::Reset)));
+}

@@ -1,0 +1,231 @@
+//! What the core promises, one fact a test: the tests play the worker's part by hand.
+//!
+//! The simulation in `tests/simulation` looks for what nobody thought of; these say what was.
+
+mod failures;
+mod large;
+mod order;
+
+use std::collections::HashMap;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Action, Cause, CloseHow, ConnId, Limits, PoolIndex, Proxy, Settings, Time, What};
+use crate::buffer::Input;
+use crate::config::{Address, CrossShard, Listen, Pool, Server};
+use crate::hash::Hash;
+use crate::protocol::Protocol;
+use crate::route::{Distribution, ServerIndex};
+use crate::stats::{PoolNames, WorkerStats};
+
+const POOL: PoolIndex = PoolIndex(0);
+
+/// A pool of `servers` Redis servers with modula over fnv1a_64.
+pub(super) fn pool(servers: usize) -> Pool {
+    let one = NonZeroU32::MIN;
+    Pool {
+        name: "alpha".into(),
+        listen: Listen::Unix {
+            text: "/alpha".into(),
+            path: "/alpha".into(),
+            mode: None,
+        },
+        protocol: Protocol::Redis,
+        hash: Hash::Fnv1a64,
+        hash_tag: None,
+        distribution: Distribution::Modula,
+        timeout: Some(Duration::from_millis(400)),
+        backlog: 512,
+        client_connections: None,
+        tcpkeepalive: false,
+        reuseport: false,
+        redis_auth: None,
+        redis_db: 0,
+        preconnect: false,
+        auto_eject_hosts: false,
+        server_connections: one,
+        server_retry_timeout: Duration::from_secs(30),
+        server_failure_limit: one,
+        cross_shard: CrossShard::Refuse,
+        connect_timeout: Duration::from_secs(5),
+        servers: (0..servers)
+            .map(|index| Server {
+                name: format!("s{index}"),
+                pname: format!("s{index}:1:1"),
+                address: Address::Tcp {
+                    host: format!("s{index}"),
+                    port: 1,
+                },
+                weight: one,
+            })
+            .collect(),
+    }
+}
+
+/// A proxy and what the world has seen of it.
+struct Rig {
+    proxy: Proxy,
+    now: Time,
+    /// What was written to each connection.
+    written: HashMap<ConnId, Vec<u8>>,
+    /// Connections to servers, in the order they were asked for.
+    links: Vec<(ServerIndex, ConnId)>,
+    closed: Vec<(ConnId, CloseHow)>,
+    notices: Vec<What>,
+    failures: Vec<Cause>,
+    /// Connections whose sockets take nothing.
+    full: Vec<ConnId>,
+}
+
+impl Rig {
+    fn new(pool: Pool) -> Self {
+        Self::with_limits(pool, Limits::default())
+    }
+
+    fn with_limits(pool: Pool, limits: Limits) -> Self {
+        let names = PoolNames {
+            name: pool.name.clone(),
+            servers: pool
+                .servers
+                .iter()
+                .map(|server| server.name.clone())
+                .collect(),
+        };
+        let settings = Settings {
+            buffer_size: 512,
+            seed: 1,
+            limits,
+        };
+        Self {
+            proxy: Proxy::new(
+                &[Arc::new(pool)],
+                Arc::new(WorkerStats::new(&[names])),
+                settings,
+            ),
+            now: Time(1_000_000),
+            written: HashMap::new(),
+            links: Vec::new(),
+            closed: Vec::new(),
+            notices: Vec::new(),
+            failures: Vec::new(),
+            full: Vec::new(),
+        }
+    }
+
+    fn client(&mut self) -> ConnId {
+        self.proxy.accept(POOL)
+    }
+
+    /// Obeys every order. Connections are established only by [`Rig::establish`].
+    fn settle(&mut self) {
+        while let Some(action) = self.proxy.poll_action() {
+            match action {
+                Action::Connect { conn, server, .. } => self.links.push((server, conn)),
+                Action::Flush(conn) if self.full.contains(&conn) => {}
+                Action::Flush(conn) => {
+                    let bytes = self
+                        .proxy
+                        .output(conn)
+                        .expect("a living connection")
+                        .to_vec();
+                    self.proxy.sent(conn, bytes.len());
+                    self.written.entry(conn).or_default().extend(bytes);
+                }
+                Action::Close { conn, how } => self.closed.push((conn, how)),
+                Action::Notice(notice) => self.notices.push(notice.what),
+                Action::Failed { cause, .. } => self.failures.push(cause),
+                Action::Shutdown(_) | Action::Resume(_) | Action::Succeeded { .. } => {}
+            }
+        }
+    }
+
+    fn turn(&mut self) {
+        self.proxy.turn(self.now);
+        self.proxy.expire();
+        self.settle();
+    }
+
+    fn pass(&mut self, time: Duration) {
+        self.now = self.now + time;
+        self.turn();
+    }
+
+    /// Gives `bytes` to the proxy, as much of them as it wants, from `conn`.
+    fn receive(&mut self, conn: ConnId, bytes: impl AsRef<[u8]>) {
+        self.proxy.turn(self.now);
+        self.proxy.received(conn, Input::copied(bytes.as_ref()));
+        self.settle();
+    }
+
+    /// Establishes every connection asked for so far.
+    fn establish(&mut self) {
+        for index in 0..self.links.len() {
+            let conn = self.links[index].1;
+            if !self.proxy.wants_read(conn) {
+                self.proxy.connected(conn);
+            }
+        }
+        self.settle();
+    }
+
+    /// The newest connection to a server.
+    fn link(&self, server: u16) -> ConnId {
+        let newest = self
+            .links
+            .iter()
+            .rev()
+            .find(|link| link.0 == ServerIndex(server));
+        newest
+            .unwrap_or_else(|| panic!("no connection to server {server}"))
+            .1
+    }
+
+    /// Takes what was written to `conn` since last asked.
+    fn take(&mut self, conn: ConnId) -> String {
+        let bytes = self.written.remove(&conn).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    fn is_closed(&self, conn: ConnId) -> bool {
+        self.closed.iter().any(|closed| closed.0 == conn)
+    }
+}
+
+/// A RESP request of these words.
+fn ask(words: &str) -> String {
+    let words: Vec<&str> = words.split(' ').collect();
+    let bulks: String = words
+        .iter()
+        .map(|word| format!("${}\r\n{word}\r\n", word.len()))
+        .collect();
+    format!("*{}\r\n{bulks}", words.len())
+}
+
+/// A key of server `server` among `count` servers, the `number`th.
+fn key(server: usize, count: usize, number: usize) -> String {
+    let on_it = |key: &String| Hash::Fnv1a64.of(key.as_bytes()) as usize % count == server;
+    (0..)
+        .map(|index| format!("key{index}"))
+        .filter(on_it)
+        .nth(number)
+        .expect("endless")
+}
+
+/// A rig whose connections to all servers are there, and a client.
+fn ready(pool: Pool, limits: Limits) -> (Rig, ConnId) {
+    let servers = pool.servers.len();
+    let mut rig = Rig::with_limits(pool, limits);
+    let client = rig.client();
+    for server in 0..servers {
+        rig.receive(client, ask(&format!("GET {}", key(server, servers, 0))));
+    }
+    rig.establish();
+    for server in 0..servers {
+        let link = rig.link(server as u16);
+        rig.take(link);
+        rig.receive(link, "$-1\r\n");
+    }
+    assert_eq!(rig.take(client), "$-1\r\n".repeat(servers));
+    (rig, client)
+}
