@@ -150,10 +150,15 @@ impl Proxy {
         if early
             && client.ring.is_head(slot.sequence)
             && let Some(Exchange::Fanout(fanout)) = client.ring.head()
-            && fanout.join.started
+            && let Some(fragment) = slot.fragment
         {
-            // The fragment whose turn it is must never wait for those that come behind it.
-            return fanout.turn() != slot.fragment || client.out.len() >= window;
+            // A join starts when all fragments have begun; from then on the one whose turn it is must
+            // never wait for those that come behind it.
+            return if fanout.join.started {
+                fanout.turn() != slot.fragment || client.out.len() >= window
+            } else {
+                !fanout.replies[usize::from(fragment)].bytes.is_empty()
+            };
         }
         !client.has_room(slot.sequence, window)
     }

@@ -71,13 +71,13 @@ pub fn join_arrays(
     pool: &mut BufferPool,
 ) -> Joined {
     if !join.started {
-        // Nothing is passed on before all that is there is known to be an array: until then the
-        // client can still be given an error.
+        // Nothing is passed on before every fragment is known to be an array: until then the client
+        // can still be given an error.
         for reply in replies.iter_mut() {
             match open_array(reply, pool) {
-                Joined::Bad => return Joined::Bad,
-                Joined::More if reply.done => return Joined::Bad,
-                Joined::More | Joined::Done => {}
+                Joined::Done => {}
+                Joined::More if !reply.done => return Joined::More,
+                Joined::More | Joined::Bad => return Joined::Bad,
             }
         }
         join.started = true;
