@@ -416,6 +416,14 @@ impl Protocol {
         }
     }
 
+    /// A request that changes nothing and is answered in a few bytes.
+    pub fn marker(self) -> &'static [u8] {
+        match self {
+            Self::Redis => b"*1\r\n$4\r\nPING\r\n",
+            Self::Memcache => b"version\r\n",
+        }
+    }
+
     /// What a client is told whose request body does not end as it must, before it is closed.
     pub fn bad_body(self, bad: BadBody) -> Refusal {
         match self {

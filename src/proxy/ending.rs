@@ -135,7 +135,7 @@ impl Proxy {
                 (&stats.in_queue, &stats.in_queue_bytes)
             };
             count.sub(1);
-            bytes.sub(u64::from(slot.len));
+            bytes.sub(slot.len);
         }
         link.out.clear(&mut self.buffers);
         link.greeting.clear(&mut self.buffers);
@@ -160,7 +160,9 @@ impl Proxy {
             .error(&cause.to_string());
         self.stats.pools[client.pool.index()].forward_error.add(1);
         if client.ring.is_head(sequence) {
-            client.out.push(error.bytes(), &mut self.buffers);
+            if !matches!(client.ring.head(), Some(Exchange::Silent)) {
+                client.out.push(error.bytes(), &mut self.buffers);
+            }
             client.ring.pop();
             self.advance(id);
         } else {

@@ -26,6 +26,8 @@ pub(super) enum Exchange {
     Ready(Box<Queue>),
     /// A part of the reply was passed on: the rest must follow, or the client be closed.
     Streaming,
+    /// Nothing of the reply is for the client, who asked for none.
+    Silent,
     /// The reply is joined from several.
     Fanout(Box<Fanout>),
 }

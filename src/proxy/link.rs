@@ -99,7 +99,7 @@ pub(super) struct Slot {
     /// The position in the stream of appended bytes where it ends.
     pub end: u64,
     /// Its length.
-    pub len: u32,
+    pub len: u64,
 }
 
 impl Link {

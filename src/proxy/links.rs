@@ -157,7 +157,6 @@ impl Proxy {
         if let Some(slot) = slot {
             stats.in_queue.add(1);
             stats.in_queue_bytes.add(len);
-            let len = u32::try_from(len).unwrap_or(u32::MAX);
             link.slots.push_back(Slot {
                 end: link.appended,
                 len,
@@ -210,9 +209,9 @@ impl Proxy {
         {
             link.sent_slots += 1;
             stats.in_queue.sub(1);
-            stats.in_queue_bytes.sub(u64::from(slot.len));
+            stats.in_queue_bytes.sub(slot.len);
             stats.out_queue.add(1);
-            stats.out_queue_bytes.add(u64::from(slot.len));
+            stats.out_queue_bytes.add(slot.len);
         }
     }
 

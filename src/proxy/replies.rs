@@ -212,7 +212,7 @@ impl Proxy {
         let is_free = link.slots.is_empty() && link.kind == super::link::Kind::Spare;
         let stats = &self.stats.pools[pool.index()].servers[server.index()];
         stats.out_queue.sub(1);
-        stats.out_queue_bytes.sub(u64::from(slot.len));
+        stats.out_queue_bytes.sub(slot.len);
         if let Some(client) = slot
             .client
             .filter(|&client| self.clients.find(client).is_some())
@@ -286,6 +286,14 @@ impl Proxy {
         let Some(client) = self.clients.find_mut(id) else {
             return;
         };
+        if let Some(Exchange::Silent) = client.ring.find(sequence) {
+            partial.clear(&mut self.buffers);
+            if done {
+                client.ring.pop();
+                self.advance(id);
+            }
+            return;
+        }
         if client.ring.is_head(sequence) {
             if !partial.is_empty() {
                 client.out.append(partial, &mut self.buffers);
@@ -355,7 +363,7 @@ impl Proxy {
                 return;
             };
             match client.ring.head() {
-                None | Some(Exchange::Waiting | Exchange::Streaming) => break,
+                None | Some(Exchange::Waiting | Exchange::Streaming | Exchange::Silent) => break,
                 Some(&mut Exchange::Kept { start, len }) => {
                     client
                         .out

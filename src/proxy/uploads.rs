@@ -129,8 +129,8 @@ impl Proxy {
                 let link = *link;
                 if let Some(target) = self.links.find_mut(link) {
                     target.out.push_input(piece, &mut self.buffers);
-                    target.appended += piece.len() as u64;
                 }
+                self.upload_grew(link, piece.len() as u64);
                 self.flush_link(link);
             }
             Stage::Wait(_) | Stage::Discard => {}
@@ -190,20 +190,38 @@ impl Proxy {
         self.enqueued(link, slot, len);
     }
 
+    /// Bytes of a large request were appended to its own connection's output.
+    fn upload_grew(&mut self, id: LinkId, len: u64) {
+        let Some(link) = self.links.find_mut(id) else {
+            return;
+        };
+        let stats = &self.stats.pools[link.pool.index()].servers[link.server.index()];
+        link.appended += len;
+        stats.request_bytes.add(len);
+        if let Some(slot) = link.slots.back_mut() {
+            slot.len += len;
+            stats.in_queue_bytes.add(len);
+        }
+    }
+
     /// The last byte of a large request was queued on its own connection.
     fn uploaded(&mut self, id: LinkId, reply: bool) {
         let Some(link) = self.links.find_mut(id) else {
             return;
         };
         link.uploader = None;
-        let (appended, len) = (link.appended, link.appended - link.sent);
-        let stats = &self.stats.pools[link.pool.index()].servers[link.server.index()];
-        stats.request_bytes.add(len);
-        if reply && let Some(slot) = link.slots.back_mut() {
-            slot.end = appended;
+        let marker = self.pools[link.pool.index()].protocol.marker();
+        if !reply {
+            link.out.push(marker, &mut self.buffers);
+            self.upload_grew(id, marker.len() as u64);
+            self.flush_link(id);
+        }
+        let Some(link) = self.links.find_mut(id) else {
+            return;
+        };
+        if let Some(slot) = link.slots.back_mut() {
+            slot.end = link.appended;
             slot.queued = self.now;
-            slot.len = u32::try_from(len).unwrap_or(u32::MAX);
-            stats.in_queue_bytes.add(u64::from(slot.len));
         }
         self.count_sent(id);
         self.rearm_link(id);
@@ -252,27 +270,32 @@ impl Proxy {
         let Stage::Wait(mut queue) = mem::replace(&mut upload.stage, Stage::Stream(link)) else {
             return;
         };
-        let slot = reply.then(|| Slot {
+        // Without a reply, one to a harmless request behind it tells when the server is done.
+        let exchange = if reply {
+            Exchange::Waiting
+        } else {
+            Exchange::Silent
+        };
+        let slot = Slot {
             client: Some(id),
-            sequence: client.ring.push(Exchange::Waiting),
+            sequence: client.ring.push(exchange),
             fragment: None,
             // Neither sent nor late before its last byte is there.
             queued: Time::NEVER,
             end: u64::MAX,
             len: 0,
-        });
+        };
         client.barrier = true;
+        let len = queue.len() as u64;
         if let Some(target) = self.links.find_mut(link) {
             let stats = &self.stats.pools[target.pool.index()].servers[target.server.index()];
             stats.requests.add(1);
+            stats.in_queue.add(1);
             target.uploader = Some(id);
-            target.appended += queue.len() as u64;
+            target.slots.push_back(slot);
             target.out.append(&mut queue, &mut self.buffers);
-            if let Some(slot) = slot {
-                stats.in_queue.add(1);
-                target.slots.push_back(slot);
-            }
         }
+        self.upload_grew(link, len);
         self.flush_link(link);
         self.unstall(id);
     }

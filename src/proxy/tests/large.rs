@@ -64,6 +64,32 @@ fn a_large_request_takes_a_connection_of_its_own_and_those_behind_it_wait() {
 }
 
 #[test]
+fn a_large_request_without_a_reply_holds_back_what_comes_behind_it() {
+    let config = Pool {
+        protocol: Protocol::Memcache,
+        ..pool(1)
+    };
+    let mut rig = Rig::with_limits(config, limits());
+    let client = rig.client();
+    let value = "v".repeat(100_000);
+    rig.receive(client, "set k 0 0 100000 noreply\r\n");
+    rig.receive(client, &value[..20_000]);
+    rig.establish();
+    let own = rig.link(0);
+    rig.receive(client, value[20_000..].to_string() + "\r\nget k\r\n");
+    assert_eq!(rig.links.len(), 1, "the read must not overtake the write");
+    let sent = rig.take(own);
+    assert!(sent.ends_with("vvv\r\nversion\r\n"), "{}", sent.len());
+    rig.receive(own, "VERSION 1.6.18\r\n");
+    assert_eq!(rig.take(client), "");
+    rig.establish();
+    let shared = rig.link(0);
+    assert_eq!(rig.take(shared), "get k\r\n");
+    rig.receive(shared, "END\r\n");
+    assert_eq!(rig.take(client), "END\r\n");
+}
+
+#[test]
 fn a_large_request_that_stops_half_way_costs_only_its_own_connection() {
     let (mut rig, client) = ready(pool(1), limits());
     let (head, value) = set("k", 100_000);
