@@ -10,6 +10,7 @@ mod check;
 mod file;
 mod keys;
 mod mistake;
+mod schema;
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -20,6 +21,7 @@ use std::time::Duration;
 
 pub use keys::{KEYS, Key, PROCESS_KEYS, PROCESS_SECTION, PoolDraft, Presence, ProcessDraft};
 pub use mistake::{Mistake, Mistakes, Place, Problem};
+pub use schema::json_schema;
 
 use crate::hash::Hash;
 use crate::protocol::Protocol;
