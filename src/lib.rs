@@ -10,6 +10,7 @@
 #![cfg_attr(not(test), warn(clippy::disallowed_methods, clippy::disallowed_types))]
 
 pub mod buffer;
+pub mod cli;
 pub mod config;
 pub mod engine;
 pub mod hash;

@@ -1,2 +1,87 @@
-//! The `nutcrab` binary.
-fn main() {}
+//! The `nutcrab` binary: command line, configuration, run; the one place that prints errors and
+//! picks the exit code.
+
+use std::fmt::Display;
+use std::io::Write;
+use std::process::ExitCode;
+
+use nutcrab::cli::{self, Command, Options};
+use nutcrab::config;
+
+fn main() -> ExitCode {
+    match cli::parse(std::env::args_os()) {
+        Err(error) => {
+            tell(format_args!("{error}"));
+            ExitCode::FAILURE
+        }
+        Ok(Command::Show(text)) => {
+            tell(text);
+            ExitCode::SUCCESS
+        }
+        Ok(Command::PrintConfigSchema) => print(&config::json_schema()),
+        Ok(Command::Test(options)) => test(&options),
+        Ok(Command::Run(options)) => run(options),
+    }
+}
+
+/// `-t`: every mistake, then the verdict.
+fn test(options: &Options) -> ExitCode {
+    match config::load(&options.conf_file) {
+        Ok(_) => {
+            tell_verdict(options, "ok");
+            ExitCode::SUCCESS
+        }
+        Err(mistakes) => refuse(options, &mistakes),
+    }
+}
+
+fn run(options: Options) -> ExitCode {
+    match config::load(&options.conf_file) {
+        Ok(_) => {
+            tell(format_args!(
+                "{}: cannot run: the event loop is not built in\n",
+                options.name
+            ));
+            ExitCode::FAILURE
+        }
+        Err(mistakes) => refuse(&options, &mistakes),
+    }
+}
+
+/// Tells what is wrong with the configuration.
+fn refuse(options: &Options, mistakes: &config::Mistakes) -> ExitCode {
+    for mistake in mistakes {
+        tell(format_args!(
+            "{}: {}: {mistake}\n",
+            options.name,
+            mistakes.path().display()
+        ));
+    }
+    tell_verdict(options, "invalid");
+    ExitCode::FAILURE
+}
+
+/// Compat: scripts look for this line, so it is twemproxy's under any name of ours.
+/// Test: the_verdict_is_twemproxys_last_and_once.
+fn tell_verdict(options: &Options, verdict: &str) {
+    let path = options.conf_file.display();
+    tell(format_args!(
+        "nutcracker: configuration file '{path}' syntax is {verdict}\n"
+    ));
+}
+
+/// Writes to stdout; that it could not is an error, since the text is all that was asked for.
+fn print(text: &str) -> ExitCode {
+    match std::io::stdout().lock().write_all(text.as_bytes()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tell(format_args!("nutcrab: cannot write to stdout: {error}\n"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Writes to stderr. Where even that cannot be written to there is nobody left to tell.
+fn tell(text: impl Display) {
+    let _ = write!(std::io::stderr().lock(), "{text}");
+}
