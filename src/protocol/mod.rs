@@ -193,6 +193,13 @@ pub enum Merge {
     Values,
 }
 
+impl Merge {
+    /// Whether a part of the joined reply can be passed on before all fragments are whole.
+    pub fn can_stream(self) -> bool {
+        matches!(self, Merge::Array | Merge::Values)
+    }
+}
+
 /// A request that is answered without a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Local {

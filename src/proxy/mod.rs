@@ -21,6 +21,7 @@ mod client;
 mod deadlines;
 mod ending;
 mod exchange;
+mod fragments;
 mod health;
 mod ids;
 mod limits;
@@ -156,8 +157,9 @@ struct Scratch {
     /// The units again, those of one server together.
     grouped: Vec<Unit>,
     servers: Vec<ServerIndex>,
-    /// By server: how many units, then where its next one goes.
+    /// By server: how many units, then which part.
     counts: Vec<u32>,
+    parts: Vec<fragments::Part>,
     /// Boxed, as an exchange holds it.
     #[expect(
         clippy::vec_box,

@@ -10,7 +10,7 @@ use super::link::{Slot, State};
 use super::notice::{Notice, What};
 use super::{Action, CloseHow, Proxy};
 use crate::buffer::{Input, Queue};
-use crate::protocol::{BadReply, Fed, Joined, Merge, ReplyScan};
+use crate::protocol::{BadReply, Fed, Joined, ReplyScan};
 
 impl Proxy {
     /// Bytes came from a server.
@@ -403,8 +403,7 @@ impl Proxy {
             return false;
         };
         let whole = fanout.pending == 0;
-        let can_stream = matches!(fanout.merge, Merge::Array | Merge::Values);
-        let may_start = whole || (early && can_stream);
+        let may_start = whole || (early && fanout.merge.can_stream());
         if !may_start && !fanout.join.started {
             return false;
         }

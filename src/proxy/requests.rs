@@ -4,25 +4,19 @@ use std::mem;
 
 use super::cause::Cause;
 use super::client::{Ending, State};
-use super::exchange::{Exchange, Fanout};
+use super::exchange::Exchange;
+use super::fragments::UNITS_KEPT;
 use super::ids::ClientId;
 use super::link::Slot;
 use super::notice::{Notice, What};
 use super::{Action, CloseHow, Proxy};
 use crate::buffer::Input;
 use crate::config::CrossShard;
-use crate::protocol::{
-    FragmentReply, Join, Limits, Local, Merge, Parse, Protocol, Refusal, Request, RequestScan,
-    Verdict,
-};
+use crate::protocol::{Limits, Local, Parse, Protocol, Refusal, Request, RequestScan, Verdict};
 use crate::route::ServerIndex;
 
 /// What requests without a key are routed by, as in twemproxy.
 const PLACEHOLDER: &[u8] = b"placeholder";
-
-/// Split requests whose memory is kept for the next ones, and up to which size.
-const FANOUTS_KEPT: usize = 256;
-const FANOUT_UNITS_KEPT: usize = 1024;
 
 impl Proxy {
     /// Bytes came from a client.
@@ -341,119 +335,8 @@ impl Proxy {
         let together = keys
             .iter()
             .all(|key| pool.router.pick(key.of(bytes), 0) == server);
-        keys.shrink_to(FANOUT_UNITS_KEPT);
+        keys.shrink_to(UNITS_KEPT);
         together
-    }
-
-    /// A command whose units go where their keys live.
-    fn split(&mut self, id: ClientId, request: &Request, merge: Merge, input: Input<'_>) {
-        let draw = self.draw();
-        let Some(client) = self.clients.find(id) else {
-            return;
-        };
-        let pool = &self.pools[client.pool.index()];
-        let mut scratch = mem::take(&mut self.scratch);
-        let bytes = input.bytes();
-        scratch.units.clear();
-        pool.commands
-            .units(bytes, request.command, &mut scratch.units);
-        scratch.servers.clear();
-        // One draw for the whole request: a random pool sends it to one server.
-        let mut live = true;
-        for unit in &scratch.units {
-            match pool.router.pick(unit.key.of(bytes), draw) {
-                Some(server) => scratch.servers.push(server),
-                None => live = false,
-            }
-        }
-        let first = scratch.servers.first().copied();
-        if !live || first.is_none() {
-            self.answer_error(id, Cause::Refused);
-        } else if scratch.servers.iter().all(|&server| Some(server) == first) {
-            self.forward(id, first, input, request.reply);
-        } else {
-            self.fan_out(id, request, merge, bytes, &mut scratch);
-        }
-        for units in [&mut scratch.units, &mut scratch.grouped] {
-            units.clear();
-            units.shrink_to(FANOUT_UNITS_KEPT);
-        }
-        scratch.servers.shrink_to(FANOUT_UNITS_KEPT);
-        self.scratch = scratch;
-    }
-
-    /// Sends a fragment to each server concerned, in the order of the servers.
-    fn fan_out(
-        &mut self,
-        id: ClientId,
-        request: &Request,
-        merge: Merge,
-        bytes: &[u8],
-        scratch: &mut super::Scratch,
-    ) {
-        let Some(client) = self.clients.find_mut(id) else {
-            return;
-        };
-        let pool_index = client.pool;
-        let server_count = self.pools[pool_index.index()].lanes.len();
-        let mut fanout = scratch
-            .fanouts
-            .pop()
-            .unwrap_or_else(|| Box::new(Fanout::empty()));
-        let fragments = group(scratch, server_count, &mut fanout.order);
-        fanout.merge = merge;
-        fanout.join = Join::default();
-        fanout.failure = None;
-        fanout.pending = fragments.len() as u32;
-        fanout
-            .replies
-            .resize_with(fragments.len(), FragmentReply::default);
-        for (reply, fragment) in fanout.replies.iter_mut().zip(&fragments) {
-            reply.done = false;
-            reply.opened = false;
-            reply.units = fragment.1;
-        }
-        let sequence = client.ring.push(Exchange::Fanout(fanout));
-        self.stats.pools[pool_index.index()]
-            .fragments
-            .add(fragments.len() as u64);
-        let mut start = 0;
-        for (number, &(server, count)) in fragments.iter().enumerate() {
-            let units = &scratch.grouped[start..start + count as usize];
-            start += count as usize;
-            let link = match self.link_for(id, server) {
-                Ok(link) => link,
-                Err(cause) => {
-                    self.fail_fragment(id, sequence, number as u16, cause);
-                    continue;
-                }
-            };
-            let slot = self.slot(id, sequence, Some(number as u16));
-            let Some(target) = self.links.find_mut(link) else {
-                continue;
-            };
-            let before = target.out.len();
-            self.pools[pool_index.index()].commands.fragment(
-                bytes,
-                request.command,
-                units,
-                &mut target.out,
-                &mut self.buffers,
-            );
-            let len = (target.out.len() - before) as u64;
-            self.enqueued(link, Some(slot), len);
-        }
-        self.advance(id);
-    }
-
-    /// Takes back the memory of a split request that was answered.
-    pub(super) fn recycle(&mut self, mut fanout: Box<Fanout>) {
-        for reply in &mut fanout.replies {
-            reply.bytes.clear(&mut self.buffers);
-        }
-        if self.scratch.fanouts.len() < FANOUTS_KEPT && fanout.order.len() <= FANOUT_UNITS_KEPT {
-            self.scratch.fanouts.push(fanout);
-        }
     }
 
     fn answer_locally(&mut self, id: ClientId, local: Local, input: Input<'_>) {
@@ -519,61 +402,6 @@ impl Proxy {
         let refusal = self.pool(client.pool).protocol.error(&cause.to_string());
         self.answer(id, refusal.bytes());
     }
-}
-
-impl Fanout {
-    fn empty() -> Self {
-        Self {
-            merge: Merge::Sum,
-            join: Join::default(),
-            order: Vec::new(),
-            replies: Vec::new(),
-            pending: 0,
-            failure: None,
-        }
-    }
-}
-
-/// Sorts the units by server, keeping their order, and notes for each which fragment it went to.
-/// Gives each fragment's server and number of units. Costs units + servers.
-fn group(
-    scratch: &mut super::Scratch,
-    server_count: usize,
-    order: &mut Vec<u16>,
-) -> Vec<(ServerIndex, u32)> {
-    let counts = &mut scratch.counts;
-    counts.clear();
-    counts.resize(server_count, 0);
-    for server in &scratch.servers {
-        counts[server.index()] += 1;
-    }
-    let mut fragments = Vec::new();
-    // From here on a server's count is the number of its fragment, and `starts` where its next unit
-    // goes.
-    let mut starts = Vec::new();
-    let mut start = 0;
-    for (server, count) in counts
-        .iter_mut()
-        .enumerate()
-        .filter(|(_, count)| **count > 0)
-    {
-        fragments.push((ServerIndex(server as u16), *count));
-        starts.push(start);
-        start += *count as usize;
-        *count = fragments.len() as u32 - 1;
-    }
-    scratch.grouped.clear();
-    scratch
-        .grouped
-        .resize(scratch.units.len(), Default::default());
-    order.clear();
-    for (unit, server) in scratch.units.iter().zip(&scratch.servers) {
-        let fragment = counts[server.index()] as usize;
-        scratch.grouped[starts[fragment]] = *unit;
-        starts[fragment] += 1;
-        order.push(fragment as u16);
-    }
-    fragments
 }
 
 /// Whether a client must have given the password before this.

@@ -97,6 +97,8 @@ pub struct Row {
 #[derive(Debug)]
 pub struct Table {
     rows: Vec<Row>,
+    /// By row: how its fragments go on behind the number of their arguments.
+    fragments: Vec<Box<[u8]>>,
     /// Open addressing: row index + 1, or 0.
     slots: Box<[u16; SLOTS]>,
 }
@@ -124,7 +126,18 @@ impl Table {
             }
             slots[slot] = index as u16 + 1;
         }
-        Self { rows, slots }
+        // As twemproxy does, with the name in lower case.
+        let fragments = rows.iter().map(|row| {
+            let name = row.name.to_ascii_lowercase();
+            format!("\r\n${}\r\n{name}\r\n", name.len())
+                .into_bytes()
+                .into_boxed_slice()
+        });
+        Self {
+            fragments: fragments.collect(),
+            rows,
+            slots,
+        }
     }
 
     /// The index of the row of `name`.
@@ -148,6 +161,11 @@ impl Table {
     #[inline]
     pub fn row(&self, index: u16) -> &Row {
         &self.rows[index as usize]
+    }
+
+    /// What stands in a fragment of the command between the number of its arguments and the first.
+    pub fn fragment_name(&self, index: u16) -> &[u8] {
+        &self.fragments[index as usize]
     }
 
     /// All rows.

@@ -1,10 +1,12 @@
 //! Requests cut over several servers, and their replies joined again.
 
+use std::io::Write;
+
 use super::commands::{Keys, Rule, Table};
 use super::request::args;
 use crate::buffer::{BufferPool, Queue};
 use crate::protocol::body::{Number, number_line};
-use crate::protocol::{FragmentReply, Join, Joined, Merge, Span, Unit};
+use crate::protocol::{FragmentReply, Join, Joined, Span, Unit};
 
 /// Longest line a join reads: the header of an array or bulk.
 const HEADER_MAX: usize = 32;
@@ -32,8 +34,7 @@ pub fn units(bytes: &[u8], command: Option<u16>, table: &Table, units: &mut Vec<
     }
 }
 
-/// Writes a request like `bytes` with only `units` of it. As twemproxy does, with the command's name
-/// in lower case.
+/// Writes a request like `bytes` with only `units` of it.
 pub fn fragment(
     bytes: &[u8],
     command: Option<u16>,
@@ -46,15 +47,21 @@ pub fn fragment(
     let row = table.row(command);
     debug_assert!(matches!(row.rule, Rule::Split(_)));
     let step = if row.keys == Keys::EverySecond { 2 } else { 1 };
-    let name = row.name.to_ascii_lowercase();
-    let count = 1 + units.len() * step;
-    out.push(
-        format!("*{count}\r\n${}\r\n{name}\r\n", name.len()).as_bytes(),
-        pool,
-    );
+    push_number('*', (1 + units.len() * step) as i64, out, pool);
+    out.push(table.fragment_name(command), pool);
     for unit in units {
         out.push(unit.whole.of(bytes), pool);
     }
+}
+
+/// Writes a mark and a number, without allocating.
+fn push_number(mark: char, number: i64, out: &mut Queue, pool: &mut BufferPool) {
+    let mut line = [0; HEADER_MAX];
+    let mut rest = &mut line[..];
+    // A mark and at most 20 digits fit.
+    let _ = write!(rest, "{mark}{number}");
+    let len = HEADER_MAX - rest.len();
+    out.push(&line[..len], pool);
 }
 
 /// Whether `reply` is an error.
@@ -81,7 +88,8 @@ pub fn join_arrays(
             }
         }
         join.started = true;
-        out.push(format!("*{}\r\n", order.len()).as_bytes(), pool);
+        push_number('*', order.len() as i64, out, pool);
+        out.push(b"\r\n", pool);
     }
     while join.next < order.len() || join.left > 0 {
         if join.left > 0 {
@@ -199,7 +207,8 @@ pub fn join_sum(replies: &mut [FragmentReply], out: &mut Queue, pool: &mut Buffe
             None => return Joined::Bad,
         }
     }
-    out.push(format!(":{sum}\r\n").as_bytes(), pool);
+    push_number(':', sum, out, pool);
+    out.push(b"\r\n", pool);
     Joined::Done
 }
 
@@ -217,9 +226,4 @@ pub fn join_status(
     }
     out.push(b"+OK\r\n", pool);
     Joined::Done
-}
-
-/// Whether a merge can pass on a part of its reply before all fragments are whole.
-pub fn can_stream(merge: Merge) -> bool {
-    matches!(merge, Merge::Array | Merge::Values)
 }

@@ -1,0 +1,191 @@
+//! Requests with several keys, cut into one fragment per server concerned.
+//!
+//! Costs units + servers, and in the steady state no allocation: the memory of one split request is
+//! used again for the next.
+
+use std::mem;
+
+use super::cause::Cause;
+use super::exchange::{Exchange, Fanout};
+use super::ids::ClientId;
+use super::{Proxy, Scratch};
+use crate::buffer::Input;
+use crate::protocol::{FragmentReply, Join, Merge, Request};
+use crate::route::ServerIndex;
+
+/// How many split requests' memory is kept for the next ones.
+const FANOUTS_KEPT: usize = 256;
+
+/// Memory for more units than this is given back after use.
+pub(super) const UNITS_KEPT: usize = 1024;
+
+/// The part of a request that goes to one server.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Part {
+    server: ServerIndex,
+    /// How many units.
+    count: u32,
+    /// Behind its last unit, among the grouped units.
+    end: u32,
+}
+
+impl Proxy {
+    /// A command whose units go where their keys live.
+    pub(super) fn split(
+        &mut self,
+        id: ClientId,
+        request: &Request,
+        merge: Merge,
+        input: Input<'_>,
+    ) {
+        let draw = self.draw();
+        let Some(client) = self.clients.find(id) else {
+            return;
+        };
+        let pool = &self.pools[client.pool.index()];
+        let mut scratch = mem::take(&mut self.scratch);
+        let bytes = input.bytes();
+        scratch.units.clear();
+        pool.commands
+            .units(bytes, request.command, &mut scratch.units);
+        scratch.servers.clear();
+        // One draw for the whole request: a random pool sends it to one server.
+        let picks = scratch
+            .units
+            .iter()
+            .map(|unit| pool.router.pick(unit.key.of(bytes), draw));
+        // Either every key has a server, or no server is live.
+        scratch.servers.extend(picks.flatten());
+        match scratch.servers.first().copied() {
+            None => self.answer_error(id, Cause::Refused),
+            first if scratch.servers.iter().all(|&server| Some(server) == first) => {
+                self.forward(id, first, input, request.reply);
+            }
+            Some(_) => self.fan_out(id, request, merge, bytes, &mut scratch),
+        }
+        scratch.units.clear();
+        scratch.units.shrink_to(UNITS_KEPT);
+        scratch.grouped.clear();
+        scratch.grouped.shrink_to(UNITS_KEPT);
+        scratch.servers.shrink_to(UNITS_KEPT);
+        self.scratch = scratch;
+    }
+
+    /// Sends a fragment to each server concerned, in the order of the servers.
+    fn fan_out(
+        &mut self,
+        id: ClientId,
+        request: &Request,
+        merge: Merge,
+        bytes: &[u8],
+        scratch: &mut Scratch,
+    ) {
+        let Some(client) = self.clients.find_mut(id) else {
+            return;
+        };
+        let pool_index = client.pool;
+        let server_count = self.pools[pool_index.index()].lanes.len();
+        let mut fanout = scratch.fanouts.pop().unwrap_or_default();
+        group(scratch, server_count, &mut fanout.order);
+        fanout.merge = merge;
+        fanout.join = Join::default();
+        fanout.failure = None;
+        fanout.pending = scratch.parts.len() as u32;
+        fanout
+            .replies
+            .resize_with(scratch.parts.len(), FragmentReply::default);
+        for (reply, part) in fanout.replies.iter_mut().zip(&scratch.parts) {
+            reply.done = false;
+            reply.opened = false;
+            reply.units = part.count;
+        }
+        let sequence = client.ring.push(Exchange::Fanout(fanout));
+        let stats = &self.stats.pools[pool_index.index()];
+        stats.fragments.add(scratch.parts.len() as u64);
+        for (fragment, part) in scratch.parts.iter().enumerate() {
+            let fragment = fragment as u16;
+            let units = &scratch.grouped[(part.end - part.count) as usize..part.end as usize];
+            let link = match self.link_for(id, part.server) {
+                Ok(link) => link,
+                Err(cause) => {
+                    self.fail_fragment(id, sequence, fragment, cause);
+                    continue;
+                }
+            };
+            let slot = self.slot(id, sequence, Some(fragment));
+            let Some(target) = self.links.find_mut(link) else {
+                continue;
+            };
+            let before = target.out.len();
+            let commands = &self.pools[pool_index.index()].commands;
+            let (out, pool) = (&mut target.out, &mut self.buffers);
+            commands.fragment(bytes, request.command, units, out, pool);
+            let len = (target.out.len() - before) as u64;
+            self.enqueued(link, Some(slot), len);
+        }
+        self.advance(id);
+    }
+
+    /// Takes back the memory of a split request that was answered.
+    pub(super) fn recycle(&mut self, mut fanout: Box<Fanout>) {
+        for reply in &mut fanout.replies {
+            reply.bytes.clear(&mut self.buffers);
+        }
+        if self.scratch.fanouts.len() < FANOUTS_KEPT && fanout.order.len() <= UNITS_KEPT {
+            self.scratch.fanouts.push(fanout);
+        }
+    }
+}
+
+/// Sorts the units by server, keeping their order, and notes for each which part it went to.
+fn group(scratch: &mut Scratch, server_count: usize, order: &mut Vec<u16>) {
+    let counts = &mut scratch.counts;
+    counts.clear();
+    counts.resize(server_count, 0);
+    for server in &scratch.servers {
+        counts[server.index()] += 1;
+    }
+    scratch.parts.clear();
+    let mut start = 0;
+    let concerned = counts
+        .iter_mut()
+        .enumerate()
+        .filter(|(_, count)| **count > 0);
+    for (server, count) in concerned {
+        let server = ServerIndex(server as u16);
+        // `end` moves from the part's start to its end as its units come in.
+        scratch.parts.push(Part {
+            server,
+            count: *count,
+            end: start,
+        });
+        start += *count;
+        // From here on a server's count is the number of its part.
+        *count = scratch.parts.len() as u32 - 1;
+    }
+    scratch.grouped.clear();
+    scratch
+        .grouped
+        .resize(scratch.units.len(), Default::default());
+    order.clear();
+    for (unit, server) in scratch.units.iter().zip(&scratch.servers) {
+        let number = counts[server.index()];
+        let part = &mut scratch.parts[number as usize];
+        scratch.grouped[part.end as usize] = *unit;
+        part.end += 1;
+        order.push(number as u16);
+    }
+}
+
+impl Default for Fanout {
+    fn default() -> Self {
+        Self {
+            merge: Merge::Sum,
+            join: Join::default(),
+            order: Vec::new(),
+            replies: Vec::new(),
+            pending: 0,
+            failure: None,
+        }
+    }
+}
