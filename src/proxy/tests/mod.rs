@@ -14,7 +14,6 @@ use std::time::Duration;
 use super::{Action, Cause, CloseHow, ConnId, Limits, PoolIndex, Proxy, Settings, Time, What};
 use crate::buffer::Input;
 use crate::config::{Address, CrossShard, Listen, Pool, Server};
-use crate::hash::Hash;
 use crate::protocol::Protocol;
 use crate::route::{Distribution, ServerIndex};
 use crate::stats::{PoolNames, WorkerStats};
@@ -32,7 +31,7 @@ pub(super) fn pool(servers: usize) -> Pool {
             mode: None,
         },
         protocol: Protocol::Redis,
-        hash: Hash::Fnv1a64,
+        hash: "fnv1a_64".parse().expect("a known hash"),
         hash_tag: None,
         distribution: Distribution::Modula,
         timeout: Some(Duration::from_millis(400)),
@@ -204,7 +203,9 @@ fn ask(words: &str) -> String {
 
 /// A key of server `server` among `count` servers, the `number`th.
 fn key(server: usize, count: usize, number: usize) -> String {
-    let on_it = |key: &String| Hash::Fnv1a64.of(key.as_bytes()) as usize % count == server;
+    let router = super::pool::router(&pool(count), &vec![true; count]);
+    let server = Some(ServerIndex(server as u16));
+    let on_it = |key: &String| router.pick(key.as_bytes(), 0) == server;
     (0..)
         .map(|index| format!("key{index}"))
         .filter(on_it)
