@@ -1,0 +1,72 @@
+//! The configurations shown in the pages and those under conf/ are accepted by `nutcrab -t`.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The blocks of a Markdown page that are marked as YAML.
+fn yaml_blocks(page: &str) -> Vec<&str> {
+    let blocks = page.split("\n```yaml\n").skip(1);
+    let ended = blocks.map(|block| block.split("\n```").next().unwrap_or(block));
+    ended.collect()
+}
+
+fn files(folder: &str, extension: &str) -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+    let entries = std::fs::read_dir(&folder).map_or(Vec::new(), Iterator::collect);
+    let paths = entries
+        .into_iter()
+        .map(|entry| entry.expect("an entry").path());
+    paths
+        .filter(|path| path.extension().is_some_and(|e| e == extension))
+        .collect()
+}
+
+/// What `nutcrab -t` says of a configuration file, if it refuses it.
+fn refusal(file: &Path) -> Option<String> {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_nutcrab"));
+    let output = command
+        .arg("-t")
+        .arg("-c")
+        .arg(file)
+        .output()
+        .expect("nutcrab runs");
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    (!output.status.success()).then_some(text)
+}
+
+#[test]
+fn examples_under_conf_are_accepted() {
+    let files = files("conf", "yml");
+    assert!(files.len() >= 3, "conf holds the examples: {files:?}");
+    for file in files {
+        assert_eq!(refusal(&file), None, "{}", file.display());
+    }
+}
+
+#[test]
+fn examples_in_pages_are_accepted() {
+    let scratch = tempfile::tempdir().expect("a directory can be made");
+    let mut count = 0;
+    for page in files(".", "md").into_iter().chain(files("docs", "md")) {
+        let text = std::fs::read_to_string(&page).expect("a page can be read");
+        for block in yaml_blocks(&text) {
+            let file = scratch.path().join(format!("{count}.yml"));
+            std::fs::write(&file, format!("{block}\n")).expect("a file can be written");
+            assert_eq!(refusal(&file), None, "{}:\n{block}", page.display());
+            count += 1;
+        }
+    }
+    assert!(count >= 1, "the README shows a configuration");
+}
+
+#[test]
+fn a_mistake_is_refused() {
+    let page = "a\n\n```yaml\nalpha:\n  listen: 1\n```\n\nb\n\n```yaml\nbeta:\n  hsh: md5\n```\n";
+    let blocks = yaml_blocks(page);
+    assert_eq!(blocks, ["alpha:\n  listen: 1", "beta:\n  hsh: md5"]);
+    let scratch = tempfile::tempdir().expect("a directory can be made");
+    let file = scratch.path().join("mistake.yml");
+    std::fs::write(&file, blocks[1]).expect("a file can be written");
+    let text = refusal(&file).expect("there is no key called hsh");
+    assert!(text.contains("hsh"), "{text}");
+}
