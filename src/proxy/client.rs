@@ -47,6 +47,9 @@ pub(super) struct Client {
     pub blocking: Vec<LinkId>,
     /// Requests of this client are outstanding on these instead of the usual connections.
     pub strays: Vec<(ServerIndex, LinkId)>,
+    /// The last request on each connection that asked for no reply, by where it ends in what was appended
+    /// there. Nothing else tells whether it was served yet.
+    pub silent: Vec<(LinkId, u64)>,
     pub armed: Armed,
     /// When it must have closed at the latest, while `Lingering`.
     pub linger_until: Time,
@@ -115,6 +118,7 @@ impl Client {
             dirty: false,
             blocking: Vec::new(),
             strays: Vec::new(),
+            silent: Vec::new(),
             armed: Armed::default(),
             linger_until: Time::NEVER,
         }

@@ -7,7 +7,7 @@
 use super::cause::Cause;
 use super::client::{self, Ending};
 use super::ids::{ClientId, LinkId, Side};
-use super::link::{Kind, State};
+use super::link::{Kind, Link, State};
 use super::notice::{Notice, What};
 use super::time::Time;
 use super::{Action, CloseHow, Proxy};
@@ -83,7 +83,7 @@ impl Proxy {
             && link.heard + self.limits.spare_idle <= self.now
         {
             return self.drop_link(id);
-        } else if oldest_is_late && is_late(link.heard) {
+        } else if self.silence_ends(link).is_some_and(|end| end <= self.now) {
             return self.close_link(id, Cause::TimedOut);
         } else if oldest_is_late {
             self.bury(id);
@@ -96,7 +96,8 @@ impl Proxy {
         let Some(link) = self.links.find_mut(id) else {
             return;
         };
-        let (pool, server, since) = (link.pool, link.server, link.since);
+        let (pool, server) = (link.pool, link.server);
+        let since = link.oldest().map_or(self.now, |slot| slot.queued);
         let Some(timeout) = self.pools[pool.index()].config.timeout else {
             return;
         };
@@ -162,7 +163,29 @@ impl Proxy {
             next = next.min(since + self.limits.slow_client_grace);
         } else if link.kind == Kind::Spare && link.is_idle() {
             next = next.min(link.heard + self.limits.spare_idle);
+        } else if link.state == State::Ready {
+            next = next.min(self.silence_ends(link).unwrap_or(Time::NEVER));
         }
         next
+    }
+
+    /// Until when something must come, or be taken, if the connection is not to be given up.
+    fn silence_ends(&self, link: &Link) -> Option<Time> {
+        let timeout = self.pool(link.pool).config.timeout;
+        if link.uploader.is_some() {
+            // While the client sends nothing the server owes nothing.
+            let since = if link.out.is_empty() {
+                self.now
+            } else {
+                link.heard
+            };
+            return Some(since + timeout.unwrap_or(self.limits.upload_stall));
+        }
+        let timeout = timeout?;
+        if link.streaming {
+            return Some(link.heard + timeout);
+        }
+        let slot = link.oldest()?;
+        Some((link.heard + timeout).max(slot.queued + timeout))
     }
 }

@@ -53,7 +53,13 @@ impl Proxy {
             return;
         };
         let (pool, lane, server) = (link.pool, link.lane, link.server);
-        let (state, since, idle) = (link.state, link.since, link.slots.is_empty());
+        let (state, idle) = (link.state, link.slots.is_empty());
+        // What was heard before another failure shows no other one.
+        let since = if state == State::Connecting {
+            link.since
+        } else {
+            link.heard
+        };
         let stats = &self.stats.pools[pool.index()].servers[server.index()];
         match cause {
             Cause::Eof => stats.server_eof.add(1),

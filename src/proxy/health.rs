@@ -81,10 +81,10 @@ impl Health {
         }
     }
 
-    /// A worker saw the server fail on a connection that was begun at `since`.
+    /// A worker saw the server fail in something that was in order at `since`.
     ///
-    /// Connections begun before the last failure was reported show the same event again: one restart
-    /// of a server breaks all connections to it, and counts once.
+    /// What began to go wrong before the last failure was reported shows the same event again: one
+    /// restart of a server breaks all connections to it, and counts once.
     pub fn failed(
         &mut self,
         pool: PoolIndex,

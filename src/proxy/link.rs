@@ -43,6 +43,8 @@ pub(super) struct Link {
     /// Bytes ever appended to `out`, and ever sent from it.
     pub appended: u64,
     pub sent: u64,
+    /// Where the last answered request ended: all before it were served.
+    pub replied: u64,
     /// When something was last received, or taken by the server while it owed nothing.
     pub heard: Time,
     pub scan: ReplyScan,
@@ -125,6 +127,7 @@ impl Link {
             sent_slots: 0,
             appended: 0,
             sent: 0,
+            replied: 0,
             heard: now,
             scan: ReplyScan::default(),
             partial: Queue::new(),
@@ -171,6 +174,9 @@ impl Link {
     /// Forgets the reply at the front, which is whole, and gives its slot.
     pub fn finish_reply(&mut self) -> Option<Slot> {
         let slot = self.slots.pop_front()?;
+        if slot.end <= self.appended {
+            self.replied = slot.end;
+        }
         self.late = self.late.saturating_sub(1);
         self.sent_slots = self.sent_slots.saturating_sub(1);
         self.scan = ReplyScan::default();

@@ -86,13 +86,13 @@ pub enum Action {
     Shutdown(ConnId),
     /// Try to read again: [`Proxy::wants_read`] may have said no when the connection became readable.
     Resume(ConnId),
-    /// The server failed; `since` is when the connection that showed it was begun.
+    /// The server failed; `since` is when what showed it began to go wrong, at the earliest.
     Failed {
         /// Whose server.
         pool: PoolIndex,
         /// Which server.
         server: ServerIndex,
-        /// When the connection that failed was begun.
+        /// When the connection was last in order, or the request queued, that failed.
         since: Time,
         /// How it failed.
         cause: Cause,

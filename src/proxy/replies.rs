@@ -208,7 +208,7 @@ impl Proxy {
         // A reply before the end of its request: the connection is lost, see `uploads`.
         let early = link.uploader.is_some();
         link.finish_reply();
-        let since = link.since;
+        let since = slot.queued;
         let is_free = link.slots.is_empty() && link.kind == super::link::Kind::Spare;
         let stats = &self.stats.pools[pool.index()].servers[server.index()];
         stats.out_queue.sub(1);

@@ -280,6 +280,9 @@ impl Proxy {
             target.out.push_input(input, &mut self.buffers);
         }
         self.enqueued(link, slot, input.len() as u64);
+        if !reply {
+            self.note_silent(id, link);
+        }
     }
 
     /// A slot for a request that is complete.

@@ -188,6 +188,9 @@ impl Proxy {
             target.out.append(&mut queue, &mut self.buffers);
         }
         self.enqueued(link, slot, len);
+        if !reply {
+            self.note_silent(id, link);
+        }
     }
 
     /// Bytes of a large request were appended to its own connection's output.
@@ -237,6 +240,13 @@ impl Proxy {
         if !client.ring.is_empty() {
             return;
         }
+        if self.mark_silent(id) {
+            return;
+        }
+        let Some(client) = self.clients.find(id) else {
+            return;
+        };
+        let Some(upload) = &client.upload else { return };
         let (pool, server, reply) = (client.pool, upload.server, upload.reply);
         let lane = self.pools[pool.index()].lane_of(server);
         match self.free_spare(pool, lane, server) {
@@ -297,6 +307,7 @@ impl Proxy {
         }
         self.upload_grew(link, len);
         self.flush_link(link);
+        self.rearm_link(link);
         self.unstall(id);
     }
 

@@ -320,3 +320,60 @@ fn a_reply_cut_off_in_the_middle_closes_its_client() {
     rig.settle();
     assert!(rig.closed.contains(&(client, CloseHow::Reset)));
 }
+
+#[test]
+fn nothing_overtakes_a_request_that_asked_for_no_reply() {
+    let config = Pool {
+        protocol: Protocol::Memcache,
+        ..pool(1)
+    };
+    let mut rig = Rig::with_limits(config, limits());
+    let client = rig.client();
+    let other = rig.client();
+    rig.receive(other, "get big\r\n");
+    rig.receive(client, "set k 0 0 1 noreply\r\n1\r\n");
+    rig.establish();
+    let shared = rig.link(0);
+    rig.receive(shared, "VALUE big 0 100000\r\nv");
+    rig.receive(client, "get k\r\n");
+    assert_eq!(rig.links.len(), 1, "not around the busy connection");
+    let value = "v".repeat(30_000);
+    rig.receive(client, "set k 0 0 30000\r\n");
+    rig.receive(client, value + "\r\n");
+    rig.receive(shared, "v".repeat(99_999) + "\r\nEND\r\nEND\r\n");
+    assert_eq!(rig.take(client), "END\r\n");
+    rig.receive(client, "set k 0 0 1 noreply\r\n2\r\n");
+    assert_eq!(
+        rig.links.len(),
+        2,
+        "the large request has a connection of its own"
+    );
+}
+
+#[test]
+fn a_large_reply_that_stops_is_given_up_after_the_timeout() {
+    let (mut rig, client) = ready(pool(1), limits());
+    rig.receive(client, ask("GET k"));
+    rig.receive(rig.link(0), format!("$90000\r\n{}", "v".repeat(5000)));
+    for _ in 0..10 {
+        rig.pass(Duration::from_millis(300));
+        rig.receive(rig.link(0), "v".repeat(1000));
+    }
+    assert!(!rig.is_closed(client), "it is slow, not dead");
+    rig.pass(Duration::from_millis(400));
+    assert!(rig.is_closed(client) && rig.is_closed(rig.link(0)));
+}
+
+#[test]
+fn a_server_that_takes_nothing_of_a_large_request_is_given_up() {
+    let (mut rig, client) = ready(pool(1), limits());
+    let (head, value) = set("k", 100_000);
+    rig.receive(client, head + &value[..30_000]);
+    rig.full.push(rig.link(0));
+    rig.establish();
+    rig.full.push(rig.link(0));
+    rig.receive(client, &value[30_000..60_000]);
+    rig.pass(Duration::from_millis(400));
+    assert_eq!(rig.take(client), "-ERR Connection timed out\r\n");
+    assert!(!rig.is_closed(client));
+}
