@@ -5,8 +5,9 @@
 //! another engine could stand behind them:
 //!
 //! ```text
-//!   Engine::wait     sleeps until sockets are ready, a Waker is pulled, or time is up
+//!   Engine::wait     sleeps until sockets are ready, a message comes, or time is up
 //!   Engine::watch    registers a socket once, under a number of the caller's choice
+//!   Mailbox          messages to a thread that waits
 //!   Socket           connect, read, write, close; TCP and unix alike
 //!   Listener         bind, accept
 //!   Resolver         host names to addresses, on threads of its own
@@ -25,6 +26,7 @@ mod linux;
 mod portable;
 
 mod listen;
+mod mailbox;
 mod names;
 pub mod posix;
 mod socket;
@@ -40,6 +42,7 @@ use linux as system;
 use portable as system;
 
 pub use listen::{BindOptions, Listener, PortSharing};
+pub use mailbox::Mailbox;
 pub use names::Resolver;
 pub use socket::{CloseMode, Endpoint, Socket, SocketOptions, Taken};
 
@@ -89,7 +92,7 @@ impl Engine {
     }
 
     /// The handle by which other threads end a wait. An engine has at most one, shared by all.
-    pub fn waker(&self) -> io::Result<Waker> {
+    fn waker(&self) -> io::Result<Waker> {
         mio::Waker::new(self.poll.registry(), WAKER).map(Waker)
     }
 
@@ -110,7 +113,7 @@ impl Engine {
             .reregister(socket.source(), mio::Token(number), BOTH)
     }
 
-    /// Sleeps until something is ready, the waker was pulled, or `timeout` is over (`None`: never),
+    /// Sleeps until something is ready, a message came, or `timeout` is over (`None`: never),
     /// and replaces what stands in `ready` by what changed. A signal may end it early.
     pub fn wait(&mut self, timeout: Option<Duration>, ready: &mut Vec<Ready>) -> io::Result<()> {
         ready.clear();
@@ -134,11 +137,11 @@ const BOTH: mio::Interest = mio::Interest::READABLE.add(mio::Interest::WRITABLE)
 
 /// Ends the wait of the engine it belongs to, from any thread.
 #[derive(Debug)]
-pub struct Waker(mio::Waker);
+struct Waker(mio::Waker);
 
 impl Waker {
     /// The present wait, or else the next one, returns at once.
-    pub fn wake(&self) {
+    fn wake(&self) {
         // It fails only when the engine is gone, and then there is nobody to wake.
         let _ = self.0.wake();
     }

@@ -47,6 +47,11 @@ impl Resolver {
             .map(|ip| SocketAddr::new(ip, port))
     }
 
+    /// Looks `host` up and waits for the answer. For the start only.
+    pub fn resolve_blocking(host: &str, port: u16) -> io::Result<SocketAddr> {
+        Self::literal(host, port).map_or_else(|| Ok(with_port(look_up(host)?, port)), Ok)
+    }
+
     /// Looks `host` up and passes its first address, with `port`, to `answer`.
     pub fn resolve(&self, host: &str, port: u16, answer: Answer) {
         self.resolve_with(host, port, answer, look_up);

@@ -4,7 +4,6 @@ use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::*;
@@ -368,12 +367,12 @@ fn server_sockets_have_their_options() {
 }
 
 #[test]
-fn a_waker_ends_a_wait_from_another_thread() {
+fn a_message_ends_the_wait_of_its_receiver() {
     let mut engine = Engine::new().expect("an engine");
-    let waker = Arc::new(engine.waker().expect("a waker"));
+    let (mailbox, inbox) = Mailbox::new(&engine).expect("its mailbox");
     let thread = std::thread::spawn({
-        let waker = Arc::clone(&waker);
-        move || waker.wake()
+        let mailbox = mailbox.clone();
+        move || mailbox.send("hello")
     });
     let mut ready = vec![];
     let start = Instant::now();
@@ -381,7 +380,14 @@ fn a_waker_ends_a_wait_from_another_thread() {
         .wait(Some(PATIENCE), &mut ready)
         .expect("waiting works");
     assert!(ready.is_empty() && start.elapsed() < PATIENCE);
-    thread.join().expect("it only wakes");
+    assert_eq!(inbox.try_recv(), Ok("hello"));
+    thread.join().expect("it only sends");
+    // A message that came between two waits ends the next.
+    mailbox.send("again");
+    engine
+        .wait(Some(PATIENCE), &mut ready)
+        .expect("waiting works");
+    assert_eq!(inbox.try_recv(), Ok("again"));
 }
 
 #[test]

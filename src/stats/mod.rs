@@ -138,8 +138,6 @@ counters! {
         total_connections Counter Twemproxy
             "connections ever made: clients, servers (also failed attempts) and listeners";
         curr_connections Gauge Twemproxy "connections open now, listeners among them";
-        log_lines_dropped Counter Nutcrab
-            "log lines thrown away because the log could not be written fast enough";
     }
 
     /// What one thread counted for one pool.
