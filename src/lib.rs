@@ -18,3 +18,4 @@ pub mod protocol;
 pub mod proxy;
 pub mod route;
 pub mod stats;
+pub mod worker;

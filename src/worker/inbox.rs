@@ -1,0 +1,101 @@
+//! What control and a worker tell each other.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::engine::Socket;
+use crate::proxy::{Cause, ConnId, Notice, PoolIndex, Time};
+use crate::route::{Router, ServerIndex};
+
+/// To a worker.
+#[derive(Debug)]
+pub enum Message {
+    /// A client was accepted and is this worker's from now on.
+    Client {
+        /// Whose listener it came to.
+        pool: PoolIndex,
+        /// With its options set.
+        socket: Socket,
+        /// To be kept as long as the socket.
+        seat: Seat,
+    },
+    /// The address of a server is known, or that it cannot be.
+    Resolved {
+        /// The connection that waits for it.
+        conn: ConnId,
+        /// The first address of the host, with the port.
+        address: io::Result<SocketAddr>,
+    },
+    /// Keys live elsewhere from now on.
+    Router {
+        /// In which pool.
+        pool: PoolIndex,
+        /// Where.
+        router: Arc<Router>,
+    },
+    /// Whether a success of this server is to be reported.
+    Failing {
+        /// Whose server.
+        pool: PoolIndex,
+        /// Which server.
+        server: ServerIndex,
+        /// Whether its count of failures is not 0.
+        failing: bool,
+    },
+    /// Read no more requests, and end when all clients have what they are owed.
+    Drain,
+    /// End now.
+    Stop,
+}
+
+/// From a worker.
+#[derive(Debug)]
+pub enum Report {
+    /// A server failed once.
+    Failed {
+        /// Whose server.
+        pool: PoolIndex,
+        /// Which server.
+        server: ServerIndex,
+        /// When the connection (or the attempt) that showed it began.
+        since: Time,
+        /// How it failed.
+        cause: Cause,
+    },
+    /// A server whose failures were not 0 has replied.
+    Succeeded {
+        /// Whose server.
+        pool: PoolIndex,
+        /// Which server.
+        server: ServerIndex,
+    },
+    /// Something for the log.
+    Notice(Notice),
+}
+
+/// A client's place among those that are counted. The place is free again when this is dropped.
+#[derive(Debug)]
+pub struct Seat {
+    counts: [Arc<AtomicUsize>; 2],
+}
+
+impl Seat {
+    /// Counts one more client of a pool and of a worker.
+    pub fn take(pool: &Arc<AtomicUsize>, worker: &Arc<AtomicUsize>) -> Self {
+        let counts = [Arc::clone(pool), Arc::clone(worker)];
+        for count in &counts {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+        Self { counts }
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        for count in &self.counts {
+            count.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}

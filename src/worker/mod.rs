@@ -1,0 +1,483 @@
+//! The loop between the engine and the core; one thread has one of each.
+//!
+//! It carries: readiness and bytes from the sockets to the core, the core's actions back to the
+//! sockets, control's messages in and reports out. It decides nothing about requests.
+//!
+//! ```text
+//!   one turn:   wait --> (gather) --> turn(now) --> messages --> read --> expire --> act, write --+
+//!                ^                                                                                |
+//!                +--------------------------------------------------------------------------------+
+//! ```
+//!
+//! A turn reads everything readable before it writes anything, so that what many clients ask of one
+//! server leaves in one write. A connection gets a fixed share of a turn; what it has beyond that is
+//! read in the next one, which then starts without waiting.
+
+mod chunks;
+mod clock;
+mod inbox;
+mod links;
+mod parting;
+#[cfg(test)]
+mod tests;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+use std::time::Duration;
+
+use crate::buffer::Input;
+use crate::config::{self, Address};
+use crate::engine::{
+    CloseMode, Endpoint, Engine, Mailbox, Ready, Resolver, Socket, SocketOptions, Taken,
+};
+use crate::proxy::{Action, Cause, CloseHow, ConnId, PoolIndex, Proxy, Settings, Time};
+use crate::route::ServerIndex;
+use crate::stats::WorkerStats;
+
+use chunks::Chunks;
+use links::{Entry, Link, Links};
+use parting::Parting;
+
+pub use clock::Clock;
+pub use inbox::{Message, Report, Seat};
+
+/// Chunks that are read from one connection in one turn.
+const READS_PER_TURN: usize = 4;
+
+/// What a worker is made with.
+pub struct Setup {
+    /// All pools, in the order of the configuration.
+    pub pools: Vec<Arc<config::Pool>>,
+    /// This worker's own counters.
+    pub stats: Arc<WorkerStats>,
+    /// For its core.
+    pub settings: Settings,
+    /// The process' clock.
+    pub clock: Clock,
+    /// For servers given by host name.
+    pub resolver: Resolver,
+    /// Called, on the worker's thread, with what control must know. Must not block.
+    pub report: Box<dyn Fn(Report) + Send>,
+}
+
+/// How a worker ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// All clients had what they were owed, and are gone.
+    Drained,
+    /// It was told to stop.
+    Stopped,
+}
+
+/// One worker. Made on any thread; [`Worker::run`] belongs on its own.
+pub struct Worker {
+    engine: Engine,
+    inbox: Receiver<Message>,
+    mailbox: Mailbox<Message>,
+    setup: Setup,
+}
+
+impl Worker {
+    /// A worker that has not started.
+    pub fn new(setup: Setup) -> io::Result<Self> {
+        let engine = Engine::new()?;
+        let (mailbox, inbox) = Mailbox::new(&engine)?;
+        Ok(Self {
+            engine,
+            inbox,
+            mailbox,
+            setup,
+        })
+    }
+
+    /// Where to send it messages.
+    pub fn mailbox(&self) -> Mailbox<Message> {
+        self.mailbox.clone()
+    }
+
+    /// Works until it is told to stop, or to drain and nobody is left.
+    ///
+    /// # Errors
+    /// The operating system refuses to wait for sockets: nothing can go on.
+    pub fn run(self) -> io::Result<Outcome> {
+        let Self {
+            engine,
+            inbox,
+            mailbox,
+            setup,
+        } = self;
+        let proxy = Proxy::new(&setup.pools, Arc::clone(&setup.stats), setup.settings);
+        let run = Loop {
+            engine,
+            mailbox,
+            proxy,
+            links: Links::default(),
+            parting: Parting::default(),
+            chunks: Chunks::new(),
+            to_read: Vec::new(),
+            now: Time::default(),
+            phase: Phase::Running,
+            setup,
+        };
+        run.run(&inbox)
+    }
+}
+
+/// How far a worker's life is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Running,
+    Draining,
+    Stopped,
+}
+
+/// What the loop works with.
+struct Loop {
+    engine: Engine,
+    mailbox: Mailbox<Message>,
+    proxy: Proxy,
+    links: Links,
+    parting: Parting,
+    chunks: Chunks,
+    /// Connections with something to read; each at most once (`Link::listed`).
+    to_read: Vec<ConnId>,
+    /// The time of this turn.
+    now: Time,
+    phase: Phase,
+    setup: Setup,
+}
+
+impl Loop {
+    fn run(mut self, inbox: &Receiver<Message>) -> io::Result<Outcome> {
+        let mut ready = Vec::new();
+        self.begin_turn();
+        self.proxy.preconnect();
+        self.obey_all();
+        loop {
+            self.engine.wait(self.patience(), &mut ready)?;
+            // Here is the place to gather: to sleep for a moment, when many clients are active, so
+            // that more of their requests leave in one write. Not before what is in `to_read` is
+            // read.
+            self.begin_turn();
+            while let Ok(message) = inbox.try_recv() {
+                self.take(message);
+            }
+            for event in &ready {
+                self.note(*event);
+            }
+            self.read_all();
+            self.proxy.expire();
+            self.parting.expire(self.now);
+            self.obey_all();
+            match self.phase {
+                Phase::Running => {}
+                Phase::Stopped => return Ok(Outcome::Stopped),
+                Phase::Draining if self.proxy.client_count() > 0 => {}
+                Phase::Draining if !self.parting.is_empty() => {}
+                Phase::Draining => return Ok(Outcome::Drained),
+            }
+        }
+    }
+
+    /// How long the next wait may be. `None`: for ever.
+    fn patience(&self) -> Option<Duration> {
+        if !self.to_read.is_empty() {
+            return Some(Duration::ZERO);
+        }
+        let deadlines = [self.proxy.next_deadline(), self.parting.next_deadline()];
+        let next = deadlines.into_iter().flatten().min()?;
+        // From the start of the turn that has just passed: the difference is less than a timer's
+        // precision, and reading the clock again would cost more than it brings.
+        Some(next.since(self.now))
+    }
+
+    /// The only place where the clock is read.
+    fn begin_turn(&mut self) {
+        self.now = self.setup.clock.now();
+        self.proxy.turn(self.now);
+    }
+
+    fn take(&mut self, message: Message) {
+        match message {
+            Message::Client { pool, socket, seat } => self.accept(pool, socket, seat),
+            Message::Resolved { conn, address } => self.resolved(conn, address),
+            Message::Router { pool, router } => self.proxy.set_router(pool, router),
+            Message::Failing {
+                pool,
+                server,
+                failing,
+            } => {
+                self.proxy.set_failing(pool, server, failing);
+            }
+            Message::Drain if self.phase == Phase::Running => {
+                self.phase = Phase::Draining;
+                self.proxy.drain();
+            }
+            Message::Drain => {}
+            Message::Stop => self.phase = Phase::Stopped,
+        }
+    }
+
+    fn accept(&mut self, pool: PoolIndex, mut socket: Socket, seat: Seat) {
+        let conn = self.proxy.accept(pool);
+        let watched = self.engine.watch(&mut socket, conn.index());
+        self.links
+            .put(conn, Entry::Open(Link::new(conn, socket, Some(seat))));
+        if let Err(error) = watched {
+            self.proxy.failed(conn, Cause::from_io(&error));
+        }
+    }
+
+    // Readiness, and reading.
+
+    /// Writes down what an edge tells, and puts the connection on the list if it is to be read.
+    fn note(&mut self, event: Ready) {
+        if Parting::owns(event.number) {
+            let space = self.chunks.fresh();
+            self.parting.ready(event.number, space_of(space));
+            return;
+        }
+        match self.links.at(event.number) {
+            Some(Entry::Open(link)) => {
+                link.readable |= event.readable || event.read_closed;
+                link.read_closed |= event.read_closed;
+                let conn = link.conn;
+                if !link.writable && event.writable {
+                    link.writable = true;
+                    self.flush(conn);
+                }
+                if event.broken && !self.proxy.wants_read(conn) {
+                    // Nobody would notice until there is something to write.
+                    self.broke(conn);
+                } else {
+                    self.list(conn);
+                }
+            }
+            Some(Entry::Connecting(conn, _)) if event.writable || event.broken => {
+                let conn = *conn;
+                self.finish_connecting(conn, event);
+                self.list(conn);
+            }
+            // It was closed after the edge had been seen.
+            _ => {}
+        }
+    }
+
+    /// Puts a connection on the list of those to be read, if there is something to read.
+    fn list(&mut self, conn: ConnId) {
+        if let Some(link) = self.links.open(conn)
+            && link.readable
+            && !link.listed
+        {
+            link.listed = true;
+            self.to_read.push(conn);
+        }
+    }
+
+    fn read_all(&mut self) {
+        let mut list = std::mem::take(&mut self.to_read);
+        for conn in list.drain(..) {
+            if let Some(link) = self.links.open(conn) {
+                link.listed = false;
+                self.read(conn);
+            }
+        }
+        // What was put on the list meanwhile is for the next turn; the memory is used again.
+        list.append(&mut self.to_read);
+        self.to_read = list;
+    }
+
+    /// Reads one connection's share of a turn.
+    fn read(&mut self, conn: ConnId) {
+        for _ in 0..READS_PER_TURN {
+            if !self.proxy.wants_read(conn) {
+                // Its bytes stay where they are until the core says `Resume`.
+                return;
+            }
+            let Some(link) = self.links.open(conn) else {
+                return;
+            };
+            let chunk = self.chunks.fresh();
+            match link.socket.read(space_of(chunk)) {
+                Taken::Bytes(count) => self.proxy.received(conn, Input::shared(chunk, count)),
+                Taken::Last(count) => {
+                    // An end that came before this read will cause no other edge.
+                    link.readable = link.read_closed;
+                    let more = link.readable;
+                    self.proxy.received(conn, Input::shared(chunk, count));
+                    if !more {
+                        return;
+                    }
+                }
+                Taken::Nothing => {
+                    link.readable = false;
+                    return;
+                }
+                Taken::End => {
+                    (link.readable, link.settled) = (false, true);
+                    return self.proxy.ended(conn);
+                }
+                Taken::Failed(error) => {
+                    (link.readable, link.settled) = (false, true);
+                    return self.proxy.failed(conn, Cause::from_io(&error));
+                }
+            }
+        }
+        self.list(conn);
+    }
+
+    /// Tells the core of a connection that broke while it was not read.
+    fn broke(&mut self, conn: ConnId) {
+        if let Some(link) = self.links.open(conn) {
+            link.settled = true;
+            let cause = link
+                .socket
+                .take_error()
+                .map_or_else(|e| Cause::from_io(&e), |()| Cause::Reset);
+            self.proxy.failed(conn, cause);
+        }
+    }
+
+    // Actions, and writing.
+
+    /// Does everything the core wants done.
+    fn obey_all(&mut self) {
+        while let Some(action) = self.proxy.poll_action() {
+            self.obey(action);
+        }
+    }
+
+    fn obey(&mut self, action: Action) {
+        match action {
+            Action::Flush(conn) => self.flush(conn),
+            Action::Resume(conn) => self.list(conn),
+            Action::Connect { conn, pool, server } => self.connect(conn, pool, server),
+            Action::Close { conn, how } => self.close(conn, how),
+            Action::Shutdown(conn) => {
+                if let Some(link) = self.links.open(conn) {
+                    link.settled = true;
+                    link.socket.finish();
+                }
+            }
+            Action::Failed {
+                pool,
+                server,
+                since,
+                cause,
+            } => {
+                (self.setup.report)(Report::Failed {
+                    pool,
+                    server,
+                    since,
+                    cause,
+                });
+            }
+            Action::Succeeded { pool, server } => {
+                (self.setup.report)(Report::Succeeded { pool, server });
+            }
+            Action::Notice(notice) => (self.setup.report)(Report::Notice(notice)),
+        }
+    }
+
+    /// Writes what the core has for the connection, as far as the socket takes it.
+    fn flush(&mut self, conn: ConnId) {
+        let Some(link) = self.links.open(conn) else {
+            return;
+        };
+        while link.writable {
+            let Some(output) = self.proxy.output(conn).filter(|output| !output.is_empty()) else {
+                return;
+            };
+            match link.socket.write(output) {
+                Ok(0) => link.writable = false,
+                Ok(count) => self.proxy.sent(conn, count),
+                Err(error) => {
+                    link.settled = true;
+                    return self.proxy.failed(conn, Cause::from_io(&error));
+                }
+            }
+        }
+    }
+
+    fn close(&mut self, conn: ConnId, how: CloseHow) {
+        // What has no socket yet, or one that is not established, needs no ceremony.
+        let Entry::Open(link) = self.links.take(conn) else {
+            return;
+        };
+        match how {
+            CloseHow::Reset => link.socket.close(CloseMode::Reset),
+            CloseHow::Gracefully if link.settled || link.seat.is_none() => {
+                link.socket.close(CloseMode::Gracefully);
+            }
+            CloseHow::Gracefully => {
+                self.parting
+                    .add(link.socket, link.seat, &self.engine, self.now);
+            }
+        }
+    }
+
+    // Connections to servers.
+
+    fn connect(&mut self, conn: ConnId, pool: PoolIndex, server: ServerIndex) {
+        let server = &self.setup.pools[pool.index()].servers[server.index()];
+        match &server.address {
+            Address::Unix(path) => self.start_connecting(conn, &Endpoint::Unix(path.clone())),
+            Address::Tcp { host, port } => match Resolver::literal(host, *port) {
+                Some(address) => self.start_connecting(conn, &Endpoint::Tcp(address)),
+                None => {
+                    let mailbox = self.mailbox.clone();
+                    let answer = move |address| mailbox.send(Message::Resolved { conn, address });
+                    self.setup.resolver.resolve(host, *port, Box::new(answer));
+                    self.links.put(conn, Entry::Resolving(conn));
+                }
+            },
+        }
+    }
+
+    fn resolved(&mut self, conn: ConnId, address: io::Result<SocketAddr>) {
+        // The core may have given the connection up meanwhile.
+        if self.links.is_resolving(conn) {
+            match address {
+                Ok(address) => self.start_connecting(conn, &Endpoint::Tcp(address)),
+                Err(_) => self.proxy.failed(conn, Cause::Unresolved),
+            }
+        }
+    }
+
+    fn start_connecting(&mut self, conn: ConnId, endpoint: &Endpoint) {
+        let socket = Socket::connect(endpoint, SocketOptions::Server);
+        let watched = socket.and_then(|mut socket| {
+            self.engine.watch(&mut socket, conn.index())?;
+            Ok(socket)
+        });
+        match watched {
+            Ok(socket) => self.links.put(conn, Entry::Connecting(conn, socket)),
+            Err(error) => self.proxy.failed(conn, Cause::from_io(&error)),
+        }
+    }
+
+    fn finish_connecting(&mut self, conn: ConnId, event: Ready) {
+        let Entry::Connecting(_, socket) = self.links.take(conn) else {
+            return;
+        };
+        match socket.is_connected() {
+            Ok(true) => {
+                let mut link = Link::new(conn, socket, None);
+                link.readable = event.readable || event.read_closed;
+                link.read_closed = event.read_closed;
+                self.links.put(conn, Entry::Open(link));
+                self.proxy.connected(conn);
+            }
+            Ok(false) => self.links.put(conn, Entry::Connecting(conn, socket)),
+            Err(error) => self.proxy.failed(conn, Cause::from_io(&error)),
+        }
+    }
+}
+
+fn space_of(chunk: &mut std::rc::Rc<crate::buffer::Chunk>) -> &mut [u8] {
+    std::rc::Rc::get_mut(chunk)
+        .expect("a fresh chunk is referred to nowhere else")
+        .space()
+}
