@@ -9,6 +9,7 @@
 // The clock, threads, sockets and files of std: see clippy.toml. Unit tests may use them.
 #![cfg_attr(not(test), warn(clippy::disallowed_methods, clippy::disallowed_types))]
 
+pub mod admin;
 pub mod buffer;
 pub mod cli;
 pub mod config;
