@@ -13,6 +13,7 @@ pub mod admin;
 pub mod buffer;
 pub mod cli;
 pub mod config;
+pub mod control;
 pub mod engine;
 pub mod hash;
 pub mod protocol;

@@ -6,7 +6,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use nutcrab::cli::{self, Command, Options};
-use nutcrab::config;
+use nutcrab::{config, control};
 
 fn main() -> ExitCode {
     match cli::parse(std::env::args_os()) {
@@ -20,7 +20,7 @@ fn main() -> ExitCode {
         }
         Ok(Command::PrintConfigSchema) => print(&config::json_schema()),
         Ok(Command::Test(options)) => test(&options),
-        Ok(Command::Run(options)) => run(options),
+        Ok(Command::Run(options)) => run(&options),
     }
 }
 
@@ -35,16 +35,17 @@ fn test(options: &Options) -> ExitCode {
     }
 }
 
-fn run(options: Options) -> ExitCode {
-    match config::load(&options.conf_file) {
-        Ok(_) => {
-            tell(format_args!(
-                "{}: cannot run: the event loop is not built in\n",
-                options.name
-            ));
+fn run(options: &Options) -> ExitCode {
+    let config = match config::load(&options.conf_file) {
+        Ok(config) => config,
+        Err(mistakes) => return refuse(options, &mistakes),
+    };
+    match control::run(options, config) {
+        Ok(ending) => ExitCode::from(ending.code()),
+        Err(error) => {
+            tell(format_args!("{}: {error}\n", options.name));
             ExitCode::FAILURE
         }
-        Err(mistakes) => refuse(&options, &mistakes),
     }
 }
 

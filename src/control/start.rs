@@ -1,0 +1,321 @@
+//! From options and configuration to threads that run. Everything that can fail for reasons in the
+//! world (ports, files, limits) is tried before the first client is let in; whatever fails, what
+//! was had before is given back.
+
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher, Hasher};
+use std::io;
+use std::sync::Arc;
+use std::thread;
+
+use super::daemon::PidFile;
+use super::doors::{Desk, Doors};
+use super::health::Health;
+use super::log::Log;
+use super::quota::Quota;
+use super::watch::Control;
+use super::{Event, signals, threads};
+use crate::admin::Admin;
+use crate::cli::{Options, StatsAddr};
+use crate::config::{Config, Pool};
+use crate::engine::{
+    BindOptions, Endpoint, Engine, Listener, Mailbox, PortSharing, Resolver, posix,
+};
+use crate::proxy::{Limits, Settings};
+use crate::stats::{PoolNames, Stats};
+use crate::worker::{Clock, Report, Setup, Worker};
+
+/// Descriptors for everything that is neither a client nor a server: listeners of the stats port,
+/// the log, event queues, the resolver's sockets.
+const OTHER_FILES: usize = 32;
+
+/// Connections that may wait at the stats port.
+const STATS_BACKLOG: u32 = 128;
+
+/// Lines a second that clients and servers can cause.
+const NOTICES_PER_SECOND: u32 = 20;
+
+/// Starts everything.
+///
+/// # Errors
+/// The one reason why it cannot be, in words for the operator.
+pub fn start(options: &Options, config: Config, log: &Log) -> Result<Control, String> {
+    let signals = signals::catch().map_err(|error| format!("catching signals failed: {error}"))?;
+    let pid_file = options.pid_file.as_deref().map(PidFile::create).transpose();
+    let pid_file = pid_file.map_err(|error| {
+        let path = options.pid_file.as_deref().unwrap_or("".as_ref()).display();
+        format!("writing pid file '{path}' failed: {error}")
+    })?;
+    let machine = posix::machine();
+    log.always(format_args!(
+        "nutcrab-{} built for {} {} {} started on pid {}",
+        env!("CARGO_PKG_VERSION"),
+        machine.system,
+        machine.release,
+        machine.architecture,
+        std::process::id()
+    ));
+
+    let core_count = thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let worker_count = options.worker_count(config.process.workers, core_count);
+    let pools: Vec<Arc<Pool>> = config.pools.into_iter().map(Arc::new).collect();
+    let budget = Budget::new(&pools, worker_count, posix::raise_open_files());
+
+    let mut doors = Doors::open(&pools)?;
+    let stats_listener = bind_stats(options, &pools)?;
+    let stats = Arc::new(Stats::new(names(&pools), worker_count + 1));
+
+    let internal = |error: io::Error| format!("starting failed: {error}");
+    let engine = Engine::new().map_err(internal)?;
+    let (mailbox, inbox) = Mailbox::new(&engine).map_err(internal)?;
+    doors
+        .watch(&engine, budget.client_limit)
+        .map_err(internal)?;
+    let clock = Clock::start();
+    let team = Team {
+        options,
+        pools: &pools,
+        stats: &stats,
+        clock,
+        control: &mailbox,
+    };
+    let desks = team.start(worker_count).map_err(internal)?;
+    let admin = Admin::new(stats_listener, Arc::clone(&stats), machine.name).map_err(internal)?;
+    threads::start(
+        "admin",
+        &mailbox,
+        move || admin.run(),
+        |()| unended("admin"),
+    )
+    .map_err(internal)?;
+    let mut signals = signals;
+    let watcher = {
+        let mailbox = mailbox.clone();
+        move || {
+            signals
+                .forever()
+                .for_each(|number| mailbox.send(Event::Signal(number)));
+            Ok(())
+        }
+    };
+    threads::start("signals", &mailbox, watcher, |()| unended("signals")).map_err(internal)?;
+
+    let own_stats = stats.set(worker_count);
+    own_stats.total_connections.add(doors.len() as u64);
+    own_stats.curr_connections.add(doors.len() as u64);
+    budget.tell(&pools, worker_count, log);
+    Ok(Control {
+        engine,
+        inbox,
+        doors,
+        running: desks.len(),
+        health: Health::new(&pools, Arc::clone(&own_stats), log.clone()),
+        desks,
+        pools,
+        stats: own_stats,
+        clock,
+        quota: Quota::per_second(NOTICES_PER_SECOND),
+        shutdown_timeout: options.shutdown_timeout,
+        stop: None,
+        log: log.clone(),
+        _pid_file: pid_file,
+    })
+}
+
+/// For threads that have no reason to end.
+fn unended(name: &str) -> Event {
+    Event::Broke(format!("thread {name} ended"))
+}
+
+/// What all workers are made from.
+struct Team<'a> {
+    options: &'a Options,
+    pools: &'a [Arc<Pool>],
+    stats: &'a Stats,
+    clock: Clock,
+    control: &'a Mailbox<Event>,
+}
+
+impl Team<'_> {
+    fn start(&self, count: usize) -> io::Result<Vec<Desk>> {
+        let resolver = Resolver::default();
+        // All are made before the first runs: making can fail.
+        let workers = (0..count).map(|index| Worker::new(self.setup(index, &resolver)));
+        let workers: Vec<Worker> = workers.collect::<Result<_, _>>()?;
+        let mut desks = Vec::with_capacity(count);
+        for (index, worker) in workers.into_iter().enumerate() {
+            desks.push(Desk {
+                mailbox: worker.mailbox(),
+                count: Arc::default(),
+            });
+            let name = format!("worker-{index}");
+            threads::start(
+                &name,
+                self.control,
+                move || worker.run(),
+                Event::WorkerEnded,
+            )?;
+        }
+        Ok(desks)
+    }
+
+    fn setup(&self, index: usize, resolver: &Resolver) -> Setup {
+        let control = self.control.clone();
+        Setup {
+            pools: self.pools.to_vec(),
+            stats: self.stats.set(index),
+            settings: Settings {
+                buffer_size: self.options.mbuf_size,
+                seed: random(),
+                limits: Limits::default(),
+            },
+            clock: self.clock,
+            resolver: resolver.clone(),
+            report: Box::new(move |report: Report| control.send(Event::Report(report))),
+        }
+    }
+}
+
+/// A number nobody can guess; the standard library seeds its hash maps from the system.
+fn random() -> u64 {
+    RandomState::new().build_hasher().finish()
+}
+
+fn bind_stats(options: &Options, pools: &[Arc<Pool>]) -> Result<Listener, String> {
+    let port = options.stats_port;
+    let (endpoint, text) = match &options.stats_addr {
+        StatsAddr::Unix(path) => (Ok(Endpoint::Unix(path.clone())), path.display().to_string()),
+        StatsAddr::Host(host) => {
+            let address = Resolver::resolve_blocking(host, port);
+            (address.map(Endpoint::Tcp), format!("{host}:{port}"))
+        }
+    };
+    // Several processes that share the ports of their pools share this one, too.
+    let sharing = match pools.iter().any(|pool| pool.reuseport) {
+        true => PortSharing::Shared,
+        false => PortSharing::Exclusive,
+    };
+    let options = BindOptions {
+        backlog: STATS_BACKLOG,
+        port: sharing,
+        mode: None,
+    };
+    endpoint
+        .and_then(|endpoint| Listener::bind(&endpoint, options))
+        .map_err(|error| format!("stats: listening on {text:?} failed: {error}"))
+}
+
+fn names(pools: &[Arc<Pool>]) -> Vec<PoolNames> {
+    let pool = |pool: &Arc<Pool>| PoolNames {
+        name: pool.name.clone(),
+        servers: pool
+            .servers
+            .iter()
+            .map(|server| server.name.clone())
+            .collect(),
+    };
+    pools.iter().map(pool).collect()
+}
+
+/// How the descriptors we may have are shared out.
+#[derive(Debug, PartialEq, Eq)]
+struct Budget {
+    open_files: u64,
+    /// Most connections to servers, those for large messages included.
+    server_connections: usize,
+    /// The same without them.
+    usual_connections: usize,
+    /// Most clients.
+    client_limit: usize,
+}
+
+impl Budget {
+    fn new(pools: &[Arc<Pool>], worker_count: usize, open_files: u64) -> Self {
+        let spares = Limits::default().spares;
+        let connections = |spares: usize| {
+            let pool = |pool: &Arc<Pool>| {
+                pool.servers.len() * (pool.server_connections.get() as usize + spares)
+            };
+            pools.iter().map(pool).sum::<usize>() * worker_count
+        };
+        let server_connections = connections(spares);
+        let wanted = server_connections + pools.len() + OTHER_FILES;
+        let open = usize::try_from(open_files).unwrap_or(usize::MAX);
+        // Compat: what is left when servers have theirs, as in twemproxy. Unlike there a limit too
+        // low for the servers does not mean that clients have none. Test:
+        // clients_get_what_servers_leave.
+        let client_limit = open.checked_sub(wanted).filter(|left| *left >= open / 2);
+        Self {
+            open_files,
+            server_connections,
+            usual_connections: connections(0),
+            client_limit: client_limit.unwrap_or(open / 2).max(1),
+        }
+    }
+
+    fn tell(&self, pools: &[Arc<Pool>], worker_count: usize, log: &Log) {
+        for pool in pools {
+            log.notice(format_args!(
+                "pool {:?}: listening on {:?}, {} servers",
+                pool.name,
+                pool.listen.text(),
+                pool.servers.len()
+            ));
+        }
+        log.notice(format_args!(
+            "{worker_count} workers; up to {} connections to servers (and {} for large messages), \
+             {} clients, {} open files",
+            self.usual_connections,
+            self.server_connections - self.usual_connections,
+            self.client_limit,
+            self.open_files
+        ));
+        if self.server_connections as u64 > self.open_files / 2 {
+            log.warn(format_args!(
+                "open files are limited to {}, but there may be {} connections to servers: \
+                 raise the limit (ulimit -n)",
+                self.open_files, self.server_connections
+            ));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pool(servers: usize, connections: u32) -> Arc<Pool> {
+        let lines: String = (0..servers)
+            .map(|n| format!("   - 127.0.0.1:{}:1\n", n + 1))
+            .collect();
+        let yaml = format!(
+            "a:\n  listen: 127.0.0.1:1\n  server_connections: {connections}\n  servers:\n{lines}"
+        );
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        std::fs::write(file.path(), yaml).expect("it can be written");
+        let config = crate::config::load(file.path()).expect("a good configuration");
+        Arc::new(config.pools.into_iter().next().expect("one pool"))
+    }
+
+    #[test]
+    fn clients_get_what_servers_leave() {
+        let spares = Limits::default().spares;
+        let budget = Budget::new(&[pool(3, 2), pool(1, 1)], 2, 10_000);
+        assert_eq!(budget.usual_connections, 2 * (3 * 2 + 1));
+        assert_eq!(
+            budget.server_connections,
+            2 * (3 * (2 + spares) + 1 + spares)
+        );
+        assert_eq!(
+            budget.client_limit,
+            10_000 - budget.server_connections - 2 - OTHER_FILES
+        );
+        // Too few for the servers: half for the clients, whatever they can get.
+        assert_eq!(Budget::new(&[pool(300, 5)], 4, 1024).client_limit, 512);
+    }
+
+    #[test]
+    fn seeds_differ() {
+        assert_ne!(random(), random());
+    }
+}

@@ -1,0 +1,59 @@
+//! Starting threads whose end is noticed.
+
+use std::any::Any;
+use std::io;
+use std::panic::{self, AssertUnwindSafe};
+use std::thread;
+
+use super::Event;
+use super::log::Log;
+use crate::engine::Mailbox;
+
+/// Starts a thread. When `work` is done control gets `done` of its result; when it fails or panics,
+/// control learns that the process cannot go on: a proxy with a missing part must not look alive.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "control starts every thread, and gives it a name"
+)]
+pub fn start<T: 'static>(
+    name: &str,
+    control: &Mailbox<Event>,
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+    done: fn(T) -> Event,
+) -> io::Result<()> {
+    let (control, thread_name) = (control.clone(), name.to_owned());
+    let guarded = move || {
+        // What the thread worked with is dropped on unwinding; nobody sees it half changed.
+        let event = match panic::catch_unwind(AssertUnwindSafe(work)) {
+            Ok(Ok(result)) => done(result),
+            Ok(Err(error)) => Event::Broke(format!("thread {thread_name}: {error}")),
+            Err(_) => Event::Broke(format!("thread {thread_name} panicked")),
+        };
+        control.send(event);
+    };
+    thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(guarded)
+        .map(drop)
+}
+
+/// From now on panics are told in the log, with their place, instead of on stderr.
+pub fn log_panics(log: &Log) {
+    let log = log.clone();
+    panic::set_hook(Box::new(move |info| {
+        let thread = thread::current();
+        let name = thread.name().unwrap_or("unnamed").to_owned();
+        let place = info
+            .location()
+            .map_or_else(String::new, ToString::to_string);
+        let reason = reason(info.payload());
+        log.error(format_args!("panic in thread {name} at {place}: {reason}"));
+    }));
+}
+
+/// The text of a panic.
+fn reason(payload: &dyn Any) -> &str {
+    let text = payload.downcast_ref::<&str>().copied();
+    text.or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no reason")
+}

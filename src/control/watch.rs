@@ -1,0 +1,175 @@
+//! Control's loop: clients to workers, reports to decisions, signals to actions, until the end.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+use std::time::Duration;
+
+use super::daemon::PidFile;
+use super::doors::{Desk, Doors};
+use super::health::Health;
+use super::log::{Level, Log};
+use super::quota::Quota;
+use super::signals::{self, Wish};
+use super::{Ending, Event};
+use crate::config::Pool;
+use crate::engine::Engine;
+use crate::proxy::{Notice, Time, What};
+use crate::stats::WorkerStats;
+use crate::worker::{Clock, Message, Outcome, Report};
+
+/// Everything control has while the proxy runs. Dropping it closes the listeners and removes the
+/// files that say we are here.
+pub struct Control {
+    pub(super) engine: Engine,
+    pub(super) inbox: Receiver<Event>,
+    pub(super) doors: Doors,
+    pub(super) desks: Vec<Desk>,
+    /// Workers that have not ended.
+    pub(super) running: usize,
+    pub(super) health: Health,
+    pub(super) pools: Vec<Arc<Pool>>,
+    /// Control's own counters.
+    pub(super) stats: Arc<WorkerStats>,
+    pub(super) clock: Clock,
+    pub(super) quota: Quota,
+    pub(super) shutdown_timeout: Duration,
+    /// When waiting for clients ends, once we were told to stop.
+    pub(super) stop: Option<Time>,
+    pub(super) log: Log,
+    pub(super) _pid_file: Option<PidFile>,
+}
+
+impl Control {
+    /// Runs until a signal or a broken part ends it.
+    pub fn run(mut self) -> Ending {
+        match self.watch() {
+            Ok(ending) => ending,
+            Err(error) => {
+                self.log
+                    .error(format_args!("waiting for clients failed: {error}"));
+                Ending::Broken
+            }
+        }
+    }
+
+    fn watch(&mut self) -> io::Result<Ending> {
+        let mut ready = Vec::new();
+        loop {
+            let patience = self.patience(self.clock.now());
+            self.engine.wait(patience, &mut ready)?;
+            let now = self.clock.now();
+            while let Ok(event) = self.inbox.try_recv() {
+                if let Some(ending) = self.take(event, now) {
+                    return Ok(ending);
+                }
+            }
+            ready
+                .iter()
+                .for_each(|event| self.doors.ready(event.number));
+            self.doors.accept(&self.desks, &self.stats, &self.log, now);
+            self.health.expire(now, &self.desks);
+            if let Some(count) = self.quota.report(now) {
+                self.log
+                    .warn(format_args!("{count} more lines like these were left out"));
+            }
+            if self.stop.is_some_and(|until| until <= now) {
+                self.log
+                    .warn("the time for a graceful stop is over: closing what is left");
+                return Ok(Ending::Stopped);
+            }
+        }
+    }
+
+    fn patience(&self, now: Time) -> Option<Duration> {
+        let deadlines = [
+            self.doors.next_deadline(),
+            self.health.next_deadline(),
+            self.quota.next_deadline(),
+            self.stop,
+        ];
+        deadlines
+            .into_iter()
+            .flatten()
+            .min()
+            .map(|next| next.since(now))
+    }
+
+    /// What to do about an event; an ending if it is the end.
+    fn take(&mut self, event: Event, now: Time) -> Option<Ending> {
+        match event {
+            Event::Report(Report::Failed {
+                pool,
+                server,
+                since,
+                cause: _,
+            }) => {
+                self.health.failed(pool, server, since, now, &self.desks);
+            }
+            Event::Report(Report::Succeeded { pool, server }) => {
+                self.health.succeeded(pool, server, &self.desks);
+            }
+            Event::Report(Report::Notice(notice)) => self.log_notice(&notice, now),
+            Event::Signal(number) => {
+                if signals::obey(number, &self.log) == Wish::Stop {
+                    return self.begin_stop(now);
+                }
+            }
+            Event::WorkerEnded(Outcome::Drained) => {
+                self.running -= 1;
+                return (self.running == 0).then_some(Ending::Stopped);
+            }
+            // Nobody tells a worker to stop while control runs.
+            Event::WorkerEnded(Outcome::Stopped) => return Some(Ending::Broken),
+            Event::Broke(what) => {
+                self.log.error(format_args!("cannot go on: {what}"));
+                return Some(Ending::Broken);
+            }
+        }
+        None
+    }
+
+    /// The first wish to stop lets everybody finish; the second does not.
+    fn begin_stop(&mut self, now: Time) -> Option<Ending> {
+        if self.stop.is_some() {
+            return Some(Ending::Cut);
+        }
+        self.stop = Some(now + self.shutdown_timeout);
+        self.stats.curr_connections.sub(self.doors.len() as u64);
+        self.doors.close();
+        for desk in &self.desks {
+            desk.mailbox.send(Message::Drain);
+        }
+        None
+    }
+
+    fn log_notice(&mut self, notice: &Notice, now: Time) {
+        let level = level_of(&notice.what);
+        if level as u8 > self.log.level() || !self.quota.take(now) {
+            return;
+        }
+        let pool = &self.pools[notice.pool.index()];
+        let (name, what) = (&pool.name, &notice.what);
+        match notice
+            .server
+            .map(|server| &pool.servers[server.index()].pname)
+        {
+            Some(server) => self.log.line(
+                level,
+                format_args!("pool {name:?}: server {server:?}: {what}"),
+            ),
+            None => self.log.line(level, format_args!("pool {name:?}: {what}")),
+        }
+    }
+}
+
+fn level_of(what: &What) -> Level {
+    match what {
+        What::LinkClosed { .. }
+        | What::BadReply(_)
+        | What::Surplus
+        | What::Late { .. }
+        | What::Greeting { .. } => Level::Warn,
+        What::SlowClient | What::StalledUpload | What::BadRequest => Level::Notice,
+    }
+}
