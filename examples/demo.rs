@@ -205,6 +205,10 @@ impl Demo {
             "    bash -c '(printf \"get item:1 item:2\\r\\nquit\\r\\n\" >&3; cat <&3) \
              3<>/dev/tcp/127.0.0.1/{memcached}'"
         );
+        println!(
+            "    bash -c 'cat </dev/tcp/127.0.0.1/{}'",
+            self.proxy.stats_port()
+        );
         println!("\nrunning; Ctrl-C ends it and everything it started");
         for signal in signals.forever() {
             if signal != SIGCHLD {
