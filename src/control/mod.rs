@@ -129,12 +129,14 @@ fn serve(
             Ok(ending)
         }
         Err(reason) => {
-            launch.failed(&reason);
             // On stderr the caller will tell it.
             if options.output.is_some() {
                 log.error(&reason);
                 log.always("done");
+                log.flush();
             }
+            // Last: who waits for this expects the rest to be done.
+            launch.failed(&reason);
             Err(StartError(reason))
         }
     }

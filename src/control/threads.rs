@@ -57,3 +57,42 @@ fn reason(payload: &dyn Any) -> &str {
     text.or_else(|| payload.downcast_ref::<String>().map(String::as_str))
         .unwrap_or("no reason")
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::Receiver;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::engine::Engine;
+    use crate::worker::Outcome;
+
+    /// What control is told about a thread that does this.
+    fn told(work: fn() -> io::Result<Outcome>) -> Event {
+        let mut engine = Engine::new().expect("an engine");
+        let (mailbox, inbox): (_, Receiver<Event>) = Mailbox::new(&engine).expect("its mailbox");
+        start("test", &mailbox, work, Event::WorkerEnded).expect("a thread");
+        engine
+            .wait(Some(Duration::from_secs(10)), &mut Vec::new())
+            .expect("waiting works");
+        inbox.try_recv().expect("a message")
+    }
+
+    #[test]
+    fn the_end_of_a_thread_is_noticed_however_it_ends() {
+        let end = told(|| Ok(Outcome::Drained));
+        assert!(matches!(end, Event::WorkerEnded(Outcome::Drained)));
+        let end = told(|| Err(io::Error::other("no more")));
+        assert!(matches!(end, Event::Broke(text) if text == "thread test: no more"));
+        let end = told(|| panic!("a planted fault"));
+        assert!(matches!(end, Event::Broke(text) if text == "thread test panicked"));
+    }
+
+    #[test]
+    fn the_reason_of_a_panic_is_found() {
+        let caught = |work: fn()| panic::catch_unwind(work).expect_err("it panics");
+        assert_eq!(reason(&*caught(|| panic!("plain"))), "plain");
+        assert_eq!(reason(&*caught(|| panic!("number {}", 7))), "number 7");
+        assert_eq!(reason(&*caught(|| panic::panic_any(7))), "no reason");
+    }
+}
