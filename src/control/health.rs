@@ -98,7 +98,7 @@ impl Health {
                     "pool {:?}: server {:?} is ejected for {} ms after {failures} failures, \
                      {live} of {} are live",
                     config.name,
-                    config.servers[server.index()].name,
+                    config.servers[server.index()].pname,
                     config.server_retry_timeout.as_millis(),
                     config.servers.len(),
                 ));
@@ -114,7 +114,7 @@ impl Health {
                 });
                 let config = &self.pools[pool.index()];
                 for server in servers {
-                    let name = &config.servers[server.index()].name;
+                    let name = &config.servers[server.index()].pname;
                     self.log.notice(format_args!(
                         "pool {:?}: server {name:?} is live again",
                         config.name

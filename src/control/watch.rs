@@ -13,8 +13,8 @@ use super::quota::Quota;
 use super::signals::{self, Wish};
 use super::{Ending, Event};
 use crate::config::Pool;
-use crate::engine::Engine;
-use crate::proxy::{Notice, Time, What};
+use crate::engine::{Engine, posix};
+use crate::proxy::{Cause, Notice, Time, What};
 use crate::stats::WorkerStats;
 use crate::worker::{Clock, Message, Outcome, Report};
 
@@ -98,11 +98,17 @@ impl Control {
     /// What to do about an event; an ending if it is the end.
     fn take(&mut self, event: Event, now: Time) -> Option<Ending> {
         match event {
+            // A shortage of ours says nothing about the server; to eject one for it would move its
+            // keys, and then those of the next.
+            Event::Report(Report::Failed {
+                cause: Cause::Os(number),
+                ..
+            }) if posix::is_shortage(number) => {}
             Event::Report(Report::Failed {
                 pool,
                 server,
                 since,
-                cause: _,
+                ..
             }) => {
                 self.health.failed(pool, server, since, now, &self.desks);
             }

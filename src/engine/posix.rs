@@ -79,6 +79,18 @@ pub fn raise_open_files() -> u64 {
         .unwrap_or(u64::MAX)
 }
 
+/// Whether a system error means that this machine ran out of something, whatever the peer does.
+pub fn is_shortage(number: i32) -> bool {
+    let shortages = [
+        libc::EMFILE,
+        libc::ENFILE,
+        libc::ENOMEM,
+        libc::ENOBUFS,
+        libc::EADDRNOTAVAIL,
+    ];
+    shortages.contains(&number)
+}
+
 /// The machine, as uname(2) tells it.
 #[derive(Clone, Debug)]
 pub struct Machine {
