@@ -211,6 +211,33 @@ fn host_names_are_looked_up() {
 }
 
 #[test]
+fn servers_behind_unix_sockets_are_reached() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("s");
+    let server = std::os::unix::net::UnixListener::bind(&path).expect("a path");
+    let team = team(&[format!("{}:1", path.display())]);
+    let mut client = team.client();
+    client.write_all(get("k").as_bytes()).expect("it is open");
+    let (mut stream, _) = server.accept().expect("the worker connects");
+    let mut request = vec![0; get("k").len()];
+    stream.read_exact(&mut request).expect("the request");
+    assert_eq!(request, get("k").as_bytes());
+    stream.write_all(b"$1\r\nk\r\n").expect("it is open");
+    expect(&mut client, "$1\r\nk\r\n");
+    assert_eq!(team.end(Message::Stop), Outcome::Stopped);
+}
+
+#[test]
+fn a_missing_unix_socket_is_told_to_the_client() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let team = team(&[format!("{}:1", directory.path().join("s").display())]);
+    let mut client = team.client();
+    client.write_all(get("k").as_bytes()).expect("it is open");
+    expect(&mut client, "-ERR No such file or directory\r\n");
+    assert_eq!(team.end(Message::Stop), Outcome::Stopped);
+}
+
+#[test]
 fn a_host_without_an_address_is_down() {
     let team = team(&["no-such-host.invalid:6379:1".into()]);
     let mut client = team.client();
