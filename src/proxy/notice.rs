@@ -60,14 +60,14 @@ impl fmt::Display for What {
                 cause: Cause::Eof,
                 failed,
             } => {
-                write!(f, "server closed the connection, {failed} requests failed")
+                write!(f, "server closed the connection; failed requests: {failed}")
             }
             What::LinkClosed { cause, failed } => {
-                write!(f, "connection failed: {cause}, {failed} requests failed")
+                write!(f, "connection failed: {cause}; failed requests: {failed}")
             }
             What::BadReply(bad) => write!(f, "malformed reply: {bad}"),
             What::Surplus => f.write_str("reply without a request"),
-            What::Late { failed } => write!(f, "no reply in time, {failed} requests failed"),
+            What::Late { failed } => write!(f, "no reply in time; failed requests: {failed}"),
             What::Greeting { command, line } => write!(f, "{command} failed: {line}"),
             What::SlowClient => f.write_str("client closed: it does not read its replies"),
             What::StalledUpload => f.write_str("client closed: it stopped within a large request"),
