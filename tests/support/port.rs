@@ -4,7 +4,7 @@
 //! and the kernel takes the claim back when that process ends, however it ends. The range lies
 //! below the one from which the kernel takes ports for outgoing connections.
 
-use std::net::{Ipv4Addr, Ipv6Addr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpStream};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixListener};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -40,9 +40,16 @@ impl Port {
         let address =
             SocketAddr::from_abstract_name(name).expect("a short name is a valid address");
         let claim = UnixListener::bind_addr(&address).ok()?;
-        // Something that is no test of ours may listen there.
-        TcpListener::bind((Ipv4Addr::UNSPECIFIED, number)).ok()?;
-        TcpListener::bind((Ipv6Addr::LOCALHOST, number)).ok()?;
+        // Something that is no test of ours may listen there. Listening ourselves to find out would
+        // not do: a process started at that moment by another thread would keep the port for a while.
+        let hosts = [
+            IpAddr::V4(Ipv4Addr::LOCALHOST),
+            IpAddr::V6(Ipv6Addr::LOCALHOST),
+        ];
+        let listens = |&host: &IpAddr| TcpStream::connect((host, number)).is_ok();
+        if hosts.iter().any(listens) {
+            return None;
+        }
         Some(Self {
             number,
             _claim: claim,

@@ -125,6 +125,32 @@ impl Drop for Process {
     }
 }
 
+/// Allows this process, and those it starts from now on, at least so many open files.
+pub fn allow_open_files(count: u64) {
+    let limits = fs::read_to_string("/proc/self/limits").expect("Linux has it");
+    let line = limits
+        .lines()
+        .find(|line| line.starts_with("Max open files"));
+    let mut numbers = line.into_iter().flat_map(str::split_whitespace).skip(3);
+    let soft = numbers
+        .next()
+        .and_then(|number| number.parse().ok())
+        .unwrap_or(u64::MAX);
+    if soft >= count {
+        return;
+    }
+    let (process, limit) = (std::process::id().to_string(), format!("--nofile={count}:"));
+    let status = Command::new("prlimit")
+        .args(["--pid", &process, &limit])
+        .status();
+    let status =
+        status.unwrap_or_else(|error| panic!("cannot start prlimit (util-linux): {error}"));
+    assert!(
+        status.success(),
+        "the limit of open files cannot be raised from {soft} to {count}"
+    );
+}
+
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }

@@ -26,7 +26,8 @@ pub struct Pool {
 enum Listen {
     Tcp(Port),
     Tcp6(Port),
-    Unix,
+    /// With a mode as the configuration has it, or an empty one.
+    Unix(&'static str),
 }
 
 impl Pool {
@@ -54,7 +55,13 @@ impl Pool {
 
     /// Listens on a unix socket in the proxy's directory instead.
     pub fn on_unix(mut self) -> Self {
-        self.listen = Listen::Unix;
+        self.listen = Listen::Unix("");
+        self
+    }
+
+    /// Listens on a unix socket with these permissions: `0600`.
+    pub fn on_unix_with_mode(mut self, mode: &'static str) -> Self {
+        self.listen = Listen::Unix(mode);
         self
     }
 
@@ -88,12 +95,20 @@ impl Pool {
         match &self.listen {
             Listen::Tcp(port) => Address::tcp(port.number()),
             Listen::Tcp6(port) => Address::tcp6(port.number()),
-            Listen::Unix => Address::Unix(directory.join(format!("{}.sock", self.name))),
+            Listen::Unix(_) => Address::Unix(directory.join(format!("{}.sock", self.name))),
         }
     }
 
     fn yaml(&self, directory: &Path) -> String {
-        let mut yaml = format!("{}:\n  listen: {}\n", self.name, self.address(directory));
+        let mode = match &self.listen {
+            Listen::Unix(mode) if !mode.is_empty() => format!(" {mode}"),
+            _ => String::new(),
+        };
+        let mut yaml = format!(
+            "{}:\n  listen: {}{mode}\n",
+            self.name,
+            self.address(directory)
+        );
         for (key, value) in &self.keys {
             let _ = writeln!(yaml, "  {key}: {value}");
         }
@@ -117,18 +132,27 @@ pub struct Proxy {
 impl Proxy {
     /// The proxy under test, with the number of workers the environment asks for.
     pub fn nutcrab(pools: Vec<Pool>) -> Self {
-        Self::nutcrab_with(pools, &[])
+        Self::nutcrab_of(workers(), pools, &[])
+    }
+
+    /// The proxy under test with one worker: all clients share its server connections.
+    pub fn nutcrab_of_one_worker(pools: Vec<Pool>) -> Self {
+        Self::nutcrab_of(1, pools, &[])
     }
 
     /// The proxy under test with further options, as on its command line.
     pub fn nutcrab_with(pools: Vec<Pool>, options: &[&str]) -> Self {
+        Self::nutcrab_of(workers(), pools, options)
+    }
+
+    fn nutcrab_of(workers: usize, pools: Vec<Pool>, options: &[&str]) -> Self {
         let chosen = std::env::var("NUTCRAB_TEST_BINARY");
         // Cargo names the binary to integration tests only; the demo is told by the environment.
         let program = chosen
             .ok()
             .or(option_env!("CARGO_BIN_EXE_nutcrab").map(str::to_owned));
         let program = &program.expect("NUTCRAB_TEST_BINARY names the proxy to start");
-        let workers = workers().to_string();
+        let workers = workers.to_string();
         let mut arguments = options.to_vec();
         // The original knows no workers.
         if !program.ends_with("nutcracker") {

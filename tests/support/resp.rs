@@ -29,6 +29,21 @@ impl Reply {
         Self::Bulk(Some(bytes.as_ref().to_vec()))
     }
 
+    /// In short, for tables: `+OK`, `-ERR x`, `:1`, `'text'`, `nil`, `[:1 'a']`, `[]`.
+    pub fn brief(&self) -> String {
+        match self {
+            Self::Status(text) => format!("+{text}"),
+            Self::Error(text) => format!("-{text}"),
+            Self::Integer(number) => format!(":{number}"),
+            Self::Bulk(Some(bytes)) => format!("'{}'", shown(bytes)),
+            Self::Bulk(None) | Self::Array(None) => "nil".into(),
+            Self::Array(Some(elements)) => {
+                let elements: Vec<_> = elements.iter().map(Self::brief).collect();
+                format!("[{}]", elements.join(" "))
+            }
+        }
+    }
+
     /// The bytes of a bulk string.
     #[track_caller]
     pub fn bytes(self) -> Vec<u8> {
@@ -73,6 +88,58 @@ pub fn pipeline(lines: &[&str]) -> Vec<u8> {
     bytes
 }
 
+/// The commands of `text` as arrays of bulk strings. Words are separated by spaces, commands by
+/// ` | `; `"..."` holds a word with spaces or `\xNN`, `\r`, `\n`, `\"`, `\\`.
+pub fn words(text: &str) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut command: Vec<Vec<u8>> = Vec::new();
+    let mut rest = text.trim_start();
+    while !rest.is_empty() {
+        let (word, length) = match rest.strip_prefix('"') {
+            Some(quoted) => quoted_word(quoted),
+            None => {
+                let length = rest.find(' ').unwrap_or(rest.len());
+                (rest.as_bytes()[..length].to_vec(), length)
+            }
+        };
+        if word == b"|" {
+            append(&mut bytes, &std::mem::take(&mut command));
+        } else {
+            command.push(word);
+        }
+        rest = rest[length..].trim_start_matches(' ');
+    }
+    append(&mut bytes, &command);
+    bytes
+}
+
+/// The word behind an opening quote, and its length in the text, both quotes included.
+fn quoted_word(text: &str) -> (Vec<u8>, usize) {
+    let (mut word, mut at) = (Vec::new(), 0);
+    let bytes = text.as_bytes();
+    loop {
+        match bytes[at] {
+            b'"' => return (word, at + 2),
+            b'\\' => {
+                at += 2;
+                word.push(match bytes[at - 1] {
+                    b'r' => b'\r',
+                    b'n' => b'\n',
+                    b'x' => {
+                        at += 2;
+                        u8::from_str_radix(&text[at - 2..at], 16).expect("two hex digits")
+                    }
+                    other => other,
+                });
+            }
+            other => {
+                at += 1;
+                word.push(other);
+            }
+        }
+    }
+}
+
 /// Appends a command as an array of bulk strings.
 pub fn append<W: AsRef<[u8]>>(bytes: &mut Vec<u8>, words: &[W]) {
     bytes.extend_from_slice(format!("*{}\r\n", words.len()).as_bytes());
@@ -81,6 +148,35 @@ pub fn append<W: AsRef<[u8]>>(bytes: &mut Vec<u8>, words: &[W]) {
         bytes.extend_from_slice(format!("${}\r\n", word.len()).as_bytes());
         bytes.extend_from_slice(word);
         bytes.extend_from_slice(b"\r\n");
+    }
+}
+
+/// The length of the reply at the start of `bytes`, or how many bytes there must be at least
+/// before it is worth to look again.
+pub fn length(bytes: &[u8]) -> Result<usize, usize> {
+    let line = bytes
+        .windows(2)
+        .position(|two| two == b"\r\n")
+        .ok_or(bytes.len() + 1)?;
+    let number = || {
+        std::str::from_utf8(&bytes[1..line])
+            .ok()?
+            .parse::<usize>()
+            .ok()
+    };
+    let mut end = line + 2;
+    match (bytes[0], number()) {
+        (b'$', Some(length)) => {
+            end += length + 2;
+            if bytes.len() < end { Err(end) } else { Ok(end) }
+        }
+        (b'*', Some(count)) => {
+            for _ in 0..count {
+                end += length(&bytes[end..]).map_err(|least| end + least)?;
+            }
+            Ok(end)
+        }
+        _ => Ok(end),
     }
 }
 

@@ -1,6 +1,7 @@
 //! A client that speaks bytes: it sends what it is told, in the pieces it is told, and reads with
 //! a deadline. The fake server uses the same type for its side of a connection.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpStream};
@@ -9,7 +10,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use super::resp::{self, Reply};
-use super::{PATIENCE, shown};
+use super::{PATIENCE, eventually, shown};
 
 /// Where something listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -176,6 +177,12 @@ impl Wire {
         };
     }
 
+    /// Waits until the process at the other end, on this machine, has read all that was sent.
+    #[track_caller]
+    pub fn wait_until_taken(&self) {
+        wait_until_taken(std::slice::from_ref(self));
+    }
+
     /// Exactly `count` bytes.
     #[track_caller]
     pub fn read_exact(&mut self, count: usize) -> Vec<u8> {
@@ -289,21 +296,19 @@ impl Wire {
 
     /// One RESP reply, or how the connection ended instead.
     pub fn try_reply(&mut self) -> Result<Reply, End> {
-        let mut deadline = Instant::now() + self.patience;
         loop {
-            if let Some((reply, used)) = resp::parse(&self.received) {
-                self.received.drain(..used);
-                return Ok(reply);
-            }
-            let before = self.received.len();
-            match self.fill(deadline) {
-                End::Open if self.received.len() > before => {
-                    deadline = Instant::now() + self.patience;
-                }
+            let least = match resp::length(&self.received) {
+                Ok(_) => break,
+                Err(least) => least,
+            };
+            match self.fill_until(self.patience, |received| received.len() >= least) {
                 End::Open => {}
                 end => return Err(end),
             }
         }
+        let (reply, used) = resp::parse(&self.received).expect("all of it is there");
+        self.received.drain(..used);
+        Ok(reply)
     }
 
     /// Sends `words` as a RESP command and gives its reply.
@@ -361,4 +366,29 @@ impl Wire {
             }
         }
     }
+}
+
+/// Waits until the processes at the other ends, on this machine, have read all that was sent.
+#[track_caller]
+pub fn wait_until_taken(wires: &[Wire]) {
+    let port = |wire: &Wire| match &wire.stream {
+        Stream::Tcp(stream) => stream.local_addr().expect("a socket has an address").port(),
+        Stream::Unix(_) => panic!("only TCP tells"),
+    };
+    let own: HashSet<_> = wires
+        .iter()
+        .map(|wire| format!("{:04X}", port(wire)))
+        .collect();
+    eventually("the other end has read what was sent", || {
+        let table = std::fs::read_to_string("/proc/net/tcp").expect("Linux has this table");
+        // Columns: slot, local address, remote address, state, queues as `sending:receiving`.
+        let mut rows = table
+            .lines()
+            .map(|row| row.split_whitespace().collect::<Vec<_>>());
+        let unread = |row: &Vec<&str>| {
+            let port = row[2].rsplit(':').next().unwrap_or_default();
+            own.contains(port) && !row[4].ends_with(":00000000")
+        };
+        (!rows.any(|row| row.len() > 4 && unread(&row))).then_some(())
+    });
 }
