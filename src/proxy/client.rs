@@ -124,11 +124,12 @@ impl Client {
         }
     }
 
-    /// Whether its next request may be read.
+    /// Whether its next request, or more of its large one, may be read.
     #[inline]
     pub fn may_ask(&self, outstanding: usize, window: usize) -> bool {
         self.state == State::Open
-            && self.ring.len() < outstanding
+            // A large request that is being sent on is outstanding itself.
+            && (self.ring.len() < outstanding || self.upload.is_some())
             && self.out.len() < window
             && !self
                 .upload

@@ -64,6 +64,24 @@ fn a_large_request_takes_a_connection_of_its_own_and_those_behind_it_wait() {
 }
 
 #[test]
+fn a_large_request_may_be_the_only_one_outstanding() {
+    let limits = Limits {
+        outstanding: 1,
+        ..limits()
+    };
+    let (mut rig, client) = ready(pool(1), limits);
+    let (head, value) = set("k", 100_000);
+    rig.receive(client, head.clone() + &value[..30_000]);
+    rig.establish();
+    assert!(rig.proxy.wants_read(client), "its rest is not another one");
+    rig.receive(client, &value[30_000..]);
+    let own = rig.link(0);
+    assert_eq!(rig.take(own).len(), head.len() + value.len());
+    rig.receive(own, "+OK\r\n");
+    assert_eq!(rig.take(client), "+OK\r\n");
+}
+
+#[test]
 fn a_large_request_without_a_reply_holds_back_what_comes_behind_it() {
     let config = Pool {
         protocol: Protocol::Memcache,
