@@ -134,14 +134,8 @@ impl Proxy {
         if link.state != State::Connecting {
             stats.server_connections.sub(1);
         }
-        for (index, slot) in link.slots.iter().enumerate() {
-            let (count, bytes) = if index < link.sent_slots {
-                (&stats.out_queue, &stats.out_queue_bytes)
-            } else {
-                (&stats.in_queue, &stats.in_queue_bytes)
-            };
-            count.sub(1);
-            bytes.sub(slot.len);
+        for index in 0..link.slots.len() {
+            link.uncount(index, stats);
         }
         link.out.clear(&mut self.buffers);
         link.greeting.clear(&mut self.buffers);

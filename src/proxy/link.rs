@@ -19,6 +19,7 @@ use super::timer::Armed;
 use crate::buffer::Queue;
 use crate::protocol::ReplyScan;
 use crate::route::ServerIndex;
+use crate::stats::ServerStats;
 
 /// What was sent over one connection and is owed on it.
 #[derive(Debug)]
@@ -164,6 +165,27 @@ impl Link {
     /// Whether nothing is owed on it and nothing is being sent.
     pub fn is_idle(&self) -> bool {
         self.slots.is_empty() && self.uploader.is_none() && self.out.is_empty()
+    }
+
+    /// Whether a reply can be that to the request at the front: not while nothing of it was sent.
+    pub fn may_be_answered(&self) -> bool {
+        self.slots.front().is_some_and(|slot| {
+            // The end of a request that is still being uploaded is not known yet.
+            let end = slot.end.min(self.appended);
+            self.sent > end - slot.len
+        })
+    }
+
+    /// Takes the request at `index` off the gauges, whether it was sent or not: a server may answer
+    /// before it has all of a request.
+    pub fn uncount(&self, index: usize, stats: &ServerStats) {
+        let (count, bytes) = if index < self.sent_slots {
+            (&stats.out_queue, &stats.out_queue_bytes)
+        } else {
+            (&stats.in_queue, &stats.in_queue_bytes)
+        };
+        count.sub(1);
+        bytes.sub(self.slots[index].len);
     }
 
     /// The oldest request that is not late yet.

@@ -80,7 +80,7 @@ impl Proxy {
             if used == input.len() && link.partial.is_empty() {
                 return used;
             }
-            let Some(&slot) = link.slots.front() else {
+            let Some(&slot) = link.slots.front().filter(|_| link.may_be_answered()) else {
                 let (pool, server) = (link.pool, Some(link.server));
                 self.notice(Notice {
                     pool,
@@ -207,12 +207,11 @@ impl Proxy {
         let mut partial = mem::take(&mut link.partial);
         // A reply before the end of its request: the connection is lost, see `uploads`.
         let early = link.uploader.is_some();
+        let stats = &self.stats.pools[pool.index()].servers[server.index()];
+        link.uncount(0, stats);
         link.finish_reply();
         let since = slot.queued;
         let is_free = link.slots.is_empty() && link.kind == super::link::Kind::Spare;
-        let stats = &self.stats.pools[pool.index()].servers[server.index()];
-        stats.out_queue.sub(1);
-        stats.out_queue_bytes.sub(slot.len);
         if let Some(client) = slot
             .client
             .filter(|&client| self.clients.find(client).is_some())

@@ -120,6 +120,38 @@ fn a_surplus_reply_closes_the_connection() {
 }
 
 #[test]
+fn a_reply_to_a_request_that_was_not_sent_yet_is_surplus() {
+    let (mut rig, client) = ready(pool(1), Limits::default());
+    rig.full.push(rig.link(0));
+    rig.receive(client, ask("GET a"));
+    rig.receive(rig.link(0), ":1\r\n");
+    assert_eq!(rig.take(client), "-ERR Invalid argument\r\n");
+    assert!(rig.is_closed(rig.link(0)));
+    assert!(rig.notices.contains(&What::Surplus));
+}
+
+#[test]
+fn a_reply_before_the_end_of_its_request_leaves_the_gauges_right() {
+    let (mut rig, client) = ready(pool(1), Limits::default());
+    let link = rig.link(0);
+    rig.full.push(link);
+    rig.receive(client, ask("GET a"));
+    rig.proxy.sent(link, 5);
+    rig.receive(link, "-ERR so soon\r\n");
+    assert_eq!(rig.take(client), "-ERR so soon\r\n");
+    let rest = rig.proxy.output(link).expect("not closed").len();
+    rig.proxy.sent(link, rest);
+    let stats = &rig.proxy.stats.pools[0].servers[0];
+    let gauges = [
+        &stats.in_queue,
+        &stats.in_queue_bytes,
+        &stats.out_queue,
+        &stats.out_queue_bytes,
+    ];
+    assert_eq!(gauges.map(|gauge| gauge.read()), [0; 4]);
+}
+
+#[test]
 fn a_failed_fragment_fails_its_request_only() {
     let (mut rig, client) = ready(pool(2), Limits::default());
     let (a, b) = (key(0, 2, 0), key(1, 2, 0));
