@@ -32,15 +32,7 @@ impl Proxy {
         if let Some(Stage::Stream(link)) = client.upload.take().map(|upload| upload.stage) {
             self.drop_link(link);
         }
-        for link_id in client.blocking {
-            if let Some(link) = self.links.find_mut(link_id)
-                && !link.waking
-            {
-                link.blocked = None;
-                link.waking = true;
-                self.waking.push(link_id.conn());
-            }
-        }
+        self.unblock_links(client.blocking);
         self.actions.push_back(Action::Close {
             conn: id.conn(),
             how,

@@ -185,13 +185,21 @@ impl Proxy {
         if client.blocking.is_empty() {
             return;
         }
-        for link_id in mem::take(&mut client.blocking) {
-            if let Some(link) = self.links.find_mut(link_id)
-                && !link.waking
-            {
-                link.blocked = None;
+        let links = mem::take(&mut client.blocking);
+        self.unblock_links(links);
+    }
+
+    /// Lets connections be read again whose client has room, or is gone.
+    pub(super) fn unblock_links(&mut self, links: Vec<LinkId>) {
+        for id in links {
+            let Some(link) = self.links.find_mut(id) else {
+                continue;
+            };
+            // It may have been stopped again since it was put on the list.
+            link.blocked = None;
+            if !link.waking {
                 link.waking = true;
-                self.waking.push(link_id.conn());
+                self.waking.push(id.conn());
             }
         }
     }

@@ -248,6 +248,25 @@ fn a_client_that_does_not_read_holds_up_a_connection_for_a_moment_only() {
 }
 
 #[test]
+fn a_connection_that_is_stopped_again_before_it_is_woken_is_woken_again() {
+    let (mut rig, client) = ready(pool(1), limits());
+    let link = rig.link(0);
+    rig.full.push(client);
+    rig.receive(client, ask("GET a"));
+    rig.receive(link, "$9000\r\n".to_string() + &"v".repeat(5000));
+    rig.receive(link, "v");
+    assert!(!rig.proxy.wants_read(link), "the window is full");
+    // All within one turn: the client reads, more comes and fills its window, and it reads again.
+    rig.proxy.sent(client, 4000);
+    rig.proxy
+        .received(link, Input::copied("v".repeat(3900).as_bytes()));
+    rig.proxy.received(link, Input::copied(b"v"));
+    rig.proxy.sent(client, 4000);
+    rig.settle();
+    assert!(rig.proxy.wants_read(link));
+}
+
+#[test]
 fn a_client_that_does_not_read_is_not_read_either() {
     let (mut rig, slow) = ready(pool(1), limits());
     rig.full.push(slow);
