@@ -179,8 +179,14 @@ impl Proxy {
             return;
         };
         fanout.fail(fragment, cause);
+        if fanout.is_lost() {
+            let freed = fanout.discard(&mut self.buffers);
+            client.ring.waiting_bytes -= freed;
+        }
         if is_head {
             self.advance(id);
+        } else {
+            self.unblock(id);
         }
     }
 }

@@ -12,7 +12,7 @@
 use std::collections::VecDeque;
 
 use super::cause::Cause;
-use crate::buffer::Queue;
+use crate::buffer::{BufferPool, Queue};
 use crate::protocol::{FragmentReply, Join, Merge};
 
 /// How far one request has come.
@@ -59,6 +59,36 @@ impl Fanout {
         }
         self.replies[usize::from(fragment)].done = true;
         self.pending -= 1;
+    }
+
+    /// Whether the request will be answered with an error, whatever its fragments still bring.
+    pub fn is_lost(&self) -> bool {
+        self.failure.is_some() && !self.join.started
+    }
+
+    /// Whether something is there of every fragment.
+    pub fn has_begun(&self) -> bool {
+        let has_begun = |reply: &FragmentReply| reply.done || !reply.bytes.is_empty();
+        self.replies.iter().all(has_begun)
+    }
+
+    /// Bytes that wait in its fragments.
+    pub fn held(&self) -> usize {
+        self.replies.iter().map(|reply| reply.bytes.len()).sum()
+    }
+
+    /// Throws away what waits in its fragments, and says how much it was.
+    pub fn discard(&mut self, buffers: &mut BufferPool) -> usize {
+        let held = self.held();
+        for reply in &mut self.replies {
+            reply.bytes.clear(buffers);
+        }
+        held
+    }
+
+    /// The fragment whose bytes are passed on next.
+    pub fn turn(&self) -> Option<u16> {
+        self.join.turn(&self.order)
     }
 }
 

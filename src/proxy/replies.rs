@@ -146,19 +146,28 @@ impl Proxy {
         let Some(client) = self.clients.find_mut(id) else {
             return false;
         };
-        let early = client.ring.waiting_bytes >= window;
-        if early
-            && client.ring.is_head(slot.sequence)
-            && let Some(Exchange::Fanout(fanout)) = client.ring.head()
+        let (full, room) = (
+            client.ring.waiting_bytes >= window,
+            client.out.len() < window,
+        );
+        let is_head = client.ring.is_head(slot.sequence);
+        if let Some(Exchange::Fanout(fanout)) = client.ring.find(slot.sequence)
             && let Some(fragment) = slot.fragment
         {
-            // A join starts when all fragments have begun; from then on the one whose turn it is must
-            // never wait for those that come behind it.
-            return if fanout.join.started {
-                fanout.turn() != slot.fragment || client.out.len() >= window
-            } else {
-                !fanout.replies[usize::from(fragment)].bytes.is_empty()
-            };
+            if fanout.is_lost() {
+                return false;
+            }
+            if full && is_head {
+                // What waits must never keep back what it waits for: of a join that has started the
+                // fragment whose turn it is; before that, what lets it start.
+                return if fanout.join.started {
+                    fanout.turn() != slot.fragment || !room
+                } else if fanout.has_begun() {
+                    !room
+                } else {
+                    !fanout.replies[usize::from(fragment)].bytes.is_empty()
+                };
+            }
         }
         !client.has_room(slot.sequence, window)
     }
@@ -342,23 +351,30 @@ impl Proxy {
         let Some(client) = self.clients.find_mut(id) else {
             return;
         };
-        client.ring.waiting_bytes += partial.len() + last.len();
         let is_head = client.ring.is_head(slot.sequence);
-        let early = client.ring.waiting_bytes >= self.limits.window;
+        let mut kept = partial.len() + last.len();
         let Some(Exchange::Fanout(fanout)) = client.ring.find(slot.sequence) else {
             debug_assert!(false, "a fragment of no split request");
             return;
         };
+        let is_lost = fanout.is_lost();
         let reply = &mut fanout.replies[usize::from(fragment)];
-        if !partial.is_empty() {
-            reply.bytes.append(partial, &mut self.buffers);
+        if is_lost {
+            partial.clear(&mut self.buffers);
+            kept = 0;
+        } else {
+            if !partial.is_empty() {
+                reply.bytes.append(partial, &mut self.buffers);
+            }
+            reply.bytes.push_input_snug(last);
         }
-        reply.bytes.push_input_snug(last);
         if done {
             reply.done = true;
             fanout.pending -= 1;
         }
-        if is_head && (fanout.pending == 0 || fanout.join.started || early) {
+        let may_pass = fanout.pending == 0 || fanout.join.started;
+        client.ring.waiting_bytes += kept;
+        if is_head && (may_pass || client.ring.waiting_bytes >= self.limits.window) {
             self.advance(id);
         }
     }
@@ -441,7 +457,13 @@ impl Proxy {
             &mut client.out,
             &mut self.buffers,
         );
-        let (started, passed) = (fanout.join.started, held - fanout.held());
+        let started = fanout.join.started;
+        if joined == Joined::Bad && !started && !whole {
+            // The fragments still to come must not be held back by what can never be passed on.
+            fanout.failure = Some((u16::MAX, Cause::Invalid));
+            fanout.discard(&mut self.buffers);
+        }
+        let passed = held - fanout.held();
         client.ring.waiting_bytes -= passed;
         match joined {
             Joined::Done => self.end_fanout(id, None),
@@ -557,16 +579,4 @@ fn needs_no_password(line: &[u8]) -> bool {
     // Redis 6 and later; Redis before.
     line.starts_with(b"-ERR AUTH <password> called without any password configured")
         || line.starts_with(b"-ERR Client sent AUTH, but no password is set")
-}
-
-impl super::exchange::Fanout {
-    /// Bytes that wait in its fragments.
-    pub(super) fn held(&self) -> usize {
-        self.replies.iter().map(|reply| reply.bytes.len()).sum()
-    }
-
-    /// The fragment whose bytes are passed on next.
-    fn turn(&self) -> Option<u16> {
-        self.join.turn(&self.order)
-    }
 }

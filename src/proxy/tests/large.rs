@@ -330,6 +330,59 @@ fn a_joined_reply_larger_than_the_window_is_passed_on_in_parts() {
 }
 
 #[test]
+fn a_join_starts_even_when_later_replies_fill_the_window() {
+    let (mut rig, client) = ready(pool(2), limits());
+    let (a, b) = (key(0, 2, 0), key(1, 2, 0));
+    rig.receive(
+        client,
+        ask(&format!("MGET {a} {b}")) + &ask(&format!("GET {a}")),
+    );
+    let value = format!("$3000\r\n{}\r\n", "v".repeat(3000));
+    rig.receive(rig.link(1), "*1\r\n".to_string() + &value[..1500]);
+    let large = format!("$5000\r\n{}\r\n", "v".repeat(5000));
+    rig.receive(rig.link(0), "*1\r\n".to_string() + &value + &large);
+    rig.receive(rig.link(1), &value[1500..]);
+    assert_eq!(
+        rig.take(client),
+        "*2\r\n".to_string() + &value + &value + &large
+    );
+    assert!(rig.proxy.wants_read(rig.link(1)));
+}
+
+#[test]
+fn a_fragment_that_failed_holds_nothing_back() {
+    let (mut rig, client) = ready(pool(2), limits());
+    let (a, b) = (key(0, 2, 0), key(1, 2, 0));
+    rig.receive(client, ask(&format!("MGET {a} {b}")));
+    let (own, other) = (rig.link(0), rig.link(1));
+    rig.receive(own, format!("*1\r\n$9000\r\n{}", "v".repeat(5000)));
+    rig.receive(own, "v");
+    assert!(!rig.proxy.wants_read(own));
+    rig.proxy.failed(other, Cause::Reset);
+    rig.settle();
+    assert!(rig.proxy.wants_read(own));
+    rig.receive(own, "v".repeat(3999));
+    rig.receive(own, "\r\n");
+    assert_eq!(rig.take(client), "-ERR Connection reset by peer\r\n");
+}
+
+#[test]
+fn a_fragment_that_cannot_be_joined_holds_nothing_back() {
+    let (mut rig, client) = ready(pool(2), limits());
+    let (a, b) = (key(0, 2, 0), key(1, 2, 0));
+    rig.receive(client, ask(&format!("MGET {a} {b}")));
+    let own = rig.link(0);
+    rig.receive(own, format!("*1\r\n$9000\r\n{}", "v".repeat(5000)));
+    rig.receive(own, "v");
+    assert!(!rig.proxy.wants_read(own));
+    rig.receive(rig.link(1), "$1\r\nx\r\n");
+    assert!(rig.proxy.wants_read(own));
+    rig.receive(own, "v".repeat(3999));
+    rig.receive(own, "\r\n");
+    assert_eq!(rig.take(client), "-ERR Invalid argument\r\n");
+}
+
+#[test]
 fn a_joined_reply_that_cannot_be_finished_closes_its_client() {
     let (mut rig, client) = ready(pool(2), limits());
     let (a, b) = (key(0, 2, 0), key(1, 2, 0));
