@@ -1,7 +1,7 @@
 # Every target is one line that calls cargo or a script; `make help` lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test lint
+.PHONY: help build demo test lint simulate
 
 # Words for the program behind a target, such as: make demo ARGS=--once
 ARGS ?=
@@ -17,6 +17,13 @@ demo: ## servers, nutcrab in front, real traffic; runs until Ctrl-C (ARGS=--once
 
 test: ## everything: formatting, lints, licences, unit and end-to-end tests (installs what they need)
 	@scripts/test
+
+# Passed on only if given: how many seeds, which one first, or one seed with all that happens in it.
+simulate: export SEEDS := $(SEEDS)
+simulate: export FIRST := $(FIRST)
+simulate: export SEED := $(SEED)
+simulate: ## the core in a simulated world (SEEDS=100000 FIRST=0: that many runs; SEED=12345: that one, told in full)
+	cargo test --locked --test simulation no_seed -- --nocapture
 
 lint: ## formatting, clippy and the licences of dependencies
 	@scripts/test lint

@@ -1,0 +1,479 @@
+//! A model client: asks, reads what comes, and misbehaves when its plan says so.
+//!
+//! What it asks stands in `asking`, how replies are judged in `judging`. This file is the connection:
+//! pipelining, reading slowly or not at all, stopping half-way, leaving, and what a close may mean.
+
+use std::collections::VecDeque;
+
+use crate::agenda::{Event, Micros};
+use crate::draw::Draw;
+use crate::judging::{Owned, Pending};
+use crate::ledger::Fault;
+use crate::network::{End, Read, WireId, Written};
+use crate::redis;
+use crate::scene::{Phase, Scene};
+use crate::worker::Worker;
+
+/// A client; it keeps its keys over all its connections.
+#[derive(Debug)]
+pub struct Client {
+    /// Its place among all clients.
+    pub index: usize,
+    /// Its pool.
+    pub pool: usize,
+    pub(crate) draw: Draw,
+    state: State,
+    wire: WireId,
+    worker: usize,
+    /// The number of its connection.
+    pub(crate) conn: u32,
+    outbox: VecDeque<u8>,
+    inbox: Vec<u8>,
+    /// Bytes `inbox` must have before it is worth a look.
+    need: usize,
+    pub(crate) waiting: VecDeque<Pending>,
+    pub(crate) owned: Vec<Owned>,
+    pub(crate) authed: bool,
+    /// Requests it will make in this phase.
+    left: usize,
+    depth: usize,
+    think: Micros,
+    /// It writes nothing before this.
+    mute_until: Micros,
+    /// It reads nothing before this.
+    deaf_until: Micros,
+    /// It does not connect again before this.
+    away_until: Micros,
+    /// Until then its own behaviour, or that of its wire, explains that the proxy breaks off.
+    blame_until: Micros,
+    asks_at: Micros,
+    wake: Option<Micros>,
+}
+
+/// What a client is about to do with its connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    /// It has none.
+    Away,
+    /// Ask and read.
+    Open,
+    /// Close its side once all is written.
+    Halving,
+    /// It has closed its side, or said that it quits: read what is owed.
+    Leaving,
+    /// It has sent something that is no request: read why.
+    Poisoned,
+}
+
+impl Client {
+    /// A client that has not connected yet.
+    pub fn new(scene: &mut Scene, index: usize, pool: usize) -> Self {
+        let mut draw = scene.draw.fork();
+        let plan = &scene.plan.pools[pool];
+        Self {
+            index,
+            pool,
+            state: State::Away,
+            wire: 0,
+            worker: 0,
+            conn: 0,
+            outbox: VecDeque::new(),
+            inbox: Vec::new(),
+            need: 0,
+            waiting: VecDeque::new(),
+            owned: (0..plan.owned)
+                .map(|number| Owned::new(index, number))
+                .collect(),
+            authed: false,
+            left: plan.requests,
+            depth: draw.pick(&[1, 1, 2, 8, 64]),
+            think: draw.pick(&[0, 100, 5_000, 50_000]),
+            mute_until: 0,
+            deaf_until: 0,
+            away_until: 0,
+            blame_until: 0,
+            asks_at: 0,
+            wake: None,
+            draw,
+        }
+    }
+
+    /// Sees to it that it acts.
+    pub fn wake(&mut self, scene: &mut Scene, at: Micros) {
+        if self.wake.is_none_or(|wake| at < wake) {
+            self.wake = Some(at);
+            scene.agenda.add(at, Event::Client(self.index));
+        }
+    }
+
+    /// Something happened on its wire.
+    pub fn stir(&mut self, scene: &mut Scene) {
+        let at = scene.now + self.draw.micros(0, 20);
+        self.wake(scene, at);
+    }
+
+    /// Acts.
+    pub fn act(&mut self, scene: &mut Scene, workers: &mut [Worker]) {
+        if self.wake.is_some_and(|wake| wake > scene.now) {
+            return;
+        }
+        self.wake = None;
+        if self.state == State::Away {
+            if self.left == 0 || scene.phase == Phase::Calm || scene.phase >= Phase::Farewell {
+                return;
+            }
+            if self.away_until > scene.now {
+                return self.wake(scene, self.away_until);
+            }
+            self.connect(scene, workers);
+        }
+        self.behave(scene);
+        self.ask(scene);
+        if self.state != State::Away {
+            self.write(scene);
+        }
+        if self.state != State::Away {
+            self.read(scene);
+        }
+        self.plan_next(scene);
+    }
+
+    fn connect(&mut self, scene: &mut Scene, workers: &mut [Worker]) {
+        let fewest = (0..workers.len())
+            .min_by_key(|&index| workers[index].clients)
+            .unwrap_or(0);
+        self.worker = if self.draw.one_in(4) {
+            self.draw.below(workers.len())
+        } else {
+            fewest
+        };
+        self.wire = workers[self.worker].accept(scene, self.index, self.pool);
+        self.conn = scene.ledger.connected(self.pool);
+        self.state = State::Open;
+        self.authed = scene.plan.pools[self.pool].config.redis_auth.is_none();
+        (self.mute_until, self.deaf_until, self.blame_until) = (0, 0, 0);
+        self.asks_at = scene.now;
+        scene.ledger.note(scene.now, || {
+            format!(
+                "client {} connects to worker {} as {}",
+                self.index, self.worker, self.conn
+            )
+        });
+    }
+
+    /// Draws what goes wrong with it next.
+    fn behave(&mut self, scene: &mut Scene) {
+        if scene.phase != Phase::Faults || self.state != State::Open {
+            return;
+        }
+        let plan = std::rc::Rc::clone(&scene.plan);
+        let grace = plan.limits.slow_client_grace.as_micros() as Micros;
+        if plan.has(Fault::SlowReader) && self.deaf_until <= scene.now && self.draw.permille(5) {
+            let span = self.draw.micros(10_000, 3 * grace);
+            self.deaf_until = scene.now + span;
+            self.blame(scene, Fault::SlowReader, self.deaf_until);
+        }
+        if plan.has(Fault::StalledRequest)
+            && !self.outbox.is_empty()
+            && self.mute_until <= scene.now
+            && self.draw.permille(30)
+        {
+            let stall = plan.limits.upload_stall.as_micros() as Micros;
+            self.mute_until = scene.now + self.draw.micros(1000, 2 * stall.min(1_000_000));
+            self.blame(scene, Fault::StalledRequest, self.mute_until);
+        }
+        if plan.has(Fault::Vanish) && self.draw.permille(5) {
+            scene
+                .ledger
+                .strike(scene.now, self.pool, Fault::Vanish, scene.now);
+            let end = (self.wire, End::Caller);
+            if self.draw.one_in(2) {
+                scene.net.reset(scene.now, &mut scene.agenda, end);
+            } else {
+                scene.net.close(scene.now, &mut scene.agenda, end);
+            }
+            self.leave(scene);
+        }
+    }
+
+    /// From now until `until` something about this client may keep the proxy from serving it.
+    pub fn blame(&mut self, scene: &mut Scene, fault: Fault, until: Micros) {
+        scene.ledger.strike(scene.now, self.pool, fault, until);
+        self.blame_until = self.blame_until.max(until + scene.ledger.slack());
+    }
+
+    /// The connection is no more. What it was owed it will never know.
+    fn leave(&mut self, scene: &mut Scene) {
+        for pending in std::mem::take(&mut self.waiting) {
+            self.give_up(&pending);
+        }
+        self.outbox.clear();
+        self.inbox.clear();
+        self.need = 0;
+        self.state = State::Away;
+        self.away_until = scene.now + self.draw.pick(&[0, 10, 1000, 50_000]);
+        scene
+            .ledger
+            .note(scene.now, || format!("client {} is away", self.index));
+    }
+
+    /// Makes requests, if it is time.
+    fn ask(&mut self, scene: &mut Scene) {
+        let asks = scene.phase == Phase::Faults || scene.phase == Phase::Fresh;
+        if self.state != State::Open || !asks || self.asks_at > scene.now {
+            return;
+        }
+        let depth = if scene.phase == Phase::Fresh {
+            self.depth.min(4)
+        } else {
+            self.depth
+        };
+        let room = depth.saturating_sub(self.waiting.len()).min(self.left);
+        if room == 0 {
+            return;
+        }
+        for _ in 0..self.draw.within(1, room) {
+            self.left -= 1;
+            let (bytes, want) = self.compose(scene);
+            scene.ledger.detail(scene.now, || {
+                let (index, conn, seq) = (self.index, self.conn, want.seq);
+                format!(
+                    "client {index} asks {conn}.{seq}, {} bytes: {}",
+                    bytes.len(),
+                    want.want.shown()
+                )
+            });
+            self.outbox.extend(bytes);
+            self.waiting.push_back(want);
+            let last = scene.plan.pools[self.pool].last;
+            if self.authed && scene.phase == Phase::Faults && self.draw.permille(last) {
+                self.finish(scene);
+                break;
+            }
+        }
+        self.asks_at = scene.now + self.draw.micros(0, self.think);
+    }
+
+    /// Does something after which it will ask nothing more on this connection.
+    fn finish(&mut self, scene: &mut Scene) {
+        self.state = match self.draw.below(3) {
+            0 => State::Halving,
+            1 => {
+                let (bytes, want) = self.compose_quit(scene);
+                self.outbox.extend(bytes);
+                self.waiting.push_back(want);
+                State::Leaving
+            }
+            _ => {
+                let (bytes, want) = self.compose_garbage(scene);
+                self.outbox.extend(bytes);
+                self.waiting.push_back(want);
+                State::Poisoned
+            }
+        };
+    }
+
+    fn write(&mut self, scene: &mut Scene) {
+        let end = (self.wire, End::Caller);
+        while !self.outbox.is_empty() && self.mute_until <= scene.now {
+            let bytes = self.outbox.make_contiguous();
+            match scene.net.write(scene.now, &mut scene.agenda, end, bytes) {
+                Written::Taken(0) => return,
+                Written::Taken(count) => {
+                    self.outbox.drain(..count);
+                }
+                // Reading finds out, after what may still be there.
+                Written::Broken => {
+                    self.outbox.clear();
+                    return;
+                }
+            }
+        }
+        if self.outbox.is_empty() && self.state == State::Halving {
+            scene.net.shut(scene.now, &mut scene.agenda, end);
+            self.state = State::Leaving;
+        }
+    }
+
+    fn read(&mut self, scene: &mut Scene) {
+        if self.deaf_until > scene.now {
+            return;
+        }
+        let mut buffer = [0; 16 * 1024];
+        let end = (self.wire, End::Caller);
+        loop {
+            match scene
+                .net
+                .read(scene.now, &mut scene.agenda, end, &mut buffer)
+            {
+                Read::Bytes(count) => {
+                    self.inbox.extend_from_slice(&buffer[..count]);
+                    self.judge_all(scene);
+                    if scene.ledger.violation.is_some() {
+                        return;
+                    }
+                }
+                Read::Nothing => return,
+                Read::End => return self.ended(scene),
+                Read::Broken => return self.broken(scene),
+            }
+        }
+    }
+
+    /// Takes whole replies off the inbox, each for the oldest request.
+    fn judge_all(&mut self, scene: &mut Scene) {
+        let inbox = std::mem::take(&mut self.inbox);
+        let mut used = 0;
+        while used < inbox.len() && inbox.len() - used >= self.need {
+            self.need = 0;
+            let rest = &inbox[used..];
+            let (reply, len) = match redis::read_reply(rest) {
+                Ok(Some(found)) => found,
+                Ok(None) => {
+                    self.need = redis::reply_least(rest);
+                    break;
+                }
+                Err(bad) => {
+                    let text = format!("client {} was sent no reply: {bad}", self.index);
+                    return scene.ledger.violate(scene.now, text);
+                }
+            };
+            let Some(pending) = self.waiting.pop_front() else {
+                let text = format!("client {} is owed nothing and got {reply:?}", self.index);
+                return scene.ledger.violate(scene.now, text);
+            };
+            scene.ledger.totals.replies += 1;
+            scene.ledger.detail(scene.now, || {
+                format!(
+                    "client {} gets {}.{}, {len} bytes",
+                    self.index, self.conn, pending.seq
+                )
+            });
+            self.judge(scene, &pending, &reply, &rest[..len]);
+            used += len;
+        }
+        self.inbox = inbox;
+        self.inbox.drain(..used);
+    }
+
+    /// The proxy sends no more.
+    fn ended(&mut self, scene: &mut Scene) {
+        let drained = scene.phase >= Phase::Farewell;
+        let wrong = if !self.inbox.is_empty() {
+            Some("within a reply")
+        } else if drained {
+            None
+        } else if !self.waiting.is_empty() {
+            Some("with replies owed")
+        } else if self.state == State::Open {
+            Some("without a reason")
+        } else {
+            None
+        };
+        if let Some(wrong) = wrong {
+            let (index, owed) = (self.index, self.waiting.len());
+            let text = format!(
+                "client {index} ({:?}) was closed {wrong} ({owed})",
+                self.state
+            );
+            scene.ledger.violate(scene.now, text);
+        }
+        scene
+            .net
+            .close(scene.now, &mut scene.agenda, (self.wire, End::Caller));
+        self.leave(scene);
+    }
+
+    /// The wire is broken.
+    fn broken(&mut self, scene: &mut Scene) {
+        let explained = scene.now <= self.blame_until
+            || scene
+                .ledger
+                .is_explained(scene.now, self.pool, &Fault::OF_SERVERS)
+            || scene
+                .ledger
+                .is_explained(scene.now, self.pool, &[Fault::Overload])
+            || scene.phase >= Phase::Farewell;
+        if !explained {
+            let text = format!("client {} ({:?}) was cut off", self.index, self.state);
+            scene.ledger.violate(scene.now, text);
+        }
+        scene
+            .net
+            .close(scene.now, &mut scene.agenda, (self.wire, End::Caller));
+        self.leave(scene);
+    }
+
+    fn plan_next(&mut self, scene: &mut Scene) {
+        if self.state == State::Away {
+            if self.left > 0 {
+                self.wake(scene, self.away_until.max(scene.now));
+            }
+            return;
+        }
+        let later = |at: Micros| (at > scene.now).then_some(at);
+        let asks = self.left > 0 && self.waiting.len() < self.depth && self.state == State::Open;
+        let times = [
+            later(self.deaf_until),
+            later(self.mute_until),
+            asks.then(|| self.asks_at.max(scene.now + 1)),
+        ];
+        if let Some(at) = times.into_iter().flatten().min() {
+            self.wake(scene, at);
+        }
+    }
+
+    /// Faults stop: it reads and writes as a client should.
+    pub fn calm(&mut self, scene: &mut Scene) {
+        self.left = 0;
+        (self.mute_until, self.deaf_until) = (0, 0);
+        self.stir(scene);
+    }
+
+    /// It may ask again: so many requests.
+    pub fn refresh(&mut self, scene: &mut Scene, requests: usize) {
+        self.left = requests;
+        self.away_until = 0;
+        self.asks_at = 0;
+        self.stir(scene);
+    }
+
+    /// It leaves for good, in one way or another.
+    pub fn farewell(&mut self, scene: &mut Scene) {
+        let end = (self.wire, End::Caller);
+        if self.state == State::Open {
+            match self.draw.below(3) {
+                0 => scene.net.close(scene.now, &mut scene.agenda, end),
+                1 => scene.net.reset(scene.now, &mut scene.agenda, end),
+                _ => {
+                    self.state = State::Halving;
+                    return self.stir(scene);
+                }
+            }
+            self.leave(scene);
+        }
+    }
+
+    /// The wire it is on, unless it is away.
+    pub fn wire(&self) -> Option<WireId> {
+        (self.state != State::Away).then_some(self.wire)
+    }
+
+    /// Why it is not satisfied: what it is owed, or what it could not even ask.
+    pub fn complaint(&self) -> Option<String> {
+        let owed = self.waiting.len();
+        let text = || {
+            format!(
+                "client {} ({:?}, connection {}, worker {}) is owed {owed} replies, first {:?}, \
+                 {} requests left",
+                self.index,
+                self.state,
+                self.conn,
+                self.worker,
+                self.waiting.front(),
+                self.left
+            )
+        };
+        (owed > 0 || self.left > 0).then(text)
+    }
+}

@@ -1,0 +1,119 @@
+//! The owner of the health table: hears of failures, tells all workers what follows.
+
+use std::sync::Arc;
+
+use nutcrab::proxy::{Health, HealthChange, PoolIndex, Time};
+use nutcrab::route::{Router, ServerIndex};
+
+use crate::agenda::{Event, Micros};
+use crate::scene::Scene;
+
+/// What a worker reports.
+#[derive(Clone, Copy, Debug)]
+pub enum Report {
+    /// A server failed on a connection begun at the time given.
+    Failed(PoolIndex, ServerIndex, Time),
+    /// A server that had failed has replied.
+    Succeeded(PoolIndex, ServerIndex),
+}
+
+/// What a worker is told.
+#[derive(Clone, Debug)]
+pub enum Order {
+    /// Keys of the pool live elsewhere now.
+    Route(PoolIndex, Arc<Router>),
+    /// Whether a success of the server is worth a report.
+    Failing(PoolIndex, ServerIndex, bool),
+}
+
+/// See the top of the file.
+#[derive(Debug)]
+pub struct Control {
+    health: Health,
+    wake: Option<Micros>,
+}
+
+impl Control {
+    /// All servers live.
+    pub fn new(scene: &Scene) -> Self {
+        let pools: Vec<_> = scene
+            .plan
+            .pools
+            .iter()
+            .map(|pool| Arc::clone(&pool.config))
+            .collect();
+        Self {
+            health: Health::new(&pools),
+            wake: None,
+        }
+    }
+
+    /// Sees to it that reports are heard soon, and returns happen in time.
+    pub fn stir(&mut self, scene: &mut Scene) {
+        let soon = (!scene.reports.is_empty()).then(|| scene.now + scene.draw.micros(0, 2000));
+        let back = self
+            .health
+            .next_deadline()
+            .map(|at| at.0.max(scene.now + 1));
+        if let Some(at) = [soon, back].into_iter().flatten().min()
+            && self.wake.is_none_or(|wake| at < wake)
+        {
+            self.wake = Some(at);
+            scene.agenda.add(at, Event::Control);
+        }
+    }
+
+    /// Hears the reports; gives what all workers must be told.
+    pub fn act(&mut self, scene: &mut Scene) -> Vec<Order> {
+        if self.wake.is_some_and(|wake| wake > scene.now) {
+            return Vec::new();
+        }
+        self.wake = None;
+        let now = Time(scene.now);
+        let mut changes = Vec::new();
+        for report in std::mem::take(&mut scene.reports) {
+            changes.extend(match report {
+                Report::Failed(pool, server, since) => self.health.failed(pool, server, since, now),
+                Report::Succeeded(pool, server) => self.health.succeeded(pool, server),
+            });
+        }
+        changes.extend(self.health.expire(now));
+        let mut orders = Vec::new();
+        for change in changes {
+            match change {
+                HealthChange::Failing {
+                    pool,
+                    server,
+                    failing,
+                } => orders.push(Order::Failing(pool, server, failing)),
+                HealthChange::Ejected {
+                    pool,
+                    server,
+                    router,
+                    live,
+                    ..
+                } => {
+                    scene.ledger.totals.ejections += 1;
+                    scene.ledger.note(scene.now, || {
+                        format!("pool {} ejects server {}, {live} left", pool.0, server.0)
+                    });
+                    orders.push(Order::Route(pool, router));
+                }
+                HealthChange::Returned {
+                    pool,
+                    servers,
+                    router,
+                } => {
+                    scene.ledger.note(scene.now, || {
+                        format!("pool {} takes back {servers:?}", pool.0)
+                    });
+                    for server in servers {
+                        orders.push(Order::Failing(pool, server, false));
+                    }
+                    orders.push(Order::Route(pool, router));
+                }
+            }
+        }
+        orders
+    }
+}

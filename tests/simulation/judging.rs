@@ -1,0 +1,263 @@
+//! How a client judges what it gets: one reply per request, in order, of the right kind, with the
+//! right bytes; errors of the proxy's only while a fault explains their words.
+
+use crate::client::Client;
+use crate::ledger::{Fault, explanations};
+use crate::redis::{self, Reply};
+use crate::scene::Scene;
+use crate::value::{self, Mark};
+
+/// A request that was made and not answered.
+#[derive(Debug)]
+pub struct Pending {
+    /// Its number on its connection.
+    pub seq: u32,
+    /// What the reply must be.
+    pub want: Want,
+}
+
+/// What a reply must be.
+#[derive(Debug)]
+pub enum Want {
+    /// These bytes.
+    Bytes(Vec<u8>),
+    /// One of the two.
+    Either(Vec<u8>, Vec<u8>),
+    /// An error line that begins so.
+    Error(&'static str),
+    /// That what was sent is no request; what of it reached a server may have failed before.
+    Garbage,
+    /// What this echo key asks for.
+    Echo(Vec<u8>),
+    /// That it was written: owned keys and the marks of their values.
+    Stored(Vec<(usize, Mark)>),
+    /// The value of an owned key.
+    Fetched(usize),
+    /// How many of these owned keys there were; from now on there are none.
+    Removed(Vec<usize>),
+    /// How many of these owned keys there are, and this number of others.
+    Counted(Vec<usize>, usize),
+    /// An array of these.
+    Elements(Vec<Element>),
+    /// The value of a counter after an increment.
+    Tally(usize),
+}
+
+/// An element of an array reply.
+#[derive(Debug)]
+pub enum Element {
+    /// What this echo key asks for.
+    Echo(Vec<u8>),
+    /// The value of an owned key.
+    Owned(usize),
+}
+
+/// A key only one client writes, and what its value may be.
+#[derive(Debug)]
+pub struct Owned {
+    /// The key.
+    pub key: Vec<u8>,
+    /// The last write that was acknowledged; `None` for nothing.
+    known: Option<Mark>,
+    /// Writes that may have happened, or may still: they were answered with an error, or never.
+    unknown: Vec<Option<Mark>>,
+}
+
+impl Owned {
+    /// The key of this number of a client.
+    pub fn new(client: usize, number: usize) -> Self {
+        let mut key = format!("o:{client}:{number}:").into_bytes();
+        if number % 2 == 1 {
+            // A key is any bytes at all.
+            key.extend_from_slice(b"\xff\r\n$1\r\n\0 {x}");
+        }
+        Self {
+            key,
+            known: None,
+            unknown: Vec::new(),
+        }
+    }
+
+    fn may_be(&self, mark: Option<Mark>) -> bool {
+        self.known == mark || self.unknown.contains(&mark)
+    }
+}
+
+impl Client {
+    /// Judges a reply, `raw` being its bytes.
+    pub fn judge(&mut self, scene: &mut Scene, pending: &Pending, reply: &Reply<'_>, raw: &[u8]) {
+        let verdict = self.accept(scene, &pending.want, reply, raw);
+        let error = match (&verdict, reply) {
+            (Ok(()), _) => {
+                scene.ledger.succeeded(scene.now, self.conn, pending.seq);
+                return;
+            }
+            (Err(_), Reply::Error(text)) => String::from_utf8_lossy(text).into_owned(),
+            (Err(wrong), _) => return self.protest(scene, pending, wrong, raw),
+        };
+        self.give_up(pending);
+        if !self.is_excused(scene, pending, &error) {
+            return self.protest(scene, pending, "nothing explains this error", raw);
+        }
+        *scene.ledger.totals.errors.entry(error).or_default() += 1;
+    }
+
+    fn protest(&self, scene: &mut Scene, pending: &Pending, wrong: &str, raw: &[u8]) {
+        let shown = String::from_utf8_lossy(&raw[..raw.len().min(200)]);
+        let text = format!(
+            "client {} (connection {}, request {}) wants {}, got {shown:?}: {wrong}",
+            self.index,
+            self.conn,
+            pending.seq,
+            pending.want.shown(),
+        );
+        scene.ledger.violate(scene.now, text);
+    }
+
+    /// Whether this error may be the answer.
+    fn is_excused(&self, scene: &Scene, pending: &Pending, error: &str) -> bool {
+        let plan = &scene.plan.pools[self.pool];
+        let explained = |faults: &[Fault]| scene.ledger.is_explained(scene.now, self.pool, faults);
+        // What the proxy answers by itself needs no server and cannot fail.
+        if matches!(pending.want, Want::Bytes(_) | Want::Error(_)) {
+            return false;
+        }
+        if error.starts_with("LOADING") {
+            return explained(&[Fault::Loading]);
+        }
+        let Some(text) = error.strip_prefix("ERR ") else {
+            return false;
+        };
+        match text {
+            "misfit" => explained(&[Fault::Misfit]),
+            "early" => explained(&[Fault::Early]),
+            "too many requests are waiting for the server" if scene.plan.is_cramped() => true,
+            _ => explanations(text, plan.config.auto_eject_hosts)
+                .is_some_and(|faults| explained(&faults)),
+        }
+    }
+
+    /// Whether `reply` is what is wanted; if not, why.
+    fn accept(
+        &mut self,
+        scene: &mut Scene,
+        want: &Want,
+        reply: &Reply<'_>,
+        raw: &[u8],
+    ) -> Result<(), &'static str> {
+        let holds = |right: bool| if right { Ok(()) } else { Err("another reply") };
+        match (want, reply) {
+            (Want::Bytes(bytes), _) => holds(raw == bytes),
+            (Want::Either(one, other), _) => holds(raw == one || raw == other),
+            (Want::Error(start), Reply::Error(text)) => holds(text.starts_with(start.as_bytes())),
+            (Want::Garbage, Reply::Error(text)) => holds(text.starts_with(b"ERR Protocol error: ")),
+            (Want::Echo(key), _) => holds(raw == redis::reply_to(key)),
+            (Want::Stored(writes), Reply::Status(b"OK")) => {
+                for (number, mark) in writes {
+                    self.owned[*number].known = Some(*mark);
+                }
+                Ok(())
+            }
+            (Want::Fetched(number), Reply::Bulk(bulk)) => self.fetched(scene, *number, *bulk),
+            (Want::Removed(numbers), Reply::Number(count)) => {
+                for number in numbers {
+                    self.owned[*number].known = None;
+                }
+                holds((0..=numbers.len() as i64).contains(count))
+            }
+            (Want::Counted(owned, others), Reply::Number(count)) => {
+                let (least, most) = (*others as i64, (*others + owned.len()) as i64);
+                holds((least..=most).contains(count))
+            }
+            (Want::Elements(wanted), Reply::Array(Some(elements))) => {
+                if wanted.len() != elements.len() {
+                    return Err("another number of elements");
+                }
+                for (want, element) in wanted.iter().zip(elements) {
+                    self.element(scene, want, element)?;
+                }
+                Ok(())
+            }
+            (Want::Tally(counter), Reply::Number(count)) => {
+                let tally = scene.ledger.tally(self.pool, *counter);
+                tally.acked += 1;
+                holds((1..=tally.made as i64).contains(count))
+            }
+            _ => Err("another kind of reply"),
+        }
+    }
+
+    fn element(
+        &self,
+        scene: &Scene,
+        want: &Element,
+        element: &Reply<'_>,
+    ) -> Result<(), &'static str> {
+        let Reply::Bulk(bulk) = element else {
+            return Err("an element that is no value");
+        };
+        match want {
+            Element::Owned(number) => self.fetched(scene, *number, *bulk),
+            Element::Echo(key) => {
+                let echo = value::read_echo(key).ok_or("not an echo key")?;
+                let wanted = (echo.shape == value::Shape::Value)
+                    .then(|| value::make(key, echo.mark, echo.size));
+                if *bulk == wanted.as_deref() {
+                    Ok(())
+                } else {
+                    Err("another element")
+                }
+            }
+        }
+    }
+
+    fn fetched(
+        &self,
+        scene: &Scene,
+        number: usize,
+        bulk: Option<&[u8]>,
+    ) -> Result<(), &'static str> {
+        let owned = &self.owned[number];
+        let mark = match bulk {
+            None => None,
+            Some(bulk) => match value::check(&owned.key, bulk) {
+                None => return Err("no value of this key"),
+                mark => mark,
+            },
+        };
+        // Where keys move or data is lost, any value the owner wrote may come up again.
+        let exact = scene.plan.pools[self.pool].is_exact() && !scene.ledger.lost[self.pool];
+        if exact && !owned.may_be(mark) {
+            return Err("not the last value written");
+        }
+        Ok(())
+    }
+
+    /// The outcome of a request will never be known.
+    pub fn give_up(&mut self, pending: &Pending) {
+        match &pending.want {
+            Want::Stored(writes) => {
+                for (number, mark) in writes {
+                    self.owned[*number].unknown.push(Some(*mark));
+                }
+            }
+            Want::Removed(numbers) => {
+                for number in numbers {
+                    self.owned[*number].unknown.push(None);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Want {
+    /// In short.
+    pub fn shown(&self) -> String {
+        match self {
+            Want::Bytes(bytes) => format!("{:?}", String::from_utf8_lossy(bytes)),
+            Want::Echo(key) => String::from_utf8_lossy(&key[..key.len().min(60)]).into_owned(),
+            other => format!("{other:?}").chars().take(300).collect(),
+        }
+    }
+}

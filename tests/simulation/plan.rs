@@ -1,0 +1,335 @@
+//! What one seed stands for: pools, limits, network, faults and clients, all drawn before the run.
+//!
+//! Each seed draws its own mix, and leaves many things out: a fault that happens everywhere hides
+//! those that need quiet to show.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+use nutcrab::config::{Address, CrossShard, Listen, Password, Pool, Server};
+use nutcrab::hash::Hash;
+use nutcrab::protocol::Protocol;
+use nutcrab::proxy::Limits;
+use nutcrab::route::Distribution;
+
+use crate::agenda::Micros;
+use crate::draw::Draw;
+use crate::ledger::Fault;
+use crate::network::Traits;
+use crate::plant::Plant;
+
+/// The password of pools that have one.
+pub const PASSWORD: &[u8] = b"open sesame";
+
+/// Everything about a run that is known before it begins.
+#[derive(Debug)]
+pub struct Plan {
+    /// What all of it was drawn from.
+    pub seed: u64,
+    /// How many cores share the work.
+    pub workers: usize,
+    /// The pools.
+    pub pools: Vec<PoolPlan>,
+    /// The limits of the cores.
+    pub limits: Limits,
+    /// Bytes of a pooled buffer.
+    pub buffer_size: usize,
+    /// Bytes a worker reads at most at once.
+    pub chunk: usize,
+    /// Longest time a worker lets pass before it has a turn.
+    pub gather: Micros,
+    /// The wires to clients.
+    pub client_wire: Traits,
+    /// The wires to servers.
+    pub server_wire: Traits,
+    /// Longest time a server takes for what it has read.
+    pub service: Micros,
+    /// How long faults happen.
+    pub length: Micros,
+    /// Mean time between two faults that strike out of nowhere.
+    pub fault_gap: Micros,
+    /// The faults that happen.
+    pub faults: Vec<Fault>,
+    /// In so many of a thousand replies a server misbehaves.
+    pub reply_faults: u32,
+    /// Whether the workers are drained at the end, instead of the clients leaving.
+    pub drains: bool,
+    /// The mix-up that is planted, if one is.
+    pub plant: Option<Plant>,
+}
+
+/// One pool and those who use it.
+#[derive(Debug)]
+pub struct PoolPlan {
+    /// As the core gets it.
+    pub config: Arc<Pool>,
+    /// Whether its servers ask for the pool's password.
+    pub guarded: bool,
+    /// How many clients.
+    pub clients: usize,
+    /// Requests a client makes while faults happen.
+    pub requests: usize,
+    /// Keys each client owns.
+    pub owned: usize,
+    /// Counters all clients share.
+    pub counters: usize,
+    /// In so many of a thousand requests a value is large.
+    pub large: u32,
+    /// Bytes of an ordinary value, at most.
+    pub ordinary: usize,
+    /// In so many of a thousand requests a client does something odd: wrong commands, bad passwords.
+    pub odd: u32,
+    /// In so many of a thousand steps a client does something final: leaves, quits, sends garbage.
+    pub last: u32,
+    /// Keys of a request with several, at most.
+    pub keys: usize,
+}
+
+impl PoolPlan {
+    /// Whether a read must give the very last write. Not where keys move between servers.
+    pub fn is_exact(&self) -> bool {
+        !self.config.auto_eject_hosts && self.config.distribution != Distribution::Random
+            || self.config.servers.len() == 1
+    }
+
+    /// How long after its end a fault may still show in errors.
+    fn slack(&self, limits: &Limits) -> Micros {
+        let config = &self.config;
+        let mut slack = config.connect_timeout + config.timeout.unwrap_or_default() * 2;
+        slack += limits.backoff_max * 2 + limits.slow_client_grace * 2 + Duration::from_secs(2);
+        if config.auto_eject_hosts {
+            slack += config.server_retry_timeout;
+        }
+        slack.as_micros() as Micros
+    }
+}
+
+impl Plan {
+    /// The plan of a seed.
+    pub fn new(seed: u64) -> Plan {
+        let mut draw = Draw::new(seed);
+        let quiet = draw.permille(150);
+        Self::drawn(seed, &mut draw, quiet)
+    }
+
+    /// The plan of a seed without any faults.
+    pub fn quiet(seed: u64) -> Plan {
+        Self::drawn(seed, &mut Draw::new(seed), true)
+    }
+
+    fn drawn(seed: u64, draw: &mut Draw, quiet: bool) -> Plan {
+        let faults: Vec<Fault> = match quiet {
+            true => Vec::new(),
+            false => {
+                let share = draw.pick(&[100, 250, 500]);
+                Fault::ALL
+                    .into_iter()
+                    .filter(|_| draw.permille(share))
+                    .collect()
+            }
+        };
+        let pool_count = draw.pick(&[1, 1, 1, 2]);
+        let large = draw.pick(&[0, 0, 5, 30]);
+        let pools: Vec<PoolPlan> = (0..pool_count)
+            .map(|index| pool(draw, index, large, quiet))
+            .collect();
+        // So that even the slowest wire carries some megabytes a second.
+        let wires: [(usize, (Micros, Micros)); 5] = [
+            (2 * 1024, (0, 0)),
+            (2 * 1024, (10, 50)),
+            (16 * 1024, (50, 300)),
+            (64 * 1024, (0, 0)),
+            (256 * 1024, (20, 2000)),
+        ];
+        Plan {
+            seed,
+            workers: draw.pick(&[1, 1, 2, 3]),
+            pools,
+            limits: limits(draw),
+            buffer_size: draw.pick(&[512, 2048, 16 * 1024, 16 * 1024]),
+            chunk: draw.pick(&[512, 4096, 16 * 1024, 64 * 1024, 64 * 1024]),
+            gather: draw.pick(&[0, 20, 200, 2000]),
+            client_wire: traits(draw, &wires),
+            server_wire: traits(draw, &wires),
+            service: draw.pick(&[0, 100, 1000]),
+            length: draw.micros(500_000, 6_000_000),
+            fault_gap: draw.micros(20_000, 1_000_000),
+            faults,
+            reply_faults: draw.pick(&[1, 3, 10]),
+            drains: draw.one_in(3),
+            plant: None,
+        }
+    }
+
+    /// Whether this fault happens in this run.
+    pub fn has(&self, fault: Fault) -> bool {
+        self.faults.contains(&fault)
+    }
+
+    /// For each pool: its counters, and how long a fault explains errors after its end.
+    pub fn books(&self) -> Vec<(usize, Micros)> {
+        self.pools
+            .iter()
+            .map(|pool| (pool.counters, pool.slack(&self.limits)))
+            .collect()
+    }
+
+    /// Whether the wires may be too slow for what is asked of them.
+    pub fn is_heavy(&self) -> bool {
+        self.pools.iter().any(|pool| pool.large > 0)
+            || self.client_wire.capacity < 16 * 1024
+            || self.limits.outstanding < 4
+            || self.limits.window < 16 * 1024
+    }
+
+    /// Whether requests may be refused because too many wait.
+    pub fn is_cramped(&self) -> bool {
+        self.limits.queue < 1024 * 1024
+    }
+
+    /// The plan in a few words, for the report of a failure.
+    pub fn describe(&self) -> String {
+        let pools: Vec<String> = self.pools.iter().map(PoolPlan::describe).collect();
+        format!(
+            "{} workers, limits {:?}, chunk {}, gather {} us, wires {:?} {:?}, {} ms, faults {:?} {}\n{}",
+            self.workers,
+            self.limits,
+            self.chunk,
+            self.gather,
+            self.client_wire,
+            self.server_wire,
+            self.length / 1000,
+            self.faults,
+            self.reply_faults,
+            pools.join("\n"),
+        )
+    }
+}
+
+impl PoolPlan {
+    fn describe(&self) -> String {
+        let config = &self.config;
+        format!(
+            "pool {} {:?}: {} servers x {}, {:?}, timeout {:?}, ejects {}, auth {}, db {}, \
+             {} clients x {}, {} keys, large {}, ordinary {}",
+            config.name,
+            config.protocol,
+            config.servers.len(),
+            config.server_connections,
+            config.distribution,
+            config.timeout,
+            config.auto_eject_hosts,
+            config.redis_auth.is_some(),
+            config.redis_db,
+            self.clients,
+            self.requests,
+            self.keys,
+            self.large,
+            self.ordinary,
+        )
+    }
+}
+
+fn limits(draw: &mut Draw) -> Limits {
+    let usual = Limits::default();
+    if draw.one_in(4) {
+        return usual;
+    }
+    let millis = |draw: &mut Draw, least, most| Duration::from_micros(draw.micros(least, most));
+    Limits {
+        outstanding: draw.pick(&[1, 2, 8, 64, 4096, 4096]),
+        window: draw.pick(&[256, 2048, 16 * 1024, 64 * 1024, 512 * 1024]),
+        slow_client_grace: millis(draw, 20_000, 1_000_000),
+        cut_through: draw.pick(&[64, 1024, 16 * 1024, 64 * 1024]),
+        large_message: draw.pick(&[1024, 20 * 1024, 64 * 1024, 1024 * 1024]),
+        spares: draw.pick(&[1, 2, 4]),
+        spare_idle: millis(draw, 50_000, 10_000_000),
+        upload_stall: millis(draw, 100_000, 5_000_000),
+        queue: draw.pick(&[4096, 64 * 1024, usual.queue, usual.queue, usual.queue]),
+        tombstones: draw.pick(&[1, 4, 4096, 4096]),
+        linger: millis(draw, 20_000, 1_000_000),
+        backoff_max: millis(draw, 20_000, 1_000_000),
+    }
+}
+
+fn traits(draw: &mut Draw, wires: &[(usize, (Micros, Micros))]) -> Traits {
+    let (capacity, delay) = draw.pick(wires);
+    Traits {
+        delay,
+        parcel: draw.pick(&[1, 16, 200, 1500, 64 * 1024, 64 * 1024]),
+        capacity,
+    }
+}
+
+fn pool(draw: &mut Draw, index: usize, large: u32, quiet: bool) -> PoolPlan {
+    let protocol = Protocol::Redis;
+    let redis = protocol == Protocol::Redis;
+    let server_count = draw.pick(&[1, 2, 3, 3, 6]);
+    let guarded = redis && draw.one_in(5);
+    let password = guarded || redis && draw.one_in(20);
+    let name = format!("pool{index}");
+    let servers = (0..server_count)
+        .map(|number| server(draw, index, number))
+        .collect();
+    let config = Pool {
+        listen: Listen::Unix {
+            text: format!("/{name}"),
+            path: format!("/{name}").into(),
+            mode: None,
+        },
+        name,
+        protocol,
+        hash: draw.pick(&[Hash::Fnv1a64, Hash::Murmur, Hash::Crc32, Hash::OneAtATime]),
+        hash_tag: None,
+        distribution: draw.pick(&[
+            Distribution::Ketama,
+            Distribution::Ketama,
+            Distribution::Modula,
+            Distribution::Random,
+        ]),
+        timeout: (!draw.one_in(4)).then(|| Duration::from_micros(draw.micros(100_000, 1_000_000))),
+        backlog: 512,
+        client_connections: None,
+        tcpkeepalive: false,
+        reuseport: false,
+        redis_auth: password.then(|| Password::new(PASSWORD)),
+        redis_db: if redis && draw.one_in(5) { 3 } else { 0 },
+        preconnect: draw.one_in(3),
+        auto_eject_hosts: draw.one_in(2),
+        server_connections: NonZeroU32::new(draw.pick(&[1, 1, 2, 3])).expect("not 0"),
+        server_retry_timeout: Duration::from_micros(draw.micros(50_000, 2_000_000)),
+        server_failure_limit: NonZeroU32::new(draw.pick(&[1, 2, 3])).expect("not 0"),
+        cross_shard: draw.pick(&[CrossShard::Refuse, CrossShard::FirstKey]),
+        connect_timeout: Duration::from_micros(draw.micros(100_000, 3_000_000)),
+        servers,
+    };
+    PoolPlan {
+        config: Arc::new(config),
+        guarded,
+        clients: draw.pick(&[1, 2, 5, 12, 25]),
+        requests: draw.spread(10, 200),
+        owned: draw.within(1, 6),
+        counters: draw.within(1, 3),
+        large,
+        ordinary: draw.pick(&[16, 100, 1000, 8000]),
+        odd: if draw.one_in(2) { 30 } else { 0 },
+        last: if quiet || draw.one_in(2) {
+            0
+        } else {
+            draw.pick(&[2, 20])
+        },
+        keys: draw.pick(&[2, 5, 20]),
+    }
+}
+
+fn server(draw: &mut Draw, pool: usize, number: usize) -> Server {
+    let host = format!("10.0.{pool}.{number}");
+    let weight = draw.pick(&[1, 1, 1, 3]);
+    Server {
+        name: format!("{host}:6379"),
+        pname: format!("{host}:6379:{weight}"),
+        address: Address::Tcp { host, port: 6379 },
+        weight: NonZeroU32::new(weight).expect("not 0"),
+    }
+}

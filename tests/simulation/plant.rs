@@ -1,0 +1,99 @@
+//! Negative controls: mix-ups caused on purpose, once, to see that the ledger finds them.
+//!
+//! They happen between a model server and the wire, where no proxy could notice: to the clients it
+//! looks as if the proxy had done it. A run without a finding is void if these are not found.
+
+use crate::agenda::Micros;
+use crate::scene::Scene;
+
+/// What is done once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Plant {
+    /// Two replies to two clients change places.
+    SwapClients,
+    /// Two replies to one client change places.
+    SwapRequests,
+    /// A reply is lost, and those behind it move up.
+    Lose,
+    /// A reply is given twice.
+    Repeat,
+    /// One byte of a reply is wrong.
+    Spoil,
+    /// A reply becomes an error of the proxy's that nothing explains.
+    Excuse,
+    /// A counter is incremented twice by one request.
+    CountTwice,
+}
+
+impl Plant {
+    /// Every one.
+    pub const ALL: [Plant; 7] = [
+        Plant::SwapClients,
+        Plant::SwapRequests,
+        Plant::Lose,
+        Plant::Repeat,
+        Plant::Spoil,
+        Plant::Excuse,
+        Plant::CountTwice,
+    ];
+}
+
+/// Not before this, so that the run is well under way.
+const EARLIEST: Micros = 20_000;
+
+impl Scene {
+    /// Whether `plant` is to be done now; if so it is not done again.
+    pub fn strikes(&mut self, plant: Plant) -> bool {
+        let strikes = self.plant == Some(plant) && self.now >= EARLIEST;
+        if strikes {
+            self.ledger
+                .note(self.now, || format!("{plant:?} is planted"));
+            self.plant = None;
+        }
+        strikes
+    }
+
+    /// Replies are about to leave a server over one connection, each with who asked.
+    pub fn plant_in_replies(&mut self, batch: &mut Vec<(Option<u32>, Vec<u8>)>) {
+        let Some(plant) = self.plant.filter(|_| self.now >= EARLIEST) else {
+            return;
+        };
+        let pair = |same: bool| {
+            let fits = |pair: &[(Option<u32>, Vec<u8>)]| {
+                let known = pair[0].0.is_some() && pair[1].0.is_some();
+                known && (pair[0].0 == pair[1].0) == same && pair[0].1 != pair[1].1
+            };
+            batch.windows(2).position(fits)
+        };
+        let at = match plant {
+            Plant::SwapClients => pair(false),
+            Plant::SwapRequests | Plant::Lose | Plant::Repeat => pair(true),
+            // A count may be one more or less for all the client knows; what is longer may not.
+            Plant::Spoil | Plant::Excuse => batch
+                .iter()
+                .position(|(asker, reply)| asker.is_some() && reply.len() > 10),
+            Plant::CountTwice => None,
+        };
+        let Some(at) = at else { return };
+        if !self.strikes(plant) {
+            return;
+        }
+        match plant {
+            Plant::SwapClients | Plant::SwapRequests => {
+                let (front, back) = batch.split_at_mut(at + 1);
+                std::mem::swap(&mut front[at].1, &mut back[0].1);
+            }
+            Plant::Lose => {
+                batch.remove(at);
+            }
+            Plant::Repeat => batch.insert(at, batch[at].clone()),
+            Plant::Spoil => {
+                let reply = &mut batch[at].1;
+                let place = reply.len() - 3;
+                reply[place] ^= 1;
+            }
+            Plant::Excuse => batch[at].1 = b"-ERR unknown\r\n".to_vec(),
+            Plant::CountTwice => {}
+        }
+    }
+}

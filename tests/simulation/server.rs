@@ -1,0 +1,499 @@
+//! A model server: accepts connections, executes what it reads in order, and misbehaves when told to.
+//!
+//! What it reads must be exactly what a careful client would send: canonical requests, the password
+//! and the database first, values whole. Anything else is a violation, whoever caused it.
+
+use std::collections::VecDeque;
+
+use crate::agenda::{Event, Micros};
+use crate::draw::Draw;
+use crate::ledger::Fault;
+use crate::network::{End, Owner, Read, WireId, Written};
+use crate::plan::PASSWORD;
+use crate::plant::Plant;
+use crate::redis::{self, Command, Outcome};
+use crate::scene::{Phase, Scene};
+
+/// How a server is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mood {
+    /// It serves.
+    Up,
+    /// It refuses connections.
+    Refusing,
+    /// Attempts to connect find no end.
+    Silent,
+    /// Attempts to connect fail otherwise.
+    Unreachable,
+    /// It accepts and does nothing.
+    Stopped,
+    /// It answers that it is loading.
+    Loading,
+}
+
+/// A server.
+#[derive(Debug)]
+pub struct Server {
+    /// Its place among all servers.
+    pub index: usize,
+    /// Its pool.
+    pub pool: usize,
+    /// Its place in the pool.
+    pub number: usize,
+    /// How it is.
+    pub mood: Mood,
+    /// The fault behind the mood, and until when.
+    pub spell: Option<(Fault, Micros)>,
+    /// Whether it refuses the pool's password.
+    pub locked: bool,
+    conns: Vec<Option<Conn>>,
+    store: redis::Store,
+    draw: Draw,
+}
+
+#[derive(Debug)]
+struct Conn {
+    wire: WireId,
+    input: Vec<u8>,
+    /// Bytes `input` must have before it is worth a look.
+    need: usize,
+    out: VecDeque<u8>,
+    authed: bool,
+    selected: bool,
+    /// Nothing more is read or answered.
+    mute: bool,
+    /// It closes once `out` is written.
+    closing: bool,
+    /// The request at hand was answered before it was whole.
+    answered_early: bool,
+    /// It does nothing before this.
+    busy_until: Micros,
+    wake: Option<Micros>,
+    /// Faults to be ended when the connection does, or is busy no more.
+    open: Vec<Fault>,
+    /// Replies that were not put into `out` yet, each with the connection that asked.
+    batch: Vec<(Option<u32>, Vec<u8>)>,
+}
+
+impl Server {
+    /// A server without connections and data.
+    pub fn new(index: usize, pool: usize, number: usize, draw: Draw) -> Self {
+        Self {
+            index,
+            pool,
+            number,
+            mood: Mood::Up,
+            spell: None,
+            locked: false,
+            conns: Vec::new(),
+            store: redis::Store::default(),
+            draw,
+        }
+    }
+
+    /// Takes a connection from a worker's socket and gives its wire.
+    pub fn accept(&mut self, scene: &mut Scene, caller: Owner) -> WireId {
+        let called = Owner::Server(self.index, self.conns.len());
+        let wire = scene.net.open(caller, called, scene.plan.server_wire);
+        self.conns.push(Some(Conn {
+            wire,
+            input: Vec::new(),
+            need: 0,
+            out: VecDeque::new(),
+            authed: !scene.plan.pools[self.pool].guarded,
+            selected: scene.plan.pools[self.pool].config.redis_db == 0,
+            mute: false,
+            closing: false,
+            answered_early: false,
+            busy_until: 0,
+            wake: None,
+            open: Vec::new(),
+            batch: Vec::new(),
+        }));
+        wire
+    }
+
+    /// Sees to it that the connection is looked at.
+    pub fn wake(&mut self, scene: &mut Scene, conn: usize, at: Micros) {
+        if let Some(known) = &mut self.conns[conn]
+            && known.wake.is_none_or(|wake| at < wake)
+        {
+            known.wake = Some(at);
+            scene.agenda.add(at, Event::Server(self.index, conn));
+        }
+    }
+
+    /// Something happened on a connection: it is looked at within the time the server takes.
+    pub fn stir(&mut self, scene: &mut Scene, conn: usize) {
+        let at = scene.now + self.draw.micros(0, scene.plan.service);
+        self.wake(scene, conn, at);
+    }
+
+    /// Looks at a connection.
+    pub fn act(&mut self, scene: &mut Scene, index: usize) {
+        let Some(mut conn) = self.conns[index].take() else {
+            return;
+        };
+        if conn.wake.is_some_and(|wake| wake > scene.now) {
+            self.conns[index] = Some(conn);
+            return;
+        }
+        conn.wake = None;
+        if self.mood == Mood::Stopped {
+            self.conns[index] = Some(conn);
+            return;
+        }
+        let lives = self.read(scene, &mut conn)
+            && self.answer(scene, &mut conn)
+            && self.write(scene, &mut conn);
+        if lives {
+            let again = (conn.busy_until > scene.now).then_some(conn.busy_until);
+            self.conns[index] = Some(conn);
+            if let Some(at) = again {
+                self.wake(scene, index, at);
+            }
+        } else {
+            self.forget(scene, conn);
+        }
+    }
+
+    fn forget(&mut self, scene: &mut Scene, conn: Conn) {
+        for fault in conn.open {
+            scene.ledger.end(scene.now, self.pool, fault);
+        }
+    }
+
+    /// Reads what is there; says whether the connection lives.
+    fn read(&mut self, scene: &mut Scene, conn: &mut Conn) -> bool {
+        let mut buffer = [0; 16 * 1024];
+        loop {
+            let end = (conn.wire, End::Called);
+            match scene
+                .net
+                .read(scene.now, &mut scene.agenda, end, &mut buffer)
+            {
+                Read::Bytes(count) if conn.mute || conn.closing => {
+                    let _ = count;
+                }
+                Read::Bytes(count) => conn.input.extend_from_slice(&buffer[..count]),
+                Read::Nothing => return true,
+                Read::End | Read::Broken => {
+                    // What was read before is executed all the same; nobody hears of it.
+                    if !conn.mute && !conn.closing {
+                        conn.busy_until = 0;
+                        self.answer(scene, conn);
+                    }
+                    scene.net.close(scene.now, &mut scene.agenda, end);
+                    return false;
+                }
+            }
+        }
+    }
+
+    /// Executes what was read; says whether the connection lives.
+    fn answer(&mut self, scene: &mut Scene, conn: &mut Conn) -> bool {
+        if conn.busy_until <= scene.now {
+            for fault in conn.open.extract_if(.., |fault| *fault == Fault::Delay) {
+                scene.ledger.end(scene.now, self.pool, fault);
+            }
+        }
+        let mut used = 0;
+        while conn.busy_until <= scene.now && !conn.mute && !conn.closing {
+            if conn.input.len() - used < conn.need {
+                break;
+            }
+            conn.need = 0;
+            match redis::read_command(&conn.input[used..]) {
+                Ok(Command::Whole(args, len)) => {
+                    used += len;
+                    if std::mem::take(&mut conn.answered_early) {
+                        continue;
+                    }
+                    if !self.command(scene, conn, &args) {
+                        return false;
+                    }
+                }
+                Ok(Command::More(missing)) => {
+                    conn.need = conn.input.len() - used + missing;
+                    if missing > 8 * 1024 && !conn.answered_early {
+                        self.answer_early(scene, conn);
+                    }
+                    break;
+                }
+                Err(bad) => {
+                    let text = format!("server {} received {bad}", self.index);
+                    scene.ledger.violate(scene.now, text);
+                    return false;
+                }
+            }
+        }
+        conn.input.drain(..used);
+        scene.plant_in_replies(&mut conn.batch);
+        for (_, reply) in conn.batch.drain(..) {
+            conn.out.extend(reply);
+        }
+        true
+    }
+
+    fn answer_early(&mut self, scene: &mut Scene, conn: &mut Conn) {
+        let ready = conn.authed && conn.selected && scene.phase == Phase::Faults;
+        if ready && scene.plan.has(Fault::Early) && self.draw.one_in(4) {
+            scene
+                .ledger
+                .strike(scene.now, self.pool, Fault::Early, scene.now);
+            conn.answered_early = true;
+            conn.batch.push((None, b"-ERR early\r\n".to_vec()));
+        }
+    }
+
+    /// One command; says whether the connection lives.
+    fn command(&mut self, scene: &mut Scene, conn: &mut Conn, args: &[Vec<u8>]) -> bool {
+        if let Some(reply) = self.greet(scene, conn, args) {
+            conn.batch.push((None, reply));
+            return true;
+        }
+        if self.mood == Mood::Loading {
+            let reply = b"-LOADING Redis is loading the dataset in memory\r\n";
+            conn.batch.push((None, reply.to_vec()));
+            return true;
+        }
+        let Outcome {
+            mut reply,
+            marks,
+            counted,
+            is_fragment,
+        } = match self.store.execute(args) {
+            Ok(outcome) => outcome,
+            Err(bad) => {
+                let text = format!("server {} was sent {bad}", self.index);
+                scene.ledger.violate(scene.now, text);
+                return false;
+            }
+        };
+        for mark in &marks {
+            scene
+                .ledger
+                .executed(scene.now, self.pool, self.index, *mark);
+        }
+        if let Some(counter) = counted {
+            let times = if scene.strikes(Plant::CountTwice) {
+                2
+            } else {
+                1
+            };
+            scene.ledger.tally(self.pool, counter).made += times;
+        }
+        if is_fragment && self.misbehaves(scene, Fault::Misfit) {
+            scene
+                .ledger
+                .strike(scene.now, self.pool, Fault::Misfit, scene.now);
+            const WRONG: [&[u8]; 3] = [b"-ERR misfit\r\n", b"$3\r\nfit\r\n", b"*-1\r\n"];
+            reply = self.draw.pick(&WRONG).to_vec();
+        }
+        let asker = marks.first().map(|mark| mark.conn);
+        self.give(scene, conn, asker, reply)
+    }
+
+    /// The reply to a greeting; `None` for all other commands, which must come after it.
+    fn greet(&mut self, scene: &mut Scene, conn: &mut Conn, args: &[Vec<u8>]) -> Option<Vec<u8>> {
+        let pool = &scene.plan.pools[self.pool];
+        match args.first().map(Vec::as_slice) {
+            Some(b"AUTH") if pool.config.redis_auth.is_some() => {
+                if !pool.guarded {
+                    return Some(
+                        b"-ERR AUTH <password> called without any password configured for the \
+                          default user. Are you sure your configuration is correct?\r\n"
+                            .to_vec(),
+                    );
+                }
+                if self.locked || args.get(1).map(Vec::as_slice) != Some(PASSWORD) {
+                    return Some(b"-WRONGPASS invalid username-password pair\r\n".to_vec());
+                }
+                conn.authed = true;
+                Some(b"+OK\r\n".to_vec())
+            }
+            Some(b"SELECT") if args.get(1).is_some_and(|db| db == b"3") && conn.authed => {
+                conn.selected = true;
+                Some(b"+OK\r\n".to_vec())
+            }
+            _ if self.locked && !conn.authed => {
+                Some(b"-NOAUTH Authentication required.\r\n".to_vec())
+            }
+            _ => {
+                if !conn.authed || !conn.selected {
+                    let text = format!("server {} was asked before the greeting", self.index);
+                    scene.ledger.violate(scene.now, text);
+                }
+                None
+            }
+        }
+    }
+
+    /// Whether a fault strikes here.
+    fn misbehaves(&mut self, scene: &Scene, fault: Fault) -> bool {
+        scene.phase == Phase::Faults
+            && scene.plan.has(fault)
+            && self.draw.permille(scene.plan.reply_faults * 3)
+    }
+
+    /// Gives a reply, or does what a fault has it do instead. Says whether the connection lives.
+    fn give(
+        &mut self,
+        scene: &mut Scene,
+        conn: &mut Conn,
+        asker: Option<u32>,
+        reply: Vec<u8>,
+    ) -> bool {
+        const CHOICES: [Fault; 6] = [
+            Fault::Mute,
+            Fault::Delay,
+            Fault::Truncate,
+            Fault::Garbage,
+            Fault::Eof,
+            Fault::Reset,
+        ];
+        let fault = (scene.phase == Phase::Faults && self.draw.permille(scene.plan.reply_faults))
+            .then(|| self.draw.pick(&CHOICES))
+            .filter(|fault| scene.plan.has(*fault));
+        let Some(fault) = fault else {
+            conn.batch.push((asker, reply));
+            return true;
+        };
+        scene.ledger.begin(scene.now, self.pool, fault);
+        conn.open.push(fault);
+        match fault {
+            Fault::Mute => conn.mute = true,
+            Fault::Delay => {
+                conn.batch.push((asker, reply));
+                conn.busy_until = scene.now + self.draw.micros(50_000, 1_500_000);
+            }
+            Fault::Truncate => {
+                let kept = self.draw.below(reply.len());
+                conn.batch.push((None, reply[..kept].to_vec()));
+                self.stop(conn);
+            }
+            Fault::Garbage => {
+                const GARBAGE: [&[u8]; 9] = [
+                    b"!oops\r\n",
+                    b"$-5\r\n",
+                    b"\0\0\0",
+                    b"HTTP/1.1 400 Bad Request\r\n",
+                    b"*99999999999999\r\n",
+                    b"$5\r\nabcdefg\r\n",
+                    b"+OK\n+OK\n",
+                    b">2\r\n$7\r\nmessage\r\n$1\r\nx\r\n",
+                    b":1.5\r\n",
+                ];
+                conn.batch.push((None, self.draw.pick(&GARBAGE).to_vec()));
+                self.stop(conn);
+            }
+            Fault::Eof => conn.closing = true,
+            _ => {
+                scene
+                    .net
+                    .reset(scene.now, &mut scene.agenda, (conn.wire, End::Called));
+                return false;
+            }
+        }
+        true
+    }
+
+    /// After this nothing comes from the connection.
+    fn stop(&mut self, conn: &mut Conn) {
+        if self.draw.one_in(2) {
+            conn.closing = true;
+        } else {
+            conn.mute = true;
+        }
+    }
+
+    /// Writes what there is room for; says whether the connection lives.
+    fn write(&mut self, scene: &mut Scene, conn: &mut Conn) -> bool {
+        let end = (conn.wire, End::Called);
+        while !conn.out.is_empty() {
+            let bytes = conn.out.make_contiguous();
+            match scene.net.write(scene.now, &mut scene.agenda, end, bytes) {
+                Written::Taken(0) => return true,
+                Written::Taken(count) => {
+                    conn.out.drain(..count);
+                }
+                Written::Broken => return true,
+            }
+        }
+        if conn.closing {
+            scene.net.close(scene.now, &mut scene.agenda, end);
+        }
+        !conn.closing
+    }
+
+    /// Ends every connection, as a process does that ends.
+    pub fn drop_all(&mut self, scene: &mut Scene) {
+        for index in 0..self.conns.len() {
+            let Some(conn) = self.conns[index].take() else {
+                continue;
+            };
+            let end = (conn.wire, End::Called);
+            if self.draw.one_in(2) {
+                scene.net.reset(scene.now, &mut scene.agenda, end);
+            } else {
+                scene.net.close(scene.now, &mut scene.agenda, end);
+            }
+            self.forget(scene, conn);
+        }
+    }
+
+    /// Forgets all data.
+    pub fn lose_data(&mut self) {
+        self.store = redis::Store::default();
+    }
+
+    /// Ends what a fault has left behind: connections that would be silent for ever.
+    pub fn calm(&mut self, scene: &mut Scene) {
+        self.locked = false;
+        for index in 0..self.conns.len() {
+            if let Some(conn) = self.conns[index].take_if(|conn| conn.mute) {
+                scene
+                    .net
+                    .close(scene.now, &mut scene.agenda, (conn.wire, End::Called));
+                self.forget(scene, conn);
+            } else if let Some(conn) = &mut self.conns[index] {
+                conn.busy_until = scene.now;
+                self.wake(scene, index, scene.now);
+            }
+        }
+    }
+
+    /// Looks at all connections, after doing nothing for a while.
+    pub fn resume(&mut self, scene: &mut Scene) {
+        for index in 0..self.conns.len() {
+            self.wake(scene, index, scene.now);
+        }
+    }
+
+    /// Connections that are open.
+    pub fn open(&self) -> impl Iterator<Item = (usize, WireId)> + '_ {
+        let conns = self.conns.iter().enumerate();
+        conns.filter_map(|(index, conn)| conn.as_ref().map(|conn| (index, conn.wire)))
+    }
+
+    /// Whether nothing is asked or answered on a connection whose greeting is over.
+    pub fn is_idle(&self, conn: usize) -> bool {
+        self.conns[conn].as_ref().is_some_and(|conn| {
+            conn.authed
+                && conn.selected
+                && conn.input.is_empty()
+                && conn.out.is_empty()
+                && !conn.mute
+                && !conn.closing
+                && !conn.answered_early
+        })
+    }
+
+    /// Closes an idle connection, as servers do with a `timeout`.
+    pub fn close_idle(&mut self, scene: &mut Scene, conn: usize) {
+        if let Some(known) = &mut self.conns[conn] {
+            known.closing = true;
+            self.wake(scene, conn, scene.now);
+        }
+    }
+}
