@@ -9,6 +9,7 @@ mod commands;
 mod cross_shard;
 mod failures;
 mod large;
+mod large_joins;
 mod limits;
 mod malformed;
 mod sockets;
