@@ -1,11 +1,16 @@
 //! The demo as a user runs it: the traffic is right, and whatever ends it, nothing stays behind.
 
+#[path = "support/mod.rs"]
+mod support;
+
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
+
+use support::process::send_signal;
 
 /// A running demo with a temporary directory of its own.
 struct Demo {
@@ -65,7 +70,7 @@ impl Demo {
     }
 
     fn signal(&self, name: &str) {
-        signal(name, &self.child.id().to_string());
+        send_signal(name, self.child.id());
     }
 
     /// Waits for its end, and gives everything it printed that was not read yet.
@@ -126,12 +131,6 @@ impl Drop for Demo {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-fn signal(name: &str, process: &str) {
-    let line = format!("kill -{name} {process}");
-    let status = Command::new("sh").args(["-c", &line]).status();
-    assert!(status.expect("sh is there").success(), "{line}");
 }
 
 /// Where the demo is, once cargo says it is up to date: a test alone does not make cargo build it.
@@ -219,7 +218,7 @@ fn a_proxy_that_dies_is_a_failure() {
         .iter()
         .find(|(_, line)| line.contains("nutcracker.yml"));
     let (proxy, _) = proxy.expect("the proxy was given its configuration");
-    signal("KILL", proxy);
+    send_signal("KILL", proxy);
     let (status, output) = demo.end();
     assert!(!status.success(), "{output}");
     assert!(output.contains("the proxy ended: signal: 9"), "{output}");

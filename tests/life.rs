@@ -14,6 +14,7 @@ use std::process::{Command, Output, Stdio};
 use std::sync::Mutex;
 use std::sync::mpsc::{Sender, channel};
 
+use support::process::send_signal;
 use support::*;
 use tempfile::TempDir;
 
@@ -219,7 +220,9 @@ impl Place {
 impl Drop for Place {
     fn drop(&mut self) {
         if let Some(pid) = self.daemon() {
-            let _ = Command::new("kill").args(["-KILL", &pid]).status();
+            // It may be gone already.
+            let line = format!("kill -KILL {pid}");
+            let _ = Command::new("sh").args(["-c", &line]).status();
         }
     }
 }
@@ -257,7 +260,7 @@ fn a_daemon_runs_when_its_launcher_says_so_and_cleans_up() {
         "{answer}"
     );
 
-    assert!(Command::new("kill").arg(&pid).status().unwrap().success());
+    send_signal("TERM", &pid);
     eventually("the daemon ends", || (!is_alive(&pid)).then_some(()));
     assert!(!socket.exists() && !place.path("pid").exists());
     let log = place.text("log");
@@ -343,12 +346,7 @@ fn signals_rotate_the_log_and_change_its_level() {
     place.configure(&pool("a", &place.path("sock").display().to_string()));
     assert_eq!(place.run(&stats, &["-d"]).status.code(), Some(0));
     let pid = place.text("pid");
-    let signal = |name: &str| {
-        let status = Command::new("kill")
-            .args([&format!("-{name}"), &pid])
-            .status();
-        assert!(status.unwrap().success());
-    };
+    let signal = |name: &str| send_signal(name, &pid);
     let dots = "[.......................] signal";
     fs::rename(place.path("log"), place.path("log.1")).unwrap();
     signal("HUP");

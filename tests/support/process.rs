@@ -77,9 +77,7 @@ impl Process {
 
     /// Sends a signal, given by name as kill(1) has it: `TERM`, `STOP`.
     pub fn signal(&self, signal: &str) {
-        let line = format!("kill -{signal} {}", self.id());
-        let status = Command::new("sh").args(["-c", &line]).status();
-        assert!(status.expect("sh is there").success(), "{line}");
+        send_signal(signal, self.id());
     }
 
     /// Kills it and waits until it is gone.
@@ -149,6 +147,15 @@ pub fn allow_open_files(count: u64) {
         status.success(),
         "the limit of open files cannot be raised from {soft} to {count}"
     );
+}
+
+/// Sends a signal, given by name as kill(1) has it, to a process. The shell's own `kill` does it:
+/// the program comes in a package that not every machine has.
+#[track_caller]
+pub fn send_signal(signal: &str, id: impl std::fmt::Display) {
+    let line = format!("kill -{signal} {id}");
+    let status = Command::new("sh").args(["-c", &line]).status();
+    assert!(status.expect("sh is there").success(), "{line}");
 }
 
 fn text(bytes: &[u8]) -> String {
