@@ -1,11 +1,12 @@
 //! The command line: twemproxy's flags with their letters, meaning and messages, and ours beside
 //! them as long options.
 //!
-//! One table, `FLAGS`, yields the parser and the help text. Parsing follows getopt_long to the
+//! The table of options is `flags`; the help text is printed from it by `help`. Parsing follows getopt_long to the
 //! letter (`-o=x` is the file `=x`, `-o -t` the file `-t`, long names may be cut short, operands
 //! are skipped), which no argument crate does; it touches nothing but its arguments. Acting on a
 //! `Command` and printing are the business of `main`.
 
+mod flags;
 mod help;
 
 use std::ffi::{OsStr, OsString};
@@ -14,6 +15,8 @@ use std::num::NonZeroU32;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+use flags::{Argument, FLAGS, Flag};
 
 /// What a command line asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,13 +85,6 @@ pub const WORKERS_MAX: u32 = 64;
 /// Most workers that are started unasked: beyond a few cores the servers are the bottleneck, and
 /// each worker brings connections of its own to every server.
 const UNASKED_WORKERS_MAX: usize = 4;
-
-const VERBOSITY_MAX: u8 = 11;
-const MBUF_MIN: u64 = 512;
-const MBUF_MAX: u64 = 16_777_216;
-
-/// Largest number of an option, as of a configuration: twemproxy counts in 32 signed bits.
-const NUMBER_MAX: u64 = i32::MAX as u64;
 
 impl Name {
     /// The name a program was started under.
@@ -170,26 +166,6 @@ impl fmt::Display for UsageError {
 
 impl std::error::Error for UsageError {}
 
-/// One option.
-struct Flag {
-    /// None of ours: those are long only, so that every letter stays twemproxy's.
-    short: Option<u8>,
-    long: &'static str,
-    argument: Argument,
-    help: &'static str,
-    /// As one would write it, where there is one worth showing.
-    default: &'static str,
-}
-
-/// What follows an option, and what it changes.
-enum Argument {
-    None(fn(&mut Parsed)),
-    File(fn(&mut Options, PathBuf)),
-    Text(fn(&mut Options, OsString)),
-    /// Digits; the error is the whole message, the option being given as it is called there.
-    Number(fn(&mut Options, Option<u64>, &str) -> Result<(), String>),
-}
-
 /// What a command line has said so far.
 struct Parsed {
     options: Options,
@@ -199,168 +175,6 @@ struct Parsed {
     print_config_schema: bool,
     test: bool,
 }
-
-/// twemproxy's options in its order, then ours.
-const FLAGS: &[Flag] = &[
-    Flag {
-        short: Some(b'h'),
-        long: "help",
-        argument: Argument::None(|parsed| parsed.help = true),
-        help: "print this text and exit",
-        default: "",
-    },
-    Flag {
-        short: Some(b'V'),
-        long: "version",
-        argument: Argument::None(|parsed| parsed.version = true),
-        help: "print the version and exit",
-        default: "",
-    },
-    Flag {
-        short: Some(b't'),
-        long: "test-conf",
-        argument: Argument::None(|parsed| parsed.test = true),
-        help: "check the configuration file, tell every mistake, and exit",
-        default: "",
-    },
-    Flag {
-        short: Some(b'd'),
-        long: "daemonize",
-        argument: Argument::None(|parsed| parsed.options.daemonize = true),
-        help: "run in the background",
-        default: "",
-    },
-    Flag {
-        short: Some(b'D'),
-        long: "describe-stats",
-        argument: Argument::None(|parsed| parsed.describe_stats = true),
-        help: "print what the statistics mean and exit",
-        default: "",
-    },
-    Flag {
-        short: Some(b'v'),
-        long: "verbose",
-        argument: Argument::Number(|options, number, called| {
-            let number = number.ok_or_else(|| wanted(called, "a number"))?;
-            options.verbosity =
-                u8::try_from(number).map_or(VERBOSITY_MAX, |level| level.min(VERBOSITY_MAX));
-            Ok(())
-        }),
-        help: "how much to log, from 0 to 11",
-        default: "5",
-    },
-    Flag {
-        short: Some(b'o'),
-        long: "output",
-        argument: Argument::File(|options, file| {
-            options.output = Some(file).filter(|file| !file.as_os_str().is_empty());
-        }),
-        help: "log file",
-        default: "stderr",
-    },
-    Flag {
-        short: Some(b'c'),
-        long: "conf-file",
-        argument: Argument::File(|options, file| options.conf_file = file),
-        help: "configuration file",
-        default: "conf/nutcracker.yml",
-    },
-    Flag {
-        short: Some(b's'),
-        long: "stats-port",
-        argument: Argument::Number(|options, number, called| {
-            let number = number.ok_or_else(|| wanted(called, "a number"))?;
-            match u16::try_from(number) {
-                Ok(port @ 1..) => options.stats_port = port,
-                _ => {
-                    return Err(format!(
-                        "option {called} value {number} is not a valid port"
-                    ));
-                }
-            }
-            Ok(())
-        }),
-        help: "port of the statistics",
-        default: "22222",
-    },
-    Flag {
-        short: Some(b'a'),
-        long: "stats-addr",
-        argument: Argument::Text(|options, text| {
-            options.stats_addr = if text.as_bytes().starts_with(b"/") {
-                StatsAddr::Unix(text.into())
-            } else {
-                StatsAddr::Host(text.to_string_lossy().into_owned())
-            };
-        }),
-        help: "address or unix socket path of the statistics",
-        default: "0.0.0.0",
-    },
-    Flag {
-        short: Some(b'i'),
-        long: "stats-interval",
-        argument: Argument::Number(|options, number, called| {
-            options.stats_interval = Duration::from_millis(plain(number, called)?);
-            Ok(())
-        }),
-        help: "milliseconds between two sums of the statistics",
-        default: "30000",
-    },
-    Flag {
-        short: Some(b'p'),
-        long: "pid-file",
-        argument: Argument::File(|options, file| options.pid_file = Some(file)),
-        help: "file for the process id",
-        default: "none",
-    },
-    Flag {
-        short: Some(b'm'),
-        long: "mbuf-size",
-        argument: Argument::Number(|options, number, called| match number {
-            None | Some(0) => Err(wanted(called, "a non-zero number")),
-            Some(size @ MBUF_MIN..=MBUF_MAX) => {
-                options.mbuf_size = size as usize;
-                Ok(())
-            }
-            Some(_) => Err(format!(
-                "mbuf chunk size must be between {MBUF_MIN} and {MBUF_MAX} bytes"
-            )),
-        }),
-        help: "bytes of a pooled buffer",
-        default: "16384",
-    },
-    Flag {
-        short: None,
-        long: "workers",
-        argument: Argument::Number(|options, number, called| {
-            let count = number.and_then(|number| u32::try_from(number).ok());
-            options.workers = match count.filter(|&count| count <= WORKERS_MAX) {
-                Some(count @ 1..) => NonZeroU32::new(count),
-                _ => return Err(wanted(called, &format!("a number from 1 to {WORKERS_MAX}"))),
-            };
-            Ok(())
-        }),
-        help: "worker threads",
-        default: "cores, at most 4; as nutcracker: 1",
-    },
-    Flag {
-        short: None,
-        long: "shutdown-timeout",
-        argument: Argument::Number(|options, number, called| {
-            options.shutdown_timeout = Duration::from_secs(plain(number, called)?);
-            Ok(())
-        }),
-        help: "seconds that a stop waits for requests under way",
-        default: "10",
-    },
-    Flag {
-        short: None,
-        long: "print-config-schema",
-        argument: Argument::None(|parsed| parsed.print_config_schema = true),
-        help: "print a JSON Schema of the configuration on stdout and exit",
-        default: "",
-    },
-];
 
 /// Reads a command line, the program's own name first.
 ///
@@ -488,67 +302,6 @@ fn find_long(name: &[u8]) -> Result<&'static Flag, String> {
                 names.join(", ")
             ))
         }
-    }
-}
-
-impl Flag {
-    /// Takes the option with its argument. `None` is the lack of one.
-    fn apply(&self, value: Option<OsString>, parsed: &mut Parsed) -> Result<(), String> {
-        let called = self.called();
-        let options = &mut parsed.options;
-        match (&self.argument, value) {
-            (Argument::None(set), _) => set(parsed),
-            (Argument::File(set), Some(value)) => set(options, value.into()),
-            (Argument::Text(set), Some(value)) => set(options, value),
-            (Argument::Number(set), Some(value)) => set(options, number(&value), &called)?,
-            (Argument::File(_), None) => return Err(wanted(&called, "a file name")),
-            (Argument::Text(_), None) => return Err(wanted(&called, "a string")),
-            (Argument::Number(_), None) => return Err(wanted(&called, "a number")),
-        }
-        Ok(())
-    }
-
-    /// How messages call it: by its letter, if it has one.
-    fn called(&self) -> String {
-        match self.short {
-            Some(letter) => format!("-{}", char::from(letter)),
-            None => format!("--{}", self.long),
-        }
-    }
-
-    /// `N` or `S` for what follows it.
-    fn argument_name(&self) -> Option<char> {
-        match self.argument {
-            Argument::None(_) => None,
-            Argument::Number(_) => Some('N'),
-            Argument::File(_) | Argument::Text(_) => Some('S'),
-        }
-    }
-}
-
-fn wanted(called: &str, what: &str) -> String {
-    format!("option {called} requires {what}")
-}
-
-/// Reads ASCII digits and nothing else; what is too large for the type is its largest.
-fn number(text: &OsStr) -> Option<u64> {
-    let digits = text.as_bytes();
-    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
-        return None;
-    }
-    let value = digits.iter().fold(0u64, |value, digit| {
-        value
-            .saturating_mul(10)
-            .saturating_add(u64::from(digit - b'0'))
-    });
-    Some(value)
-}
-
-fn plain(number: Option<u64>, called: &str) -> Result<u64, String> {
-    match number {
-        Some(number) if number <= NUMBER_MAX => Ok(number),
-        Some(_) => Err(wanted(called, &format!("a number up to {NUMBER_MAX}"))),
-        None => Err(wanted(called, "a number")),
     }
 }
 

@@ -2,7 +2,8 @@
 
 use std::fmt::Write;
 
-use super::{FLAGS, Name, Parsed};
+use super::flags::FLAGS;
+use super::{Name, Parsed};
 use crate::stats;
 
 /// The version block and whatever else was asked to be shown.
