@@ -1,13 +1,14 @@
 //! The command line: twemproxy's flags with their letters, meaning and messages, and ours beside
 //! them as long options.
 //!
-//! The table of options is `flags`; the help text is printed from it by `help`. Parsing follows getopt_long to the
-//! letter (`-o=x` is the file `=x`, `-o -t` the file `-t`, long names may be cut short, operands
-//! are skipped), which no argument crate does; it touches nothing but its arguments. Acting on a
-//! `Command` and printing are the business of `main`.
+//! The table of options is `flags`; the help text is printed from it by `help`. Parsing follows
+//! getopt_long to the letter (`-o=x` is the file `=x`, `-o -t` the file `-t`, long names may be cut
+//! short, operands are skipped), which no argument crate does; it touches nothing but its arguments.
+//! Acting on a `Command` and printing are the business of `main`.
 
 mod flags;
 mod help;
+mod paths;
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
@@ -16,7 +17,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use flags::{Argument, FLAGS, Flag};
+pub use flags::{FLAGS, Flag, Takes};
+pub use paths::Paths;
 
 /// What a command line asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +27,8 @@ pub enum Command {
     Show(String),
     /// `--print-config-schema`: the JSON Schema of the configuration, on stdout.
     PrintConfigSchema,
+    /// `--explain-keys`: say where each key of stdin lives, for the pool of this name.
+    ExplainKeys(Options, OsString),
     /// `-t`: check the configuration file and tell the result.
     Test(Options),
     /// Run the proxy.
@@ -60,8 +64,8 @@ pub struct Options {
     pub shutdown_timeout: Duration,
 }
 
-/// The name of the program, from the file name of its first argument. It decides how messages open
-/// and how many workers there are by default, and nothing else.
+/// The name of the program, from the file name of its first argument. It decides how messages open,
+/// how many workers there are by default and, in a build for Debian's package, where files are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Name {
     /// Any other name.
@@ -108,12 +112,17 @@ impl fmt::Display for Name {
 impl Options {
     /// The options of an empty command line.
     pub fn new(name: Name) -> Self {
+        Self::at(name, Paths::of(name))
+    }
+
+    /// The same, with files where `paths` says.
+    fn at(name: Name, paths: &Paths) -> Self {
         Self {
             name,
             daemonize: false,
             verbosity: 5,
-            output: None,
-            conf_file: "conf/nutcracker.yml".into(),
+            output: paths.output.map(PathBuf::from),
+            conf_file: paths.conf_file.into(),
             stats_port: 22222,
             stats_addr: StatsAddr::Host("0.0.0.0".to_owned()),
             stats_interval: Duration::from_millis(30_000),
@@ -121,6 +130,16 @@ impl Options {
             mbuf_size: 16_384,
             workers: None,
             shutdown_timeout: Duration::from_secs(10),
+        }
+    }
+
+    /// What follows from several options together.
+    ///
+    /// Compat: Debian's nutcracker writes a pid file unasked, but only as a daemon.
+    /// Test: a_build_for_debian_has_debians_paths_under_the_old_name.
+    fn settle(&mut self, paths: &Paths) {
+        if self.daemonize && self.pid_file.is_none() {
+            self.pid_file = paths.pid_file.map(PathBuf::from);
         }
     }
 
@@ -173,7 +192,23 @@ struct Parsed {
     version: bool,
     describe_stats: bool,
     print_config_schema: bool,
+    explain_keys: Option<OsString>,
     test: bool,
+}
+
+impl Parsed {
+    /// Nothing was said yet.
+    fn new(options: Options) -> Self {
+        Self {
+            options,
+            help: false,
+            version: false,
+            describe_stats: false,
+            print_config_schema: false,
+            explain_keys: None,
+            test: false,
+        }
+    }
 }
 
 /// Reads a command line, the program's own name first.
@@ -185,15 +220,9 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, U
     let name = arguments
         .next()
         .map_or(Name::Nutcrab, |first| Name::of(&first));
-    let mut parsed = Parsed {
-        options: Options::new(name),
-        help: false,
-        version: false,
-        describe_stats: false,
-        print_config_schema: false,
-        test: false,
-    };
+    let mut parsed = Parsed::new(Options::new(name));
     read(&mut arguments, &mut parsed).map_err(|message| UsageError { name, message })?;
+    parsed.options.settle(Paths::of(name));
 
     let show = parsed.help || parsed.version || parsed.describe_stats;
     Ok(match parsed {
@@ -202,6 +231,11 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, U
             print_config_schema: true,
             ..
         } => Command::PrintConfigSchema,
+        Parsed {
+            explain_keys: Some(pool),
+            options,
+            ..
+        } => Command::ExplainKeys(options, pool),
         Parsed {
             test: true,
             options,
@@ -241,7 +275,7 @@ fn read_shorts(
             .iter()
             .find(|flag| flag.short == Some(letter))
             .ok_or_else(|| format!("invalid option -- '{}'", letter.escape_ascii()))?;
-        if matches!(flag.argument, Argument::None(_)) {
+        if flag.takes() == Takes::Nothing {
             flag.apply(None, parsed)?;
             letters = rest;
         } else {
@@ -262,9 +296,9 @@ fn read_long(
     parsed: &mut Parsed,
 ) -> Result<(), String> {
     let flag = find_long(name)?;
-    match (&flag.argument, value) {
-        (Argument::None(_), None) => flag.apply(None, parsed),
-        (Argument::None(_), Some(_)) => Err(match flag.short {
+    match (flag.takes(), value) {
+        (Takes::Nothing, None) => flag.apply(None, parsed),
+        (Takes::Nothing, Some(_)) => Err(match flag.short {
             Some(letter) => format!("invalid option -- '{}'", char::from(letter)),
             None => format!("option --{} takes no value", flag.long),
         }),

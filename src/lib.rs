@@ -15,6 +15,7 @@ pub mod cli;
 pub mod config;
 pub mod control;
 pub mod engine;
+pub mod explain;
 pub mod hash;
 pub mod protocol;
 pub mod proxy;

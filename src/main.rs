@@ -1,12 +1,13 @@
 //! The `nutcrab` binary: command line, configuration, run; the one place that prints errors and
 //! picks the exit code.
 
+use std::ffi::OsStr;
 use std::fmt::Display;
-use std::io::Write;
+use std::io::{BufWriter, Write};
 use std::process::ExitCode;
 
 use nutcrab::cli::{self, Command, Options};
-use nutcrab::{config, control};
+use nutcrab::{config, control, explain};
 
 fn main() -> ExitCode {
     match cli::parse(std::env::args_os()) {
@@ -19,8 +20,30 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Ok(Command::PrintConfigSchema) => print(&config::json_schema()),
+        Ok(Command::ExplainKeys(options, pool)) => explain_keys(&options, &pool),
         Ok(Command::Test(options)) => test(&options),
         Ok(Command::Run(options)) => run(&options),
+    }
+}
+
+/// `--explain-keys`: from stdin to stdout.
+fn explain_keys(options: &Options, pool: &OsStr) -> ExitCode {
+    let config = match config::load(&options.conf_file) {
+        Ok(config) => config,
+        Err(mistakes) => return refuse(options, &mistakes),
+    };
+    let (keys, lines) = (std::io::stdin().lock(), std::io::stdout().lock());
+    match explain::explain_keys(
+        &config,
+        &pool.to_string_lossy(),
+        keys,
+        BufWriter::new(lines),
+    ) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tell(format_args!("{}: {error}\n", options.name));
+            ExitCode::FAILURE
+        }
     }
 }
 

@@ -7,6 +7,7 @@
 
 use std::ffi::OsStr;
 use std::fs;
+use std::io::Write;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -213,6 +214,38 @@ fn the_schema_is_json_on_stdout() {
     assert_eq!(output.stderr, b"");
     let schema: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert!(schema["$defs"]["pool"]["properties"]["listen"].is_object());
+}
+
+#[test]
+fn keys_from_stdin_are_explained_on_stdout() {
+    let explain = |arguments: &[&str], keys: &[u8]| {
+        let place = Place::new().with("good.yml", GOOD).with("bad.yml", BAD);
+        let mut child = Command::new(NUTCRAB)
+            .args(arguments)
+            .current_dir(place.directory.path())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(keys).unwrap();
+        child.wait_with_output().unwrap()
+    };
+    let output = explain(&["-c", "good.yml", "--explain-keys=a"], b"one\n\xff\n");
+    assert_eq!((output.status.code(), output.stderr.len()), (Some(0), 0));
+    let server = "127.0.0.1:6379\t127.0.0.1:6379\t";
+    let expected = [server.as_bytes(), b"one\n", server.as_bytes(), b"\xff\n"].concat();
+    assert_eq!(output.stdout, expected);
+
+    let output = explain(&["-c", "good.yml", "--explain-keys=b"], b"");
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(
+        said(&output),
+        "nutcrab: no pool is named \"b\"; there are \"a\"\n"
+    );
+    let output = explain(&["-c", "bad.yml", "--explain-keys=a"], b"");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(said(&output).contains("unknown key"));
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{Options, Parsed, StatsAddr, WORKERS_MAX};
+use super::{Options, Parsed, Paths, StatsAddr, WORKERS_MAX};
 
 const VERBOSITY_MAX: u8 = 11;
 const MBUF_MIN: u64 = 512;
@@ -19,61 +19,87 @@ const MBUF_MAX: u64 = 16_777_216;
 const NUMBER_MAX: u64 = i32::MAX as u64;
 
 /// One option.
-pub(super) struct Flag {
+pub struct Flag {
     /// None of ours: those are long only, so that every letter stays twemproxy's.
     pub short: Option<u8>,
+    /// Without its hyphens.
     pub long: &'static str,
-    pub argument: Argument,
+    /// What it does, in a few words without a full stop.
     pub help: &'static str,
-    /// As one would write it, where there is one worth showing.
-    pub default: &'static str,
+    pub(super) argument: Argument,
+    pub(super) default: Unsaid,
+}
+
+/// What follows an option on the command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Takes {
+    /// Nothing.
+    Nothing,
+    /// Digits.
+    Number,
+    /// The name of a file.
+    File,
+    /// An address, or the path of a socket.
+    Address,
+    /// The name of a pool in the configuration.
+    Pool,
+}
+
+/// What holds when an option is not given, as one would write it.
+#[derive(Clone, Copy)]
+pub(super) enum Unsaid {
+    Nothing,
+    Is(&'static str),
+    /// Where files are depends on the build and on our name.
+    Path(fn(&Paths) -> &'static str),
 }
 
 /// What follows an option, and what it changes.
 pub(super) enum Argument {
     None(fn(&mut Parsed)),
     File(fn(&mut Options, PathBuf)),
-    Text(fn(&mut Options, OsString)),
+    Address(fn(&mut Options, OsString)),
+    Pool(fn(&mut Parsed, OsString)),
     /// Digits; the error is the whole message, the option being given as it is called there.
     Number(fn(&mut Options, Option<u64>, &str) -> Result<(), String>),
 }
 
 /// twemproxy's options in its order, then ours.
-pub(super) const FLAGS: &[Flag] = &[
+pub const FLAGS: &[Flag] = &[
     Flag {
         short: Some(b'h'),
         long: "help",
         argument: Argument::None(|parsed| parsed.help = true),
         help: "print this text and exit",
-        default: "",
+        default: Unsaid::Nothing,
     },
     Flag {
         short: Some(b'V'),
         long: "version",
         argument: Argument::None(|parsed| parsed.version = true),
         help: "print the version and exit",
-        default: "",
+        default: Unsaid::Nothing,
     },
     Flag {
         short: Some(b't'),
         long: "test-conf",
         argument: Argument::None(|parsed| parsed.test = true),
         help: "check the configuration file, tell every mistake, and exit",
-        default: "",
+        default: Unsaid::Nothing,
     },
     Flag {
         short: Some(b'd'),
         long: "daemonize",
         argument: Argument::None(|parsed| parsed.options.daemonize = true),
         help: "run in the background",
-        default: "",
+        default: Unsaid::Nothing,
     },
     Flag {
         short: Some(b'D'),
         long: "describe-stats",
         argument: Argument::None(|parsed| parsed.describe_stats = true),
         help: "print what the statistics mean and exit",
-        default: "",
+        default: Unsaid::Nothing,
     },
     Flag {
         short: Some(b'v'),
@@ -85,7 +111,7 @@ pub(super) const FLAGS: &[Flag] = &[
             Ok(())
         }),
         help: "how much to log, from 0 to 11",
-        default: "5",
+        default: Unsaid::Is("5"),
     },
     Flag {
         short: Some(b'o'),
@@ -94,14 +120,14 @@ pub(super) const FLAGS: &[Flag] = &[
             options.output = Some(file).filter(|file| !file.as_os_str().is_empty());
         }),
         help: "log file",
-        default: "stderr",
+        default: Unsaid::Path(|paths| paths.output.unwrap_or("stderr")),
     },
     Flag {
         short: Some(b'c'),
         long: "conf-file",
         argument: Argument::File(|options, file| options.conf_file = file),
         help: "configuration file",
-        default: "conf/nutcracker.yml",
+        default: Unsaid::Path(|paths| paths.conf_file),
     },
     Flag {
         short: Some(b's'),
@@ -119,12 +145,12 @@ pub(super) const FLAGS: &[Flag] = &[
             Ok(())
         }),
         help: "port of the statistics",
-        default: "22222",
+        default: Unsaid::Is("22222"),
     },
     Flag {
         short: Some(b'a'),
         long: "stats-addr",
-        argument: Argument::Text(|options, text| {
+        argument: Argument::Address(|options, text| {
             options.stats_addr = if text.as_bytes().starts_with(b"/") {
                 StatsAddr::Unix(text.into())
             } else {
@@ -132,7 +158,7 @@ pub(super) const FLAGS: &[Flag] = &[
             };
         }),
         help: "address or unix socket path of the statistics",
-        default: "0.0.0.0",
+        default: Unsaid::Is("0.0.0.0"),
     },
     Flag {
         short: Some(b'i'),
@@ -142,14 +168,14 @@ pub(super) const FLAGS: &[Flag] = &[
             Ok(())
         }),
         help: "milliseconds between two sums of the statistics",
-        default: "30000",
+        default: Unsaid::Is("30000"),
     },
     Flag {
         short: Some(b'p'),
         long: "pid-file",
         argument: Argument::File(|options, file| options.pid_file = Some(file)),
         help: "file for the process id",
-        default: "none",
+        default: Unsaid::Path(|paths| paths.pid_file.unwrap_or("none")),
     },
     Flag {
         short: Some(b'm'),
@@ -165,7 +191,7 @@ pub(super) const FLAGS: &[Flag] = &[
             )),
         }),
         help: "bytes of a pooled buffer",
-        default: "16384",
+        default: Unsaid::Is("16384"),
     },
     Flag {
         short: None,
@@ -179,7 +205,7 @@ pub(super) const FLAGS: &[Flag] = &[
             Ok(())
         }),
         help: "worker threads",
-        default: "cores, at most 4; as nutcracker: 1",
+        default: Unsaid::Is("cores, at most 4; as nutcracker: 1"),
     },
     Flag {
         short: None,
@@ -189,36 +215,72 @@ pub(super) const FLAGS: &[Flag] = &[
             Ok(())
         }),
         help: "seconds that a stop waits for requests under way",
-        default: "10",
+        default: Unsaid::Is("10"),
     },
     Flag {
         short: None,
         long: "print-config-schema",
         argument: Argument::None(|parsed| parsed.print_config_schema = true),
         help: "print a JSON Schema of the configuration on stdout and exit",
-        default: "",
+        default: Unsaid::Nothing,
+    },
+    Flag {
+        short: None,
+        long: "explain-keys",
+        argument: Argument::Pool(|parsed, pool| parsed.explain_keys = Some(pool)),
+        help: "print where each key of stdin lives in this pool, and exit",
+        default: Unsaid::Nothing,
     },
 ];
 
 impl Flag {
+    /// What follows it.
+    pub fn takes(&self) -> Takes {
+        match self.argument {
+            Argument::None(_) => Takes::Nothing,
+            Argument::Number(_) => Takes::Number,
+            Argument::File(_) => Takes::File,
+            Argument::Address(_) => Takes::Address,
+            Argument::Pool(_) => Takes::Pool,
+        }
+    }
+
+    /// What holds when it is not given, as one would write it, where that is worth showing.
+    pub fn default(&self, paths: &Paths) -> Option<&'static str> {
+        match self.default {
+            Unsaid::Nothing => None,
+            Unsaid::Is(text) => Some(text),
+            Unsaid::Path(of) => Some(of(paths)),
+        }
+    }
+
     /// Takes the option with its argument. `None` is the lack of one.
-    pub fn apply(&self, value: Option<OsString>, parsed: &mut Parsed) -> Result<(), String> {
+    pub(super) fn apply(&self, value: Option<OsString>, parsed: &mut Parsed) -> Result<(), String> {
         let called = self.called();
-        let options = &mut parsed.options;
-        match (&self.argument, value) {
-            (Argument::None(set), _) => set(parsed),
-            (Argument::File(set), Some(value)) => set(options, value.into()),
-            (Argument::Text(set), Some(value)) => set(options, value),
-            (Argument::Number(set), Some(value)) => set(options, number(&value), &called)?,
-            (Argument::File(_), None) => return Err(wanted(&called, "a file name")),
-            (Argument::Text(_), None) => return Err(wanted(&called, "a string")),
-            (Argument::Number(_), None) => return Err(wanted(&called, "a number")),
+        let value = match value {
+            Some(value) => value,
+            None if self.takes() == Takes::Nothing => OsString::new(),
+            None => {
+                return Err(match self.takes() {
+                    Takes::Number => wanted(&called, "a number"),
+                    Takes::File => wanted(&called, "a file name"),
+                    Takes::Pool => wanted(&called, "the name of a pool"),
+                    Takes::Address | Takes::Nothing => wanted(&called, "a string"),
+                });
+            }
+        };
+        match &self.argument {
+            Argument::None(set) => set(parsed),
+            Argument::Pool(set) => set(parsed, value),
+            Argument::File(set) => set(&mut parsed.options, value.into()),
+            Argument::Address(set) => set(&mut parsed.options, value),
+            Argument::Number(set) => set(&mut parsed.options, number(&value), &called)?,
         }
         Ok(())
     }
 
     /// How messages call it: by its letter, if it has one.
-    pub fn called(&self) -> String {
+    fn called(&self) -> String {
         match self.short {
             Some(letter) => format!("-{}", char::from(letter)),
             None => format!("--{}", self.long),
@@ -226,11 +288,11 @@ impl Flag {
     }
 
     /// `N` or `S` for what follows it.
-    pub fn argument_name(&self) -> Option<char> {
-        match self.argument {
-            Argument::None(_) => None,
-            Argument::Number(_) => Some('N'),
-            Argument::File(_) | Argument::Text(_) => Some('S'),
+    pub(super) fn argument_name(&self) -> Option<char> {
+        match self.takes() {
+            Takes::Nothing => None,
+            Takes::Number => Some('N'),
+            Takes::File | Takes::Address | Takes::Pool => Some('S'),
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::flags::FLAGS;
-use super::{Name, Parsed};
+use super::{Name, Parsed, Paths};
 use crate::stats;
 
 /// The version block and whatever else was asked to be shown.
@@ -79,8 +79,8 @@ pub(super) fn usage(name: Name) -> String {
             format!("-{},", char::from(letter))
         });
         write!(text, "  {short} {long:column$} : {}", flag.help).expect("a string takes all");
-        if !flag.default.is_empty() {
-            write!(text, " (default: {})", flag.default).expect("a string takes all");
+        if let Some(default) = flag.default(Paths::of(name)) {
+            write!(text, " (default: {default})").expect("a string takes all");
         }
         text.push('\n');
     }

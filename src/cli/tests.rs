@@ -140,6 +140,10 @@ fn abbreviations_of_twemproxy_keep_their_meaning() {
     assert!(matches!(try_command(&["--vers"]), Ok(Command::Show(_))));
     assert!(matches!(try_command(&["--de"]), Ok(Command::Show(_))));
     assert_eq!(try_command(&["--pr"]), Ok(Command::PrintConfigSchema));
+    assert!(matches!(
+        try_command(&["--e=a"]),
+        Ok(Command::ExplainKeys(..))
+    ));
 }
 
 #[test]
@@ -174,6 +178,10 @@ fn what_cannot_be_understood_is_named() {
         (&["-s"], "option -s requires a number"),
         (&["-i"], "option -i requires a number"),
         (&["--workers"], "option --workers requires a number"),
+        (
+            &["--explain-keys"],
+            "option --explain-keys requires the name of a pool",
+        ),
         (&["-v", "x"], "option -v requires a number"),
         (&["-v", "-1"], "option -v requires a number"),
         (&["-v", "+1"], "option -v requires a number"),
@@ -270,7 +278,7 @@ fn bytes_that_are_no_text_are_fine_in_file_names_only() {
 }
 
 #[test]
-fn texts_go_before_the_schema_before_a_test_before_running() {
+fn texts_go_before_the_schema_before_keys_before_a_test_before_running() {
     let Ok(Command::Show(text)) = try_command(&["-t", "--print-config-schema", "-V"]) else {
         panic!("no text")
     };
@@ -284,8 +292,15 @@ fn texts_go_before_the_schema_before_a_test_before_running() {
             .starts_with("async event backend: ")
     );
     assert_eq!(
-        try_command(&["-t", "--print-config-schema"]),
+        try_command(&["-t", "--explain-keys=a", "--print-config-schema"]),
         Ok(Command::PrintConfigSchema)
+    );
+    assert_eq!(
+        try_command(&["-t", "--explain-keys", "a b", "-c", "x"]),
+        Ok(Command::ExplainKeys(
+            but(|o| o.conf_file = "x".into()),
+            "a b".into()
+        ))
     );
     assert!(matches!(
         try_command(&["-d", "-t"]),
@@ -315,25 +330,74 @@ fn the_help_names_every_option_with_its_default() {
             .lines()
             .find(|line| line.contains(&format!("--{}", flag.long)) && line.contains(" : "))
             .unwrap_or_else(|| panic!("no line for {}", flag.long));
-        assert!(
-            line.contains(flag.help) && line.contains(flag.default),
-            "{line}"
-        );
+        let default = flag.default(Paths::of(Name::Nutcracker)).unwrap_or("");
+        assert!(line.contains(flag.help) && line.contains(default), "{line}");
     }
 }
 
 #[test]
 fn the_defaults_shown_are_the_defaults() {
-    for flag in FLAGS.iter().filter(|flag| !flag.default.is_empty()) {
-        match flag.long {
-            "output" => assert_eq!((flag.default, options(&[]).output), ("stderr", None)),
-            "pid-file" => assert_eq!((flag.default, options(&[]).pid_file), ("none", None)),
-            "workers" => assert_eq!(options(&[]).workers, None),
-            long => assert_eq!(
-                options(&[&format!("--{long}={}", flag.default)]),
-                but(|_| {})
-            ),
+    for (paths, options) in
+        [&Paths::PLAIN, &Paths::DEBIAN].map(|p| (p, Options::at(Name::Nutcrab, p)))
+    {
+        for flag in FLAGS {
+            let Some(default) = flag.default(paths) else {
+                continue;
+            };
+            match flag.long {
+                "output" if default == "stderr" => assert_eq!(options.output, None),
+                "pid-file" => assert_eq!(options.pid_file, None),
+                "workers" => assert_eq!(options.workers, None),
+                _ => {
+                    let mut said = Parsed::new(options.clone());
+                    flag.apply(Some(default.into()), &mut said).unwrap();
+                    assert_eq!(said.options, options, "{}", flag.long);
+                }
+            }
         }
+    }
+}
+
+#[test]
+fn a_build_for_debian_has_debians_paths_under_the_old_name() {
+    let debian = cfg!(feature = "debian-paths");
+    for (name, line, conf_file, output, pid_file) in [
+        ("nutcrab", "", "conf/nutcracker.yml", None, None),
+        ("nutcrab", "-d", "conf/nutcracker.yml", None, None),
+        (
+            "nutcracker",
+            "",
+            "/etc/nutcracker/nutcracker.yml",
+            Some("/var/log/nutcracker/nutcracker.log"),
+            None,
+        ),
+        (
+            "nutcracker",
+            "-d",
+            "/etc/nutcracker/nutcracker.yml",
+            Some("/var/log/nutcracker/nutcracker.log"),
+            Some("/run/nutcracker/nutcracker.pid"),
+        ),
+        ("nutcracker", "-d --output= -c x -p y", "x", None, Some("y")),
+    ] {
+        let name = Name::of(OsStr::new(name));
+        let paths = match name {
+            Name::Nutcracker => &Paths::DEBIAN,
+            Name::Nutcrab => &Paths::PLAIN,
+        };
+        if debian {
+            assert_eq!(Paths::of(name), paths);
+        }
+        let mut said = Parsed::new(Options::at(name, paths));
+        let words = line.split_whitespace().map(OsString::from);
+        read(&mut words.into_iter(), &mut said).unwrap();
+        said.options.settle(paths);
+        assert_eq!(said.options.conf_file, Path::new(conf_file), "{line}");
+        assert_eq!(said.options.output, output.map(PathBuf::from), "{line}");
+        assert_eq!(said.options.pid_file, pid_file.map(PathBuf::from), "{line}");
+    }
+    if !debian {
+        assert_eq!(Paths::of(Name::Nutcracker), &Paths::PLAIN);
     }
 }
 

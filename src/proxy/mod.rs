@@ -49,6 +49,7 @@ pub use health::{Health, HealthChange};
 pub use ids::{ConnId, PoolIndex};
 pub use limits::Limits;
 pub use notice::{Notice, What};
+pub use pool::router;
 pub use time::Time;
 
 use client::Client;
