@@ -1,6 +1,6 @@
 //! The table of keys: every name a configuration may hold, its type, default, range and meaning.
 //!
-//! Parser, messages, JSON Schema and docs/configuration.md all follow from a key's row. A row says
+//! Parser, messages and JSON Schema all follow from a key's row. A row says
 //! where its value goes in a draft; turning drafts into a `Config` is `check`'s work.
 
 use super::address::{LISTEN_FORMS, NUMBER_MAX, SERVER_FORMS};
