@@ -186,9 +186,10 @@ fn an_endless_pipeline_does_not_starve_others() {
     let mut writer = greedy.try_clone().expect("a second handle");
     let pings = "*1\r\n$4\r\nPING\r\n".repeat(100_000);
     let writing = thread::spawn(move || while writer.write_all(pings.as_bytes()).is_ok() {});
+    // Before there is another reader, which might get this byte.
+    expect(&mut greedy, "+");
     let reader = greedy.try_clone().expect("a second handle");
     let reading = thread::spawn(move || io::copy(&mut { reader }, &mut io::sink()));
-    expect(&mut greedy, "+");
     for number in 0..100 {
         let key = format!("key-{number}");
         modest.write_all(get(&key).as_bytes()).expect("it is open");
