@@ -71,7 +71,7 @@ impl Checker<'_> {
                 self.expected(&node, &Place::File, None, POOLS);
                 return Config {
                     pools: Vec::new(),
-                    process: Process::default(),
+                    process: self.absent_process(),
                 };
             }
         };
@@ -113,10 +113,15 @@ impl Checker<'_> {
         self.clashes(&found);
         let mut pools: Vec<Pool> = found.into_iter().map(|found| found.pool).collect();
         pools.sort_by(|left, right| order(&left.name).cmp(&order(&right.name)));
-        Config {
-            pools,
-            process: process.map(|(_, process)| process).unwrap_or_default(),
-        }
+        let process = process.map(|(_, process)| process);
+        let process = process.unwrap_or_else(|| self.absent_process());
+        Config { pools, process }
+    }
+
+    /// What holds without a mapping `nutcrab:`.
+    fn absent_process(&mut self) -> Process {
+        let kind = NodeKind::Map(Vec::new());
+        self.process(0, Node { line: 0, kind })
     }
 
     /// Reads `nutcrab:`.
@@ -132,6 +137,7 @@ impl Checker<'_> {
         );
         Process {
             workers: NonZeroU32::new(draft.workers),
+            gather: Duration::from_micros(draft.gather.into()),
         }
     }
 

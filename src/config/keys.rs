@@ -97,6 +97,7 @@ pub struct PoolDraft {
 #[derive(Default)]
 pub struct ProcessDraft {
     pub(super) workers: u32,
+    pub(super) gather: u32,
 }
 
 /// Most workers: more than this many threads hammering one set of servers helps nobody.
@@ -105,6 +106,10 @@ pub const WORKERS_MAX: u32 = 64;
 /// The name of the mapping with the process-wide settings.
 pub const PROCESS_SECTION: &str = "nutcrab";
 
+/// Microseconds. Beyond about 200 no gain was seen; what is far beyond is a mistake of the unit.
+pub const GATHER_MAX: u32 = 1000;
+
+const MICROSECONDS: &str = "microseconds";
 const MILLISECONDS: &str = "milliseconds";
 const PLAIN: &str = "a number";
 
@@ -288,18 +293,33 @@ pub const KEYS: &[Key<PoolDraft>] = &[
 ];
 
 /// The keys of the mapping `nutcrab:`, which is about the whole process.
-pub const PROCESS_KEYS: &[Key<ProcessDraft>] = &[Key {
-    name: "workers",
-    presence: Presence::Optional,
-    help: "Worker threads; --workers on the command line goes before it. Absent: one for each \
-           core, at most 4, and 1 when started under the name nutcracker.",
-    form: Form::Number {
-        min: 1,
-        max: WORKERS_MAX,
-        unit: PLAIN,
-        field: |process| &mut process.workers,
+pub const PROCESS_KEYS: &[Key<ProcessDraft>] = &[
+    Key {
+        name: "workers",
+        presence: Presence::Optional,
+        help: "Worker threads; --workers on the command line goes before it. Absent: one for each \
+               core, at most 4, and 1 when started under the name nutcracker.",
+        form: Form::Number {
+            min: 1,
+            max: WORKERS_MAX,
+            unit: PLAIN,
+            field: |process| &mut process.workers,
+        },
     },
-}];
+    Key {
+        name: "gather",
+        presence: Presence::Default("100"),
+        help: "The longest a worker with many active clients waits for more requests, so that they \
+               leave in one write per server. 0: it never waits. Only where the system can sleep \
+               so shortly (Linux).",
+        form: Form::Number {
+            min: 0,
+            max: GATHER_MAX,
+            unit: MICROSECONDS,
+            field: |process| &mut process.gather,
+        },
+    },
+];
 
 /// What `cross_shard` may be, by name.
 pub(super) const CROSS_SHARDS: [(&str, CrossShard); 2] = [

@@ -100,10 +100,12 @@ pub struct Config {
 }
 
 /// The process-wide settings.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Process {
     /// `workers`: 1 to 64. `None`: not said; the command line goes before it.
     pub workers: Option<NonZeroU32>,
+    /// `gather`: the longest a busy worker waits for more requests before it sends; zero: it never does.
+    pub gather: Duration,
 }
 
 /// One pool: an address to listen on and the servers behind it.

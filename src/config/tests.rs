@@ -45,7 +45,11 @@ fn with(lines: &str) -> String {
 #[test]
 fn absent_keys_have_their_defaults() {
     let config = config(with(""));
-    assert_eq!(config.process, Process { workers: None });
+    let expected = Process {
+        workers: None,
+        gather: Duration::from_micros(100),
+    };
+    assert_eq!(config.process, expected);
     let [pool] = &config.pools[..] else {
         panic!("{config:?}")
     };
@@ -321,8 +325,9 @@ fn pools_and_servers_are_sorted_by_length_then_bytes() {
 
 #[test]
 fn the_process_section_is_no_pool() {
-    let read = config(format!("nutcrab:\n  workers: 3\n{}", with("")));
+    let read = config(format!("nutcrab:\n  workers: 3\n  gather: 0\n{}", with("")));
     assert_eq!(read.process.workers, NonZeroU32::new(3));
+    assert_eq!(read.process.gather, Duration::ZERO);
     assert_eq!(read.pools.len(), 1);
     let both = config(format!(
         "{}nutcrab:\n  workers: 64\n",

@@ -7,6 +7,7 @@ use std::hash::{BuildHasher, Hasher};
 use std::io;
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 use super::daemon::PidFile;
 use super::doors::{Desk, Doors};
@@ -77,6 +78,7 @@ pub fn start(options: &Options, config: Config, log: &Log) -> Result<Control, St
         pools: &pools,
         stats: &stats,
         clock,
+        gather: config.process.gather,
         control: &mailbox,
     };
     let desks = team.start(worker_count).map_err(internal)?;
@@ -133,6 +135,7 @@ struct Team<'a> {
     pools: &'a [Arc<Pool>],
     stats: &'a Stats,
     clock: Clock,
+    gather: Duration,
     control: &'a Mailbox<Event>,
 }
 
@@ -170,6 +173,7 @@ impl Team<'_> {
                 limits: Limits::default(),
             },
             clock: self.clock,
+            gather: self.gather,
             resolver: resolver.clone(),
             report: Box::new(move |report: Report| control.send(Event::Report(report))),
         }

@@ -2,13 +2,31 @@
 //! have the same names and signatures.
 
 use std::io;
+use std::num::NonZeroU64;
 use std::time::Duration;
 
+use rustix::thread::{ClockId, Timespec};
 use socket2::SockRef;
 
 /// Whether a read of a stream that brings less than was asked for has emptied the socket, so that
 /// new bytes mean a new edge (epoll(7) says so). It saves one call per read.
 pub const SHORT_READ_EMPTIES: bool = true;
+
+/// Makes naps of this thread as short as they were asked for, and says whether that succeeded.
+/// Without it the kernel adds up to 50 us, to wake several threads at once.
+pub fn prepare_naps() -> bool {
+    rustix::thread::set_current_timer_slack(NonZeroU64::new(1)).is_ok()
+}
+
+/// Sleeps; a signal may end it early. The timeout of `Engine::wait` counts in milliseconds.
+pub fn nap(length: Duration) {
+    let length = Timespec {
+        tv_sec: length.as_secs() as i64,
+        tv_nsec: length.subsec_nanos().into(),
+    };
+    // What ended it early, if anything, is worth no second try.
+    let _ = rustix::thread::clock_nanosleep_relative(ClockId::Monotonic, &length);
+}
 
 /// Breaks the connection when data stays unacknowledged for `limit`: a peer that vanished without
 /// a word is noticed then, instead of after the kernel's quarter of an hour.

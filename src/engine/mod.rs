@@ -45,6 +45,7 @@ pub use listen::{BindOptions, Listener, PortSharing};
 pub use mailbox::Mailbox;
 pub use names::Resolver;
 pub use socket::{CloseMode, Endpoint, Socket, SocketOptions, Taken};
+pub use system::{nap, prepare_naps};
 
 /// How many events one wait can report; the rest follow in the next.
 const EVENT_COUNT: usize = 1024;
@@ -117,6 +118,15 @@ impl Engine {
     /// and replaces what stands in `ready` by what changed. A signal may end it early.
     pub fn wait(&mut self, timeout: Option<Duration>, ready: &mut Vec<Ready>) -> io::Result<()> {
         ready.clear();
+        self.look(timeout, ready)
+    }
+
+    /// Does not sleep, and appends what has changed meanwhile to `ready`.
+    pub fn collect(&mut self, ready: &mut Vec<Ready>) -> io::Result<()> {
+        self.look(Some(Duration::ZERO), ready)
+    }
+
+    fn look(&mut self, timeout: Option<Duration>, ready: &mut Vec<Ready>) -> io::Result<()> {
         match self.poll.poll(&mut self.events, timeout) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
             result => result?,

@@ -8,6 +8,16 @@ use socket2::SockRef;
 /// A read that brings less than was asked for promises nothing: read until it would block.
 pub const SHORT_READ_EMPTIES: bool = false;
 
+/// No sleep is known to be short enough everywhere.
+pub fn prepare_naps() -> bool {
+    false
+}
+
+/// Not called, as [`prepare_naps`] says that it would be too long.
+pub fn nap(length: Duration) {
+    std::thread::sleep(length);
+}
+
 /// There is no portable limit for unacknowledged data. The kernel's own retransmission limit and
 /// keepalive find the vanished peer, only later.
 pub fn limit_silence(_socket: SockRef<'_>, _limit: Duration) -> io::Result<()> {

@@ -3,6 +3,7 @@
 //! A place in the table is the index of the connection's id, and the number its socket is watched
 //! under. The full id stands in the entry: whoever asks with an older one finds nobody.
 
+use super::gather::Mark;
 use super::inbox::Seat;
 use crate::engine::Socket;
 use crate::proxy::ConnId;
@@ -35,6 +36,8 @@ pub struct Link {
     pub read_closed: bool,
     /// It stands in the list of those to be read. So it does at most once.
     pub listed: bool,
+    /// When it was last heard, if it is a client's.
+    pub heard: Mark,
     /// Its end was read, or its writing side was closed: there is nothing to wait for at a close.
     pub settled: bool,
     /// A client's, kept as long as the socket is open.
@@ -51,6 +54,7 @@ impl Link {
             writable: true,
             read_closed: false,
             listed: false,
+            heard: Mark::default(),
             settled: false,
             seat,
         }

@@ -15,6 +15,7 @@
 
 mod chunks;
 mod clock;
+mod gather;
 mod inbox;
 mod links;
 mod parting;
@@ -30,13 +31,14 @@ use std::time::Duration;
 use crate::buffer::Input;
 use crate::config::{self, Address};
 use crate::engine::{
-    CloseMode, Endpoint, Engine, Mailbox, Ready, Resolver, Socket, SocketOptions, Taken,
+    self, CloseMode, Endpoint, Engine, Mailbox, Ready, Resolver, Socket, SocketOptions, Taken,
 };
 use crate::proxy::{Action, Cause, CloseHow, ConnId, PoolIndex, Proxy, Settings, Time};
 use crate::route::ServerIndex;
 use crate::stats::WorkerStats;
 
 use chunks::Chunks;
+use gather::Gather;
 use links::{Entry, Link, Links};
 use parting::Parting;
 
@@ -56,6 +58,8 @@ pub struct Setup {
     pub settings: Settings,
     /// The process' clock.
     pub clock: Clock,
+    /// The longest it may wait, with many clients active, for more requests. Zero: it never does.
+    pub gather: Duration,
     /// For servers given by host name.
     pub resolver: Resolver,
     /// Called, on the worker's thread, with what control must know. Must not block.
@@ -109,8 +113,14 @@ impl Worker {
             setup,
         } = self;
         let proxy = Proxy::new(&setup.pools, Arc::clone(&setup.stats), setup.settings);
+        let limit = if engine::prepare_naps() {
+            setup.gather
+        } else {
+            Duration::ZERO
+        };
         let run = Loop {
             engine,
+            gather: Gather::new(limit),
             mailbox,
             proxy,
             links: Links::default(),
@@ -136,6 +146,7 @@ enum Phase {
 /// What the loop works with.
 struct Loop {
     engine: Engine,
+    gather: Gather,
     mailbox: Mailbox<Message>,
     proxy: Proxy,
     links: Links,
@@ -156,11 +167,17 @@ impl Loop {
         self.proxy.preconnect();
         self.obey_all();
         loop {
-            self.engine.wait(self.patience(), &mut ready)?;
-            // Here is the place to gather: to sleep for a moment, when many clients are active, so
-            // that more of their requests leave in one write. Not before what is in `to_read` is
-            // read.
+            let patience = self.patience();
+            self.engine.wait(patience, &mut ready)?;
+            if let Some(nap) = self.gather.nap(ready.len())
+                && patience.is_none_or(|patience| patience > nap)
+            {
+                // Nothing is left to read from before, or there would be no patience.
+                engine::nap(nap);
+                self.engine.collect(&mut ready)?;
+            }
             self.begin_turn();
+            self.gather.turn(self.now, ready.len());
             while let Ok(message) = inbox.try_recv() {
                 self.take(message);
             }
@@ -299,6 +316,9 @@ impl Loop {
             let Some(link) = self.links.open(conn) else {
                 return;
             };
+            if link.seat.is_some() {
+                self.gather.heard(&mut link.heard);
+            }
             let chunk = self.chunks.fresh();
             match link.socket.read(space_of(chunk)) {
                 Taken::Bytes(count) => self.proxy.received(conn, Input::shared(chunk, count)),

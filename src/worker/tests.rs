@@ -52,6 +52,7 @@ fn team(servers: &[String]) -> Team {
             limits: Limits::default(),
         },
         clock: Clock::start(),
+        gather: Duration::from_micros(100),
         resolver: Resolver::default(),
         // A test that ends early does not listen any more.
         report: Box::new(move |report| drop(sender.send(report))),
