@@ -172,6 +172,8 @@ pub enum Verdict {
     Together,
     /// Its units go to the servers of their keys; the replies are joined. One unit is forwarded as is.
     Split(Merge),
+    /// It goes as it is to every server; the replies are joined. To a single one it is forwarded.
+    Everywhere(Fan),
     /// It goes as it is to any one server.
     Keyless,
     /// It is answered here.
@@ -191,6 +193,35 @@ pub enum Merge {
     Status,
     /// memcached VALUE blocks.
     Values,
+}
+
+/// How a request goes to every server, and what becomes of the replies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fan {
+    /// Which servers those are.
+    pub reach: Reach,
+    /// How their replies become one.
+    pub merge: Merge,
+    /// What becomes of the request when a server fails or answers with an error.
+    pub partial: Partial,
+}
+
+/// Which servers "every server" means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// Those keys are looked for on: an ejected server is left out, as its keys are.
+    Live,
+    /// All of the pool, for what must not be undone when an ejected server returns.
+    All,
+}
+
+/// What one server's failure means for a request that went to several.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Partial {
+    /// The request has failed: its reply is the first server's error.
+    Fail,
+    /// That server is left out of the reply; only if all fail is the reply an error.
+    LeaveOut,
 }
 
 impl Merge {
@@ -439,12 +470,17 @@ impl Protocol {
         }
     }
 
-    /// The error reply among `replies`, all whole, that stands for them all: the first server's own.
-    pub fn fragment_error(self, replies: &[FragmentReply]) -> Option<&FragmentReply> {
-        let is_error = match self {
+    /// Tells whether a whole reply is an error.
+    pub fn is_error(self) -> fn(&Queue) -> bool {
+        match self {
             Self::Redis => redis::split::is_error,
             Self::Memcache => memcache::split::is_error,
-        };
+        }
+    }
+
+    /// The error reply among `replies`, all whole, that stands for them all: the first server's own.
+    pub fn fragment_error(self, replies: &[FragmentReply]) -> Option<&FragmentReply> {
+        let is_error = self.is_error();
         replies.iter().find(|reply| is_error(&reply.bytes))
     }
 

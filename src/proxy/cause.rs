@@ -31,6 +31,8 @@ pub enum Cause {
     Database,
     /// Too much waits to be sent to the server.
     QueueFull,
+    /// The servers' replies are too large to be made one.
+    TooLarge,
     /// Any other system error, by its number.
     Os(i32),
 }
@@ -69,6 +71,7 @@ impl fmt::Display for Cause {
             Cause::Password => "server refused the pool's password",
             Cause::Database => "server refused the pool's database",
             Cause::QueueFull => "too many requests are waiting for the server",
+            Cause::TooLarge => "the replies of the servers are too large to be joined",
             Cause::Os(number) => {
                 // The standard library says `No route to host (os error 113)`.
                 let text = io::Error::from_raw_os_error(*number).to_string();

@@ -179,10 +179,8 @@ impl Proxy {
             return;
         };
         fanout.fail(fragment, cause);
-        if fanout.is_lost() {
-            let freed = fanout.discard(&mut self.buffers);
-            client.ring.waiting_bytes -= freed;
-        }
+        let freed = fanout.discard_failed(fragment, &mut self.buffers);
+        client.ring.waiting_bytes -= freed;
         if is_head {
             self.advance(id);
         } else {

@@ -13,7 +13,7 @@ use std::collections::VecDeque;
 
 use super::cause::Cause;
 use crate::buffer::{BufferPool, Queue};
-use crate::protocol::{FragmentReply, Join, Merge};
+use crate::protocol::{FragmentReply, Join, Merge, Partial};
 
 /// How far one request has come.
 #[derive(Debug)]
@@ -36,6 +36,8 @@ pub(super) enum Exchange {
 #[derive(Debug)]
 pub(super) struct Fanout {
     pub merge: Merge,
+    /// What the failure of one fragment means for the others.
+    pub partial: Partial,
     pub join: Join,
     /// The fragment of each unit, in the order of the request.
     pub order: Vec<u16>,
@@ -63,7 +65,29 @@ impl Fanout {
 
     /// Whether the request will be answered with an error, whatever its fragments still bring.
     pub fn is_lost(&self) -> bool {
-        self.failure.is_some() && !self.join.started
+        self.failure.is_some() && self.partial == Partial::Fail && !self.join.started
+    }
+
+    /// Whether a part of the joined reply can be passed on before all fragments are whole.
+    pub fn can_stream(&self) -> bool {
+        self.partial == Partial::Fail && self.merge.can_stream()
+    }
+
+    /// Drops the fragments that failed, all being whole, if any did not and that is how it is to be.
+    pub fn leave_out(&mut self, is_error: impl Fn(&Queue) -> bool, buffers: &mut BufferPool) {
+        let is_good = |reply: &FragmentReply| !reply.bytes.is_empty() && !is_error(&reply.bytes);
+        if self.partial == Partial::Fail || !self.replies.iter().any(is_good) {
+            return;
+        }
+        self.failure = None;
+        self.replies.retain_mut(|reply| {
+            let good = is_good(reply);
+            if !good {
+                reply.bytes.clear(buffers);
+            }
+            good
+        });
+        self.order.truncate(self.replies.len());
     }
 
     /// Whether something is there of every fragment.
@@ -75,6 +99,20 @@ impl Fanout {
     /// Bytes that wait in its fragments.
     pub fn held(&self) -> usize {
         self.replies.iter().map(|reply| reply.bytes.len()).sum()
+    }
+
+    /// Throws away what waits in vain since `fragment` failed, and says how much it was.
+    pub fn discard_failed(&mut self, fragment: u16, buffers: &mut BufferPool) -> usize {
+        if self.is_lost() {
+            return self.discard(buffers);
+        }
+        if self.partial == Partial::Fail {
+            return 0;
+        }
+        let bytes = &mut self.replies[usize::from(fragment)].bytes;
+        let held = bytes.len();
+        bytes.clear(buffers);
+        held
     }
 
     /// Throws away what waits in its fragments, and says how much it was.
@@ -267,6 +305,7 @@ mod tests {
     fn the_first_system_error_speaks_for_all_fragments() {
         let mut fanout = Fanout {
             merge: Merge::Sum,
+            partial: Partial::Fail,
             join: Join::default(),
             order: vec![0, 1, 2],
             replies: (0..3).map(|_| FragmentReply::default()).collect(),

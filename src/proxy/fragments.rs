@@ -1,4 +1,5 @@
-//! Requests with several keys, cut into one fragment per server concerned.
+//! Requests that several servers answer together: with several keys, cut into one fragment per server
+//! concerned, or without, sent whole to every server.
 //!
 //! Costs units + servers, and in the steady state no allocation: the memory of one split request is
 //! used again for the next.
@@ -10,7 +11,7 @@ use super::exchange::{Exchange, Fanout};
 use super::ids::ClientId;
 use super::{Proxy, Scratch};
 use crate::buffer::Input;
-use crate::protocol::{FragmentReply, Join, Merge, Request};
+use crate::protocol::{Fan, FragmentReply, Join, Merge, Partial, Reach, Request};
 use crate::route::ServerIndex;
 
 /// How many split requests' memory is kept for the next ones.
@@ -80,7 +81,7 @@ impl Proxy {
         bytes: &[u8],
         scratch: &mut Scratch,
     ) {
-        let Some(client) = self.clients.find_mut(id) else {
+        let Some(client) = self.clients.find(id) else {
             return;
         };
         let pool_index = client.pool;
@@ -88,20 +89,10 @@ impl Proxy {
         let mut fanout = scratch.fanouts.pop().unwrap_or_default();
         group(scratch, server_count, &mut fanout.order);
         fanout.merge = merge;
-        fanout.join = Join::default();
-        fanout.failure = None;
-        fanout.pending = scratch.parts.len() as u32;
-        fanout
-            .replies
-            .resize_with(scratch.parts.len(), FragmentReply::default);
-        for (reply, part) in fanout.replies.iter_mut().zip(&scratch.parts) {
-            reply.done = false;
-            reply.opened = false;
-            reply.units = part.count;
-        }
-        let sequence = client.ring.push(Exchange::Fanout(fanout));
-        let stats = &self.stats.pools[pool_index.index()];
-        stats.fragments.add(scratch.parts.len() as u64);
+        fanout.partial = Partial::Fail;
+        let Some(sequence) = self.push_fanout(id, fanout, &scratch.parts) else {
+            return;
+        };
         for (fragment, part) in scratch.parts.iter().enumerate() {
             let fragment = fragment as u16;
             let units = &scratch.grouped[(part.end - part.count) as usize..part.end as usize];
@@ -124,6 +115,95 @@ impl Proxy {
             self.enqueued(link, Some(slot), len);
         }
         self.advance(id);
+    }
+
+    /// A command that every server answers.
+    pub(super) fn everywhere(&mut self, id: ClientId, fan: Fan, input: Input<'_>, reply: bool) {
+        let Some(client) = self.clients.find(id) else {
+            return;
+        };
+        let pool = &self.pools[client.pool.index()];
+        let mut scratch = mem::take(&mut self.scratch);
+        scratch.servers.clear();
+        let all = (0..pool.lanes.len()).map(|server| ServerIndex(server as u16));
+        let is_meant = |server| fan.reach == Reach::All || pool.router.is_live(server);
+        scratch
+            .servers
+            .extend(all.filter(|&server| is_meant(server)));
+        match scratch.servers[..] {
+            // Nobody would answer a request without a reply either.
+            [] if !reply => {}
+            [] => self.answer_error(id, Cause::Refused),
+            [only] => self.forward(id, Some(only), input, reply),
+            _ if !reply => {
+                for &server in &scratch.servers {
+                    self.forward(id, Some(server), input, false);
+                }
+            }
+            _ => self.send_everywhere(id, fan, input, &mut scratch),
+        }
+        scratch.servers.shrink_to(UNITS_KEPT);
+        self.scratch = scratch;
+    }
+
+    /// Sends the request to each of several servers, in their order.
+    fn send_everywhere(&mut self, id: ClientId, fan: Fan, input: Input<'_>, scratch: &mut Scratch) {
+        scratch.parts.clear();
+        scratch
+            .parts
+            .extend(scratch.servers.iter().map(|&server| Part {
+                server,
+                count: 0,
+                end: 0,
+            }));
+        let mut fanout = scratch.fanouts.pop().unwrap_or_default();
+        fanout.order.clear();
+        fanout.order.extend(0..scratch.parts.len() as u16);
+        fanout.merge = fan.merge;
+        fanout.partial = fan.partial;
+        let Some(sequence) = self.push_fanout(id, fanout, &scratch.parts) else {
+            return;
+        };
+        for (fragment, part) in scratch.parts.iter().enumerate() {
+            let fragment = fragment as u16;
+            let link = match self.link_for(id, part.server) {
+                Ok(link) => link,
+                Err(cause) => {
+                    self.fail_fragment(id, sequence, fragment, cause);
+                    continue;
+                }
+            };
+            let slot = self.slot(id, sequence, Some(fragment));
+            if let Some(target) = self.links.find_mut(link) {
+                target.out.push_input(input, &mut self.buffers);
+            }
+            self.enqueued(link, Some(slot), input.len() as u64);
+        }
+        self.advance(id);
+    }
+
+    /// Notes that a reply is owed which is joined from one of each part.
+    fn push_fanout(
+        &mut self,
+        id: ClientId,
+        mut fanout: Box<Fanout>,
+        parts: &[Part],
+    ) -> Option<u32> {
+        let client = self.clients.find_mut(id)?;
+        fanout.join = Join::default();
+        fanout.failure = None;
+        fanout.pending = parts.len() as u32;
+        fanout
+            .replies
+            .resize_with(parts.len(), FragmentReply::default);
+        for (reply, part) in fanout.replies.iter_mut().zip(parts) {
+            reply.done = false;
+            reply.opened = false;
+            reply.units = part.count;
+        }
+        let stats = &self.stats.pools[client.pool.index()];
+        stats.fragments.add(parts.len() as u64);
+        Some(client.ring.push(Exchange::Fanout(fanout)))
     }
 
     /// Takes back the memory of a split request that was answered.
@@ -181,6 +261,7 @@ impl Default for Fanout {
     fn default() -> Self {
         Self {
             merge: Merge::Sum,
+            partial: Partial::Fail,
             join: Join::default(),
             order: Vec::new(),
             replies: Vec::new(),

@@ -17,6 +17,9 @@ pub struct Limits {
     pub slow_client_grace: Duration,
     /// A reply that is not whole when so many bytes of it are there is passed on as it comes.
     pub cut_through: usize,
+    /// Bytes of the replies to one request that can be joined only when all are whole; beyond it the
+    /// request fails.
+    pub join: usize,
     /// Requests larger than this get a connection of their own; while a reply larger than this passes
     /// over a connection, new requests of other clients take another one.
     pub large_message: u64,
@@ -43,6 +46,7 @@ impl Default for Limits {
             window: 512 * 1024,
             slow_client_grace: Duration::from_secs(1),
             cut_through: 64 * 1024,
+            join: 4 * 1024 * 1024,
             large_message: 1024 * 1024,
             spares: 4,
             spare_idle: Duration::from_secs(10),

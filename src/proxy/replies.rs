@@ -10,7 +10,7 @@ use super::link::{Slot, State};
 use super::notice::{Notice, What};
 use super::{Action, CloseHow, Proxy};
 use crate::buffer::{Input, Queue};
-use crate::protocol::{BadReply, Fed, Joined, ReplyScan};
+use crate::protocol::{BadReply, Fed, Joined, Partial, ReplyScan};
 
 impl Proxy {
     /// Bytes came from a server.
@@ -372,8 +372,15 @@ impl Proxy {
             reply.done = true;
             fanout.pending -= 1;
         }
+        let mut freed = 0;
+        if !fanout.can_stream() && !is_lost && fanout.held() > self.limits.join {
+            fanout.failure = Some((u16::MAX, Cause::TooLarge));
+            fanout.partial = Partial::Fail;
+            freed = fanout.discard(&mut self.buffers);
+        }
         let may_pass = fanout.pending == 0 || fanout.join.started;
         client.ring.waiting_bytes += kept;
+        client.ring.waiting_bytes -= freed;
         if is_head && (may_pass || client.ring.waiting_bytes >= self.limits.window) {
             self.advance(id);
         }
@@ -426,10 +433,18 @@ impl Proxy {
             return false;
         };
         let whole = fanout.pending == 0;
-        let may_start = whole || (early && fanout.merge.can_stream());
+        let may_start = whole || (early && fanout.can_stream());
         if !may_start && !fanout.join.started {
             return false;
         }
+        if whole && !fanout.join.started {
+            let held = fanout.held();
+            fanout.leave_out(protocol.is_error(), &mut self.buffers);
+            client.ring.waiting_bytes -= held - fanout.held();
+        }
+        let Some(Exchange::Fanout(fanout)) = client.ring.head() else {
+            return false;
+        };
         if let Some((_, cause)) = fanout.failure {
             if fanout.join.started {
                 self.close_client(id, Ending::Error, CloseHow::Reset);

@@ -225,6 +225,7 @@ impl Proxy {
             }
             Verdict::Together => self.forward_together(id, &request, input),
             Verdict::Split(merge) => self.split(id, &request, merge, input),
+            Verdict::Everywhere(fan) => self.everywhere(id, fan, input, request.reply),
             Verdict::Keyless => {
                 let server = self.route(id, PLACEHOLDER);
                 self.forward(id, server, input, request.reply);

@@ -242,6 +242,7 @@ fn limits(draw: &mut Draw) -> Limits {
         window: draw.pick(&[256, 2048, 16 * 1024, 64 * 1024, 512 * 1024]),
         slow_client_grace: millis(draw, 20_000, 1_000_000),
         cut_through: draw.pick(&[64, 1024, 16 * 1024, 64 * 1024]),
+        join: usual.join,
         large_message: draw.pick(&[1024, 20 * 1024, 64 * 1024, 1024 * 1024]),
         spares: draw.pick(&[1, 2, 4]),
         spare_idle: millis(draw, 50_000, 10_000_000),

@@ -1,6 +1,6 @@
 //! The table of Redis commands: one row a command. Everything about a command follows from its row.
 
-use crate::protocol::Merge;
+use crate::protocol::{Fan, Merge, Partial, Reach};
 
 /// How many arguments a command takes, its name included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,6 +70,8 @@ pub enum Rule {
     Forward,
     /// Split by key; the replies are merged.
     Split(Merge),
+    /// Sent as it is to every server; the replies are merged.
+    Everywhere(Fan),
     /// Sent as it is to any server.
     Keyless,
     /// PING, answered here.
@@ -107,7 +109,7 @@ pub struct Table {
 const SLOTS: usize = 1024;
 
 impl Table {
-    /// The 137 commands of twemproxy, without MOVE, which it recognises only to refuse.
+    /// The 137 commands of twemproxy, without MOVE, which it recognises only to refuse, and ours.
     pub fn standard() -> Self {
         Self::new(STANDARD.to_vec())
     }
@@ -212,6 +214,22 @@ const fn several(name: &'static str, arity: Arity, keys: Keys) -> Row {
     row(name, arity, keys, Rule::Forward)
 }
 
+/// What every server that keys are looked for on tells of itself.
+const fn gathered(merge: Merge) -> Rule {
+    Rule::Everywhere(Fan {
+        reach: Reach::Live,
+        merge,
+        partial: Partial::Fail,
+    })
+}
+
+/// What is ordered of every server of the pool, and done only when all have done it.
+const ORDERED: Rule = Rule::Everywhere(Fan {
+    reach: Reach::All,
+    merge: Merge::Status,
+    partial: Partial::Fail,
+});
+
 const STORE: Keys = Keys::Keyword {
     words: &["STORE"],
     from: 2,
@@ -293,6 +311,9 @@ const STANDARD: &[Row] = &[
     row("TOUCH", OPEN, Keys::All, Rule::Split(Merge::Sum)),
     row("MSET", Arity::Pairs, Keys::EverySecond, Rule::Split(Merge::Status)),
 
+    row("DBSIZE", Arity::Exactly(1), Keys::None, gathered(Merge::Sum)),
+    row("FLUSHALL", Arity::Between(1, 2), Keys::None, ORDERED),
+
     several("EVAL", Arity::AtLeast(4), SCRIPT), several("EVALSHA", Arity::AtLeast(4), SCRIPT),
 ];
 
@@ -302,7 +323,7 @@ mod tests {
 
     #[test]
     fn twemproxy_knows_136_commands_besides_move() {
-        assert_eq!(STANDARD.len(), 136);
+        assert_eq!(STANDARD.len(), 136 + 2);
     }
 
     #[test]

@@ -150,6 +150,7 @@ fn understand(bytes: &[u8], scan: &RequestScan, table: &Table, limits: &Limits) 
     let text = scan.first[1];
     match row.rule {
         Rule::Keyless => request(Verdict::Keyless, Span::default()),
+        Rule::Everywhere(fan) => request(Verdict::Everywhere(fan), Span::default()),
         Rule::Ping => request(
             Verdict::Local(Local::Ping((scan.args == 2).then_some(text))),
             Span::default(),

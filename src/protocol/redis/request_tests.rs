@@ -106,6 +106,7 @@ fn every_row_is_understood_by_its_rule() {
             (Rule::Split(rule), Verdict::Split(merge)) => {
                 assert_eq!((rule, key), (merge, &b"a1"[..]), "{}", row.name);
             }
+            (Rule::Everywhere(rule), Verdict::Everywhere(fan)) => assert_eq!(rule, fan),
             (Rule::Keyless, Verdict::Keyless) => {}
             (Rule::Ping, Verdict::Local(Local::Ping(None))) => {}
             (Rule::Auth, Verdict::Local(Local::Auth(span))) => {

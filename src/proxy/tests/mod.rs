@@ -2,6 +2,7 @@
 //!
 //! The simulation in `tests/simulation` looks for what nobody thought of; these say what was.
 
+mod everywhere;
 mod failures;
 mod large;
 mod order;
