@@ -4,6 +4,8 @@
 //! come; the others on the connection go on. A connection whose oldest request is late, and from which
 //! nothing came meanwhile, is dead.
 
+use std::time::Duration;
+
 use super::cause::Cause;
 use super::client::{self, Ending};
 use super::ids::{ClientId, LinkId, Side};
@@ -11,6 +13,9 @@ use super::link::{Kind, Link, State};
 use super::notice::{Notice, What};
 use super::time::Time;
 use super::{Action, CloseHow, Proxy};
+
+/// For so many times `slow_client_grace` a connection remembers that a client was closed for it.
+const OFFENCE_SPELL: u32 = 10;
 
 impl Proxy {
     /// Deals with everything whose deadline has passed.
@@ -66,8 +71,13 @@ impl Proxy {
                 return self.close_link(id, Cause::TimedOut);
             }
         } else if let Some((client, since)) = link.blocked {
-            if since + self.limits.slow_client_grace <= self.now {
+            if since + self.grace(link, since) <= self.now {
                 let pool = link.pool;
+                let count = self.offences(link, since) + 1;
+                let now = self.now;
+                if let Some(link) = self.links.find_mut(id) {
+                    link.offences = (count, now);
+                }
                 self.notice(Notice {
                     pool,
                     server: None,
@@ -160,13 +170,31 @@ impl Proxy {
             next = next.min(link.since + pool.connect_timeout);
         }
         if let Some((_, since)) = link.blocked {
-            next = next.min(since + self.limits.slow_client_grace);
+            next = next.min(since + self.grace(link, since));
         } else if link.kind == Kind::Spare && link.is_idle() {
             next = next.min(link.heard + self.limits.spare_idle);
         } else if link.state == State::Ready {
             next = next.min(self.silence_ends(link).unwrap_or(Time::NEVER));
         }
         next
+    }
+
+    /// How long the client that keeps a connection from being read since `since` may do so. Each one
+    /// that follows a closed one has half the time, so that together they hold up the connection for
+    /// less than twice the time of one, however many they are.
+    fn grace(&self, link: &Link, since: Time) -> Duration {
+        let halvings = self.offences(link, since).min(31);
+        self.limits.slow_client_grace / (1 << halvings)
+    }
+
+    /// How many clients were closed on the connection shortly before `since`.
+    fn offences(&self, link: &Link, since: Time) -> u32 {
+        let (count, last) = link.offences;
+        if since.since(last) < self.limits.slow_client_grace * OFFENCE_SPELL {
+            count
+        } else {
+            0
+        }
     }
 
     /// Until when something must come, or be taken, if the connection is not to be given up.

@@ -13,7 +13,8 @@ pub struct Limits {
     /// for an earlier one. Beyond it, its requests are left unread and its replies on the servers'
     /// connections.
     pub window: usize,
-    /// How long a client may keep a shared connection from being read before it is closed.
+    /// How long a client may keep a shared connection from being read before it is closed. Of several
+    /// in a row each has half the time of the one before.
     pub slow_client_grace: Duration,
     /// A reply that is not whole when so many bytes of it are there is passed on as it comes.
     pub cut_through: usize,

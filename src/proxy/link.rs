@@ -61,6 +61,8 @@ pub(super) struct Link {
     pub pending: Vec<u8>,
     /// The client whose window keeps this connection from being read, and since when.
     pub blocked: Option<(ClientId, Time)>,
+    /// Clients closed one after the other because of that, and when the last one was.
+    pub offences: (u32, Time),
     /// Whether it stands in the list of those to be read again.
     pub waking: bool,
     /// The client that is sending a large request over this connection.
@@ -137,6 +139,7 @@ impl Link {
             reply_len: 0,
             pending: Vec::new(),
             blocked: None,
+            offences: (0, Time::default()),
             waking: false,
             uploader: None,
             armed: Armed::default(),

@@ -248,6 +248,43 @@ fn a_client_that_does_not_read_holds_up_a_connection_for_a_moment_only() {
 }
 
 #[test]
+fn clients_that_do_not_read_hold_up_a_connection_together_no_longer_than_two() {
+    let patient = Pool {
+        timeout: None,
+        ..pool(1)
+    };
+    let (mut rig, first) = ready(patient, limits());
+    let slow = [first, rig.client(), rig.client(), rig.client()];
+    let other = rig.client();
+    for client in slow {
+        rig.full.push(client);
+        rig.receive(client, ask("GET a") + &ask("GET b"));
+    }
+    rig.receive(other, ask("GET c"));
+    let value = format!("$5000\r\n{}\r\n", "v".repeat(5000));
+    rig.receive(rig.link(0), value.repeat(8) + ":1\r\n");
+    let start = rig.now;
+    while rig.take(other).is_empty() {
+        assert!(
+            rig.now.since(start) < Duration::from_secs(2),
+            "a neighbour still waits"
+        );
+        rig.pass(Duration::from_millis(10));
+    }
+    assert!(slow.into_iter().all(|client| rig.is_closed(client)));
+    // Whoever comes later has the whole time again.
+    rig.pass(Duration::from_secs(60));
+    let late = rig.client();
+    rig.full.push(late);
+    rig.receive(late, ask("GET a") + &ask("GET b"));
+    rig.receive(rig.link(0), value.repeat(2));
+    rig.pass(Duration::from_millis(900));
+    assert!(!rig.is_closed(late));
+    rig.pass(Duration::from_millis(200));
+    assert!(rig.is_closed(late));
+}
+
+#[test]
 fn a_connection_that_is_stopped_again_before_it_is_woken_is_woken_again() {
     let (mut rig, client) = ready(pool(1), limits());
     let link = rig.link(0);
