@@ -37,9 +37,21 @@ use crate::route::Distribution;
 /// it could not be read.
 pub fn load(path: impl AsRef<Path>) -> Result<Config, Mistakes> {
     let path = path.as_ref();
-    read(path)
-        .and_then(|bytes| check::check(&bytes, &resolve))
-        .map_err(|list| Mistakes::new(path, list))
+    let bytes = read(path).map_err(|list| Mistakes::new(path, list))?;
+    from_bytes(path, &bytes, &resolve)
+}
+
+/// Checks the bytes of a configuration file, whose name `path` is only for messages. `resolve` gives
+/// the first address of a host and port, and is asked once for each TCP `listen`.
+///
+/// # Errors
+/// As [`load`].
+pub fn from_bytes(
+    path: &Path,
+    bytes: &[u8],
+    resolve: &dyn Fn(&str, u16) -> io::Result<SocketAddr>,
+) -> Result<Config, Mistakes> {
+    check::check(bytes, resolve).map_err(|list| Mistakes::new(path, list))
 }
 
 #[expect(
