@@ -1,7 +1,7 @@
 # Every target is one line that calls cargo or a script; `make help` lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test lint simulate
+.PHONY: help build demo test lint simulate fuzz
 
 # Words for the program behind a target, such as: make demo ARGS=--once
 ARGS ?=
@@ -24,6 +24,13 @@ simulate: export FIRST := $(FIRST)
 simulate: export SEED := $(SEED)
 simulate: ## the core in a simulated world (SEEDS=100000 FIRST=0: that many runs; SEED=12345: that one, told in full)
 	cargo test --locked --test simulation no_seed -- --nocapture
+
+# How long, and which of the targets; all by default.
+SECONDS_EACH ?= 600
+TARGETS ?=
+
+fuzz: ## the fuzz targets, each for ten minutes (SECONDS_EACH=3600 TARGETS="redis_reply world": so long, those)
+	@scripts/fuzz $(SECONDS_EACH) $(TARGETS)
 
 lint: ## formatting, clippy and the licences of dependencies
 	@scripts/test lint

@@ -1,24 +1,71 @@
-//! The one source of chance: everything that happens in a run follows from its seed.
+//! The one source of chance: everything that happens in a run follows from its seed, and from the
+//! script if it has one.
+
+use std::cell::Cell;
+use std::rc::Rc;
 
 /// A repeatable stream of random numbers (splitmix64).
 #[derive(Clone, Debug)]
-pub struct Draw(u64);
+pub struct Draw {
+    state: u64,
+    script: Option<Rc<Script>>,
+}
+
+/// Draws that are given beforehand: a byte is the next number, but 0 leaves it to the seed. All
+/// streams of a run take from one script, each when it is asked.
+#[derive(Debug)]
+struct Script {
+    bytes: Vec<u8>,
+    position: Cell<usize>,
+}
+
+impl Script {
+    fn next(&self) -> Option<u64> {
+        let byte = *self.bytes.get(self.position.get())?;
+        self.position.set(self.position.get() + 1);
+        byte.checked_sub(1).map(u64::from)
+    }
+}
 
 impl Draw {
     /// The stream of this seed.
     pub fn new(seed: u64) -> Self {
-        Self(seed)
+        Self {
+            state: seed,
+            script: None,
+        }
+    }
+
+    /// The stream of this seed, as long as `script` does not say otherwise.
+    pub fn scripted(seed: u64, script: &[u8]) -> Self {
+        let script = Script {
+            bytes: script.to_vec(),
+            position: Cell::new(0),
+        };
+        Self {
+            state: seed,
+            script: Some(Rc::new(script)),
+        }
     }
 
     /// A stream of its own, so that what one party draws does not shift what another gets.
     pub fn fork(&mut self) -> Draw {
-        Draw(self.next())
+        Draw {
+            state: self.draw(),
+            script: self.script.clone(),
+        }
     }
 
     /// The next number.
     pub fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
+        let drawn = self.draw();
+        let scripted = self.script.as_ref().and_then(|script| script.next());
+        scripted.unwrap_or(drawn)
+    }
+
+    fn draw(&mut self) -> u64 {
+        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.state;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         z ^ (z >> 31)

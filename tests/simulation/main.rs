@@ -16,6 +16,11 @@
 //! ```
 //!
 //! What the sockets of the real thing do is not seen here: that is `tests/end_to_end`'s.
+//!
+//! Built with `--cfg fuzzing` this file is a fuzz target: chance is drawn from the fuzzer's bytes.
+
+#![cfg_attr(fuzzing, no_main)]
+#![cfg_attr(fuzzing, allow(dead_code, unused_imports))]
 
 mod agenda;
 mod asking;
@@ -92,4 +97,31 @@ fn a_seed_replays_exactly() {
         );
         assert_eq!(first.digest, second.digest, "seed {seed}");
     }
+}
+
+/// Plays what the fuzzer asks for: its first bytes are the seed, the others the draws.
+fn play_script(bytes: &[u8]) {
+    let (seed, script) = bytes.split_at(bytes.len().min(2));
+    let seed = seed
+        .iter()
+        .fold(0, |seed, &byte| seed << 8 | u64::from(byte));
+    let outcome = world::run(Plan::small(seed, script), false);
+    assert_eq!(outcome.violation, None);
+}
+
+#[cfg(fuzzing)]
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| play_script(bytes));
+
+#[test]
+fn no_script_the_fuzzer_kept_finds_anything() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz/corpus/world");
+    let mut count = 0;
+    for file in std::fs::read_dir(folder).expect("the corpus is there") {
+        let path = file.expect("a folder can be listed").path();
+        let bytes = std::fs::read(&path).expect("a file of the repository can be read");
+        let outcome = std::panic::catch_unwind(|| play_script(&bytes));
+        assert!(outcome.is_ok(), "{}", path.display());
+        count += 1;
+    }
+    assert!(count >= 5, "{count} files");
 }

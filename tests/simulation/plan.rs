@@ -57,6 +57,8 @@ pub struct Plan {
     pub drains: bool,
     /// The mix-up that is planted, if one is.
     pub plant: Option<Plant>,
+    /// The first draws of the run, where they are given.
+    pub script: Vec<u8>,
 }
 
 /// One pool and those who use it.
@@ -113,6 +115,19 @@ impl Plan {
         Self::drawn(seed, &mut draw, quiet)
     }
 
+    /// A short run that follows `script` where that says something, for the fuzzer.
+    pub fn small(seed: u64, script: &[u8]) -> Plan {
+        let mut plan = Self::new(seed);
+        plan.length = plan.length.min(500_000);
+        plan.fault_gap = plan.fault_gap.min(50_000);
+        plan.script = script.to_vec();
+        for pool in &mut plan.pools {
+            pool.clients = pool.clients.min(3);
+            pool.requests = pool.requests.min(20);
+        }
+        plan
+    }
+
     /// The plan of a seed without any faults.
     pub fn quiet(seed: u64) -> Plan {
         Self::drawn(seed, &mut Draw::new(seed), true)
@@ -159,6 +174,7 @@ impl Plan {
             reply_faults: draw.pick(&[1, 3, 10]),
             drains: draw.one_in(3),
             plant: None,
+            script: Vec::new(),
         }
     }
 

@@ -80,7 +80,7 @@ pub fn run(plan: Plan, verbose: bool) -> Outcome {
 impl World {
     fn new(plan: Plan, verbose: bool) -> Self {
         let plan = Rc::new(plan);
-        let mut draw = Draw::new(plan.seed ^ 0x51_ab1e);
+        let mut draw = Draw::scripted(plan.seed ^ 0x51_ab1e, &plan.script);
         let mut scene = Scene {
             now: 0,
             agenda: Agenda::default(),

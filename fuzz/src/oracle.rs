@@ -1,0 +1,150 @@
+//! What bytes mean, read a second time: written from the protocols' descriptions, for clearness and
+//! not for speed, and sharing nothing with the parsers under test.
+//!
+//! They have no opinion (`None`) on what they do not know, so a parser may learn new forms before they
+//! do.
+
+/// The arguments of the request that `bytes` are, if they are exactly one in canonical form.
+pub fn redis_request(bytes: &[u8]) -> Option<Vec<&[u8]>> {
+    let (count, mut rest) = counted(bytes, b'*')?;
+    let mut args = Vec::new();
+    for _ in 0..count {
+        let (len, behind) = counted(rest, b'$')?;
+        args.push(behind.get(..len)?);
+        rest = behind[len..].strip_prefix(b"\r\n")?;
+    }
+    (rest.is_empty() && count > 0).then_some(args)
+}
+
+/// `<mark><number>` CR LF: the number, in its one canonical form, and what stands behind.
+fn counted(bytes: &[u8], mark: u8) -> Option<(usize, &[u8])> {
+    let rest = bytes.strip_prefix(&[mark])?;
+    let end = rest.iter().take(20).position(|&byte| byte == b'\r')?;
+    let digits = std::str::from_utf8(&rest[..end]).ok()?;
+    let number: usize = digits.parse().ok()?;
+    (number.to_string() == digits).then_some(())?;
+    Some((number, rest[end..].strip_prefix(b"\r\n")?))
+}
+
+/// A request of these arguments.
+pub fn redis_encode(args: &[&[u8]]) -> Vec<u8> {
+    let mut bytes = format!("*{}\r\n", args.len()).into_bytes();
+    for arg in args {
+        bytes.extend(format!("${}\r\n", arg.len()).into_bytes());
+        bytes.extend_from_slice(arg);
+        bytes.extend_from_slice(b"\r\n");
+    }
+    bytes
+}
+
+/// The length of the whole RESP2 reply at the start of `bytes`, and whether an error stands nowhere in
+/// doubt; `None` when it is not whole, not RESP2, or not a reply.
+pub fn redis_reply(bytes: &[u8]) -> Option<usize> {
+    let mut position = 0;
+    let mut open = 1u64;
+    while open > 0 {
+        open -= 1;
+        let rest = &bytes[position..];
+        let line = rest.iter().position(|&byte| byte == b'\n')?;
+        let text = rest[..line].strip_suffix(b"\r")?;
+        position += line + 1;
+        let (kind, text) = text.split_first()?;
+        match kind {
+            b'+' | b'-' => (!text.contains(&b'\r')).then_some(())?,
+            b':' => {
+                let digits = text.strip_prefix(b"-").unwrap_or(text);
+                (!digits.is_empty() && digits.iter().all(u8::is_ascii_digit)).then_some(())?;
+            }
+            b'$' => {
+                if text != b"-1" {
+                    let len = plain_number(text)? as usize;
+                    let block = bytes[position..].get(..len.checked_add(2)?)?;
+                    block.ends_with(b"\r\n").then_some(())?;
+                    position += len + 2;
+                }
+            }
+            b'*' => {
+                if text != b"-1" {
+                    open = open.checked_add(plain_number(text)?)?;
+                }
+            }
+            _ => return None,
+        }
+    }
+    Some(position)
+}
+
+fn plain_number(text: &[u8]) -> Option<u64> {
+    let digits = !text.is_empty() && text.iter().all(u8::is_ascii_digit);
+    digits.then_some(())?;
+    std::str::from_utf8(text).ok()?.parse().ok()
+}
+
+/// Storage commands of memcached with the word, counted from the name, that is the length of the data.
+const STORES: [(&[u8], usize); 7] = [
+    (b"set", 4),
+    (b"add", 4),
+    (b"replace", 4),
+    (b"append", 4),
+    (b"prepend", 4),
+    (b"cas", 4),
+    (b"ms", 2),
+];
+
+/// How many bytes memcached itself takes for the request at the start of `bytes`: a line that ends at
+/// the first LF and, behind a storage command whose length is a number, a data block. `None` when it
+/// is not whole.
+pub fn memcache_request(bytes: &[u8]) -> Option<usize> {
+    let line = bytes.iter().position(|&byte| byte == b'\n')?;
+    let text = &bytes[..line];
+    let text = text.strip_suffix(b"\r").unwrap_or(text);
+    // What stands behind a NUL is not there for its tokenizer.
+    let text = text.split(|&byte| byte == 0).next().unwrap_or(text);
+    let words: Vec<&[u8]> = text
+        .split(|&byte| byte == b' ')
+        .filter(|word| !word.is_empty())
+        .collect();
+    let store = STORES.iter().find(|(name, _)| words.first() == Some(name));
+    let Some((_, place)) = store else {
+        return Some(line + 1);
+    };
+    let len = words.get(*place).and_then(|word| plain_number(word))? as usize;
+    let end = (line + 1).checked_add(len)?.checked_add(2)?;
+    (end <= bytes.len()).then_some(end)
+}
+
+/// The words of a memcached line.
+pub fn memcache_words(bytes: &[u8]) -> Vec<&[u8]> {
+    let line = bytes.iter().position(|&byte| byte == b'\r');
+    bytes[..line.unwrap_or(bytes.len())]
+        .split(|&byte| byte == b' ')
+        .filter(|word| !word.is_empty())
+        .collect()
+}
+
+/// The length of the whole classic reply at the start of `bytes`; `None` when it is not whole or
+/// something else.
+pub fn memcache_reply(bytes: &[u8]) -> Option<usize> {
+    let mut position = 0;
+    loop {
+        let rest = &bytes[position..];
+        let line = rest.iter().position(|&byte| byte == b'\n')?;
+        let text = rest[..line].strip_suffix(b"\r")?;
+        position += line + 1;
+        let words: Vec<&[u8]> = text.split(|&byte| byte == b' ').collect();
+        match words[0] {
+            b"VALUE" => {
+                let words: Vec<&[u8]> = words.into_iter().filter(|word| !word.is_empty()).collect();
+                let len = plain_number(words.get(3)?)? as usize;
+                let block = bytes[position..].get(..len.checked_add(2)?)?;
+                block.ends_with(b"\r\n").then_some(())?;
+                position += len + 2;
+            }
+            b"END" | b"ERROR" | b"CLIENT_ERROR" | b"SERVER_ERROR" => return Some(position),
+            b"STORED" | b"NOT_STORED" | b"EXISTS" | b"NOT_FOUND" | b"DELETED" | b"TOUCHED"
+            | b"VERSION" => return Some(position),
+            digits if plain_number(digits).is_some() => return Some(position),
+            _ => return None,
+        }
+    }
+}
