@@ -1,13 +1,13 @@
 # Every target is one line that calls cargo or a script; `make help` lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test lint simulate fuzz
+.PHONY: help build demo test lint simulate fuzz bench bench-gather bench-scale instructions instructions-budget
 
 # Words for the program behind a target, such as: make demo ARGS=--once
 ARGS ?=
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## the optimised binary, target/release/nutcrab
 	cargo build --locked --release
@@ -34,3 +34,18 @@ fuzz: ## the fuzz targets, each for ten minutes (SECONDS_EACH=3600 TARGETS="redi
 
 lint: ## formatting, clippy and the licences of dependencies
 	@scripts/test lint
+
+bench: ## nutcrab beside direct, nutcracker, HAProxy and Envoy, into docs/benchmarks (PROFILE=quick, usual or full)
+	@scripts/bench compare $(or $(PROFILE),usual)
+
+bench-gather: ## what gathering brings and costs: open-loop load over a link between two network namespaces (root)
+	@scripts/bench gather
+
+bench-scale: ## what a request costs as clients, servers, pools, keys and workers grow
+	@scripts/bench scale
+
+instructions: ## instructions of the hot path against their budget, bench/instructions.txt
+	@scripts/instructions check
+
+instructions-budget: ## measures them, and writes the budget
+	@scripts/instructions write

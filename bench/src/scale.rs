@@ -1,0 +1,278 @@
+//! What a request costs as the work grows: clients, servers, pools, keys, workers; and what large
+//! values do to the requests of others.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use crate::field;
+use crate::gather::generate;
+use crate::machine;
+use crate::page::Scratch;
+use crate::process::Core;
+use crate::report::Spread;
+use crate::systems::{Place, Programs, Proxy, REST_CORE, Servers, Start, System};
+use crate::wire::{self, Protocol, Verb};
+use crate::workloads::Workload;
+
+const ROUNDS: usize = 5;
+
+/// Bytes of the value that passes while others ask for small ones.
+const HUGE: usize = 256 << 20;
+
+/// What one row says of a proxy.
+#[derive(Clone, Copy, Debug)]
+struct Cost {
+    cpu: f64,
+    rate: f64,
+    p99: f64,
+}
+
+/// Measures, and writes `scale.md` into `directory`.
+///
+/// # Errors
+/// Something does not run, or a file cannot be written.
+pub fn scale(programs: &Programs, directory: &Path) -> io::Result<()> {
+    let scratch = Scratch::new()?;
+    let place = Place::here(Core::Only(REST_CORE));
+    let servers = Servers::start(Protocol::Redis, 4, &place, scratch.path())?;
+    servers.fill(10_000, 64)?;
+    let mut page = format!(
+        "# Cost as the work grows\n\n\
+         Written by `make bench-scale`: GET of 64 bytes over four Redis, {ROUNDS} rounds, one worker on a core \
+         of its own unless said otherwise; medians, with the smallest and the largest.\n\n{}\n",
+        machine::facts(programs)
+    );
+    let usual = Start::usual(Protocol::Redis, servers.addresses());
+    let begin = |start: &Start<'_>| Proxy::start(System::Nutcrab, programs, start, scratch.path());
+
+    let mut rows = Vec::new();
+    for clients in [10, 100, 1000, 10_000] {
+        let proxy = begin(&usual)?;
+        rows.push((
+            format!("{clients} clients, P=1"),
+            costs(&proxy, &get(clients, 1), 40_000)?,
+        ));
+    }
+    table(&mut page, "Clients", &rows);
+
+    let mut rows = Vec::new();
+    for count in [2, 20, 200] {
+        let lines: Vec<SocketAddr> = servers
+            .addresses()
+            .iter()
+            .copied()
+            .cycle()
+            .take(count)
+            .collect();
+        let proxy = begin(&Start {
+            servers: &lines,
+            ..usual.clone()
+        })?;
+        let name = format!("{count} servers, 50 clients, P=1");
+        rows.push((name, costs(&proxy, &get(50, 1), 30_000)?));
+    }
+    table(&mut page, "Servers", &rows);
+    page.push_str("The pools name the same four Redis again and again; each name has a connection of its own.\n\n");
+
+    let mut rows = Vec::new();
+    for pools in [1, 10, 50] {
+        let proxy = begin(&Start {
+            pools,
+            ..usual.clone()
+        })?;
+        let name = format!("{pools} pools, 50 clients, P=32");
+        rows.push((name, costs(&proxy, &get(50, 32), 300_000)?));
+    }
+    table(&mut page, "Pools", &rows);
+
+    let mut rows = Vec::new();
+    for keys in [10, 100, 1000, 10_000, 100_000] {
+        let proxy = begin(&usual)?;
+        let workload = Workload {
+            verb: Verb::Multi(keys),
+            ..get(1, 1)
+        };
+        let mut cells = costs(&proxy, &workload, (200_000 / keys as u64).max(4))?;
+        for cell in &mut cells {
+            (cell.cpu, cell.rate) = (cell.cpu / keys as f64, cell.rate * keys as f64);
+        }
+        rows.push((format!("MGET of {keys} keys, 1 client: per key"), cells));
+    }
+    table(&mut page, "Keys of one request", &rows);
+
+    let mut rows = Vec::new();
+    for workers in [1, 2] {
+        let proxy = begin(&Start {
+            workers,
+            core: Core::Any,
+            ..usual.clone()
+        })?;
+        let name = format!("{workers} workers on two cores, 50 clients, P=32");
+        rows.push((name, costs(&proxy, &get(50, 32), 300_000)?));
+    }
+    table(&mut page, "Workers", &rows);
+
+    page.push_str("## Small requests while a value of 256 MiB passes\n\n");
+    page.push_str("Open loop, 1,000 requests/s of 8 clients, on all servers, the one with the large value included.\n\n");
+    page.push_str("| | p50 ms | p99 ms |\n| --- | ---: | ---: |\n");
+    let huge = vec![b'x'; HUGE];
+    let request = wire::set(Protocol::Redis, "huge", &huge);
+    let proxy = begin(&usual)?;
+    plain(proxy.address, &request)?;
+    for (name, act) in [
+        ("nothing large", None),
+        ("GETs of it, read at once", Some(Act::Get)),
+        ("a GET of it whose reader has stopped", Some(Act::Stopped)),
+        ("SETs of it", Some(Act::Set(&request))),
+    ] {
+        let (p50, p99) = disturbed(&proxy, act)?;
+        let _ = writeln!(page, "| {name} | {} | {} |", shown(p50, 3), shown(p99, 3));
+    }
+    fs::create_dir_all(directory)?;
+    fs::write(directory.join("scale.md"), format!("{}\n", page.trim_end()))
+}
+
+fn get(clients: usize, pipeline: usize) -> Workload {
+    Workload {
+        protocol: Protocol::Redis,
+        verb: Verb::Get,
+        value: 64,
+        pipeline,
+        clients,
+    }
+}
+
+fn costs(proxy: &Proxy, workload: &Workload, requests: u64) -> io::Result<Vec<Cost>> {
+    let process = proxy
+        .process
+        .as_ref()
+        .ok_or_else(|| io::Error::other("no proxy"))?;
+    let batch = workload.pipeline.to_string();
+    let words =
+        |requests: u64| ["--batch", &batch, "--requests", &requests.to_string()].map(str::to_owned);
+    generate(workload, proxy.address, &words(requests / 10))?;
+    let mut cells = Vec::new();
+    for _ in 0..ROUNDS {
+        let before = process.cpu()?;
+        let text = generate(workload, proxy.address, &words(requests))?;
+        let cpu = process.cpu()? - before;
+        let number = |name: &str| field(&text, name).unwrap_or(f64::NAN);
+        let cpu = cpu.as_secs_f64() * 1e6 / number("sent");
+        cells.push(Cost {
+            cpu,
+            rate: number("rate"),
+            p99: number("p99_ms"),
+        });
+    }
+    Ok(cells)
+}
+
+fn table(page: &mut String, title: &str, rows: &[(String, Vec<Cost>)]) {
+    let _ = writeln!(page, "## {title}\n");
+    page.push_str(
+        "| | CPU of the proxy, us | requests/s | p99 ms |\n| --- | ---: | ---: | ---: |\n",
+    );
+    for (name, cells) in rows {
+        let of = |figure: fn(&Cost) -> f64, digits: usize| {
+            Spread::of(cells.iter().map(figure))
+                .map_or(String::new(), |spread| shown(spread, digits))
+        };
+        let (cpu, rate, p99) = (of(|c| c.cpu, 3), of(|c| c.rate, 0), of(|c| c.p99, 2));
+        let _ = writeln!(page, "| {name} | {cpu} | {rate} | {p99} |");
+    }
+    page.push('\n');
+    println!("{title}: done");
+}
+
+/// What is done with the large value meanwhile.
+#[derive(Clone, Copy, Debug)]
+enum Act<'a> {
+    Get,
+    Stopped,
+    Set(&'a [u8]),
+}
+
+/// p50 and p99 of small requests.
+fn disturbed(proxy: &Proxy, act: Option<Act<'_>>) -> io::Result<(Spread, Spread)> {
+    let address = proxy.address;
+    let over = &AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let other = act.map(|act| scope.spawn(move || keep_passing(address, act, over)));
+        // Let it begin.
+        std::thread::sleep(Duration::from_millis(200));
+        let mut cells = Vec::new();
+        for _ in 0..ROUNDS {
+            let words =
+                ["--rate", "1000", "--millis", "1000", "--warm-up", "100"].map(str::to_owned);
+            let text = generate(&get(8, 1), address, &words)?;
+            let number = |name: &str| field(&text, name).unwrap_or(f64::NAN);
+            cells.push((number("p50_ms"), number("p99_ms")));
+        }
+        over.store(true, Ordering::Relaxed);
+        if let Some(other) = other {
+            other
+                .join()
+                .map_err(|_| io::Error::other("the large value did not pass"))??;
+        }
+        let p50 = Spread::of(cells.iter().map(|cell| cell.0));
+        let p99 = Spread::of(cells.iter().map(|cell| cell.1));
+        p50.zip(p99)
+            .ok_or_else(|| io::Error::other("nothing measured"))
+    })
+}
+
+fn keep_passing(address: SocketAddr, act: Act<'_>, over: &AtomicBool) -> io::Result<()> {
+    let get = b"*2\r\n$3\r\nGET\r\n$4\r\nhuge\r\n";
+    while !over.load(Ordering::Relaxed) {
+        match act {
+            Act::Set(request) => plain(address, request)?,
+            Act::Get => {
+                let mut stream = TcpStream::connect(address)?;
+                stream.write_all(get)?;
+                let mut space = vec![0; 256 * 1024];
+                let mut left = HUGE + format!("${HUGE}\r\n\r\n").len();
+                while left > 0 && !over.load(Ordering::Relaxed) {
+                    match stream.read(&mut space)? {
+                        0 => return Err(io::Error::other("the reply was cut")),
+                        count => left -= count,
+                    }
+                }
+            }
+            Act::Stopped => {
+                let mut stream = TcpStream::connect(address)?;
+                stream.write_all(get)?;
+                stream.read_exact(&mut [0; 100])?;
+                // The proxy closes it after its grace; then another one stops.
+                let mut waited = 0;
+                while waited < 30 && !over.load(Ordering::Relaxed) {
+                    std::thread::sleep(Duration::from_millis(100));
+                    waited += 1;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Sends a request that is answered with `+OK`.
+fn plain(address: SocketAddr, request: &[u8]) -> io::Result<()> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.write_all(request)?;
+    let mut reply = [0; 5];
+    stream.read_exact(&mut reply)?;
+    if reply == *b"+OK\r\n" {
+        Ok(())
+    } else {
+        Err(io::Error::other("SET was refused"))
+    }
+}
+
+fn shown(spread: Spread, digits: usize) -> String {
+    let Spread { median, min, max } = spread;
+    format!("{median:.digits$} ({min:.digits$}..{max:.digits$})")
+}
