@@ -75,3 +75,40 @@ impl fmt::Display for What {
         }
     }
 }
+
+/// A server's answer to AUTH or SELECT, for the log. It ends before the first quotation mark: what a
+/// server quotes is what it was sent, and that may be the password.
+pub(super) fn refusal(line: &[u8]) -> String {
+    let end = line
+        .iter()
+        .position(|byte| matches!(byte, b'\'' | b'`' | b'"'))
+        .unwrap_or(line.len());
+    String::from_utf8_lossy(&line[..end.min(200)])
+        .trim_end()
+        .chars()
+        .map(|c| if c.is_control() { '?' } else { c })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::refusal;
+
+    #[test]
+    fn what_a_server_quotes_is_not_shown() {
+        for (line, shown) in [
+            (
+                &b"-WRONGPASS invalid username-password pair or user is disabled.\r\n"[..],
+                "-WRONGPASS invalid username-password pair or user is disabled.",
+            ),
+            (
+                b"-ERR unknown command `AUTH`, with args beginning with: `s3cret`, \r\n",
+                "-ERR unknown command",
+            ),
+            (b"-ERR unknown command 'AUTH'\r\n", "-ERR unknown command"),
+            (b"-ERR a\x1b[31m\xff\r\n", "-ERR a?[31m\u{fffd}"),
+        ] {
+            assert_eq!(refusal(line), shown);
+        }
+    }
+}

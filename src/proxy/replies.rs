@@ -7,7 +7,7 @@ use super::client::Ending;
 use super::exchange::{Exchange, KEEP_MAX};
 use super::ids::{ClientId, LinkId};
 use super::link::{Slot, State};
-use super::notice::{Notice, What};
+use super::notice::{self, Notice, What};
 use super::{Action, CloseHow, Proxy};
 use crate::buffer::{Input, Queue};
 use crate::protocol::{BadReply, Fed, Joined, Partial, ReplyScan};
@@ -563,15 +563,8 @@ impl Proxy {
         };
         let refused = line.first() != Some(&b'+') && !(auth && needs_no_password(line));
         if refused {
-            let line = String::from_utf8_lossy(&line[..line.len().min(200)]);
-            let line = line
-                .trim_end()
-                .chars()
-                .map(|c| if c.is_control() { '?' } else { c });
-            let what = What::Greeting {
-                command,
-                line: line.collect(),
-            };
+            let line = notice::refusal(line);
+            let what = What::Greeting { command, line };
             self.notice(Notice { pool, server, what });
             self.close_link(id, cause);
             return fed.used;
