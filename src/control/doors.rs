@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use super::log::Log;
+use super::systemd::Inherited;
 use crate::config::{Listen, Pool};
 use crate::engine::{
     BindOptions, Endpoint, Engine, Listener, Mailbox, PortSharing, Socket, SocketOptions,
@@ -37,7 +38,7 @@ pub struct Desk {
     pub count: Arc<AtomicUsize>,
 }
 
-/// The listener of one pool.
+/// A listener of one pool.
 #[derive(Debug)]
 struct Door {
     pool: PoolIndex,
@@ -65,11 +66,11 @@ pub struct Doors {
 }
 
 impl Doors {
-    /// Binds the listeners of all pools.
+    /// Binds the listeners of all pools, but those that were handed over.
     ///
     /// # Errors
     /// Names the first pool whose address cannot be had. Those bound before are closed again.
-    pub fn open(pools: &[Arc<Pool>]) -> Result<Self, String> {
+    pub fn open(pools: &[Arc<Pool>], inherited: &mut Inherited) -> Result<Self, String> {
         let mut doors = Vec::with_capacity(pools.len());
         for (index, pool) in pools.iter().enumerate() {
             let (endpoint, mode) = match &pool.listen {
@@ -85,14 +86,19 @@ impl Doors {
                 port,
                 mode,
             };
-            let listener = Listener::bind(&endpoint, options).map_err(|error| {
-                let text = pool.listen.text();
-                format!(
-                    "pool {:?}: listening on {text:?} failed: {error}",
-                    pool.name
-                )
-            })?;
-            doors.push(Door {
+            let mut listeners = inherited.take(&pool.name, &endpoint);
+            if listeners.is_empty() {
+                let listener = Listener::bind(&endpoint, options).map_err(|error| {
+                    let text = pool.listen.text();
+                    format!(
+                        "pool {:?}: listening on {text:?} failed: {error}",
+                        pool.name
+                    )
+                })?;
+                listeners.push(listener);
+            }
+            let count = Arc::default();
+            doors.extend(listeners.into_iter().map(|listener| Door {
                 pool: PoolIndex(index as u16),
                 name: pool.name.clone(),
                 listener,
@@ -100,11 +106,11 @@ impl Doors {
                     true => SocketOptions::ClientKeptAlive,
                     false => SocketOptions::Client,
                 },
-                count: Arc::default(),
+                count: Arc::clone(&count),
                 limit: pool.client_connections,
                 waiting: true,
                 told_until: Time::default(),
-            });
+            }));
         }
         Ok(Self {
             doors,

@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use super::doors::Desk;
 use super::log::Log;
 use crate::config::Pool;
-use crate::proxy::{self, HealthChange, PoolIndex, Time};
+use crate::proxy::{self, Cause, HealthChange, PoolIndex, Time};
 use crate::route::ServerIndex;
 use crate::stats::WorkerStats;
 use crate::worker::Message;
@@ -18,6 +18,8 @@ pub struct Health {
     /// Control's own counters.
     stats: Arc<WorkerStats>,
     log: Log,
+    /// Servers that are out, of all pools.
+    out_count: usize,
 }
 
 impl Health {
@@ -28,34 +30,35 @@ impl Health {
             table: proxy::Health::new(pools),
             stats,
             log,
+            out_count: 0,
         }
     }
 
-    /// A server failed on a connection begun at `since`.
+    /// A server failed for this reason on a connection begun at `since`.
     pub fn failed(
         &mut self,
-        pool: PoolIndex,
-        server: ServerIndex,
+        (pool, server): (PoolIndex, ServerIndex),
+        cause: Cause,
         since: Time,
         now: Time,
         desks: &[Desk],
     ) {
         if let Some(change) = self.table.failed(pool, server, since, now) {
-            self.announce(change, desks);
+            self.announce(change, Some(cause), desks);
         }
     }
 
     /// A server that had failed has replied.
     pub fn succeeded(&mut self, pool: PoolIndex, server: ServerIndex, desks: &[Desk]) {
         if let Some(change) = self.table.succeeded(pool, server) {
-            self.announce(change, desks);
+            self.announce(change, None, desks);
         }
     }
 
     /// Brings back the servers whose time has come.
     pub fn expire(&mut self, now: Time, desks: &[Desk]) {
         for change in self.table.expire(now) {
-            self.announce(change, desks);
+            self.announce(change, None, desks);
         }
     }
 
@@ -64,7 +67,12 @@ impl Health {
         self.table.next_deadline()
     }
 
-    fn announce(&self, change: HealthChange, desks: &[Desk]) {
+    /// How many servers are out, of all pools.
+    pub fn out_count(&self) -> usize {
+        self.out_count
+    }
+
+    fn announce(&mut self, change: HealthChange, cause: Option<Cause>, desks: &[Desk]) {
         match change {
             HealthChange::Failing {
                 pool,
@@ -93,10 +101,12 @@ impl Health {
                 stats.servers[server.index()]
                     .server_ejected_at
                     .set(microseconds_since_epoch());
+                self.out_count += 1;
                 let config = &self.pools[pool.index()];
+                let reason = cause.map(reason).unwrap_or_default();
                 self.log.warn(format_args!(
-                    "pool {:?}: server {:?} is ejected for {} ms after {failures} failures, \
-                     {live} of {} are live",
+                    "pool {:?}: server {:?} is ejected for {} ms after {failures} failures, the \
+                     last: {reason}; {live} of {} are live",
                     config.name,
                     config.servers[server.index()].pname,
                     config.server_retry_timeout.as_millis(),
@@ -107,21 +117,32 @@ impl Health {
                 pool,
                 servers,
                 router,
+                live,
             } => {
                 tell(desks, || Message::Router {
                     pool,
                     router: Arc::clone(&router),
                 });
+                self.out_count -= servers.len();
                 let config = &self.pools[pool.index()];
                 for server in servers {
                     let name = &config.servers[server.index()].pname;
                     self.log.notice(format_args!(
-                        "pool {:?}: server {name:?} is live again",
-                        config.name
+                        "pool {:?}: server {name:?} is live again, {live} of {} are live",
+                        config.name,
+                        config.servers.len(),
                     ));
                 }
             }
         }
+    }
+}
+
+/// For the log. Clients are told what twemproxy tells them, which for this one is "unknown".
+fn reason(cause: Cause) -> String {
+    match cause {
+        Cause::Eof => "it closed the connection".into(),
+        cause => cause.to_string(),
     }
 }
 

@@ -12,7 +12,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::panic::Location;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, SyncSender, TrySendError};
 use std::thread;
 use std::time::{Duration, SystemTime};
@@ -113,6 +113,8 @@ struct Shared {
     level: AtomicU8,
     /// Lines that found the queue full, since the last report of it.
     dropped: AtomicU64,
+    /// The file is to be opened again, and the queue had no room to say so.
+    reopen: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -137,6 +139,7 @@ impl Log {
         let shared = Arc::new(Shared {
             level: AtomicU8::new(level.min(LEVEL_MAX)),
             dropped: AtomicU64::new(0),
+            reopen: AtomicBool::new(false),
         });
         let (orders, inbox) = mpsc::sync_channel(QUEUE_LEN);
         let writer = Writer {
@@ -230,11 +233,13 @@ impl Log {
     }
 
     /// Closes the file and opens it again under its name: log rotation. What was logged before goes
-    /// to the old file.
+    /// to the old file, unless the writer is far behind.
     pub fn reopen(&self) {
-        // Unlike a line it must not be dropped. It waits only while the writer is stuck, and the
-        // data path is not on this thread.
-        let _ = self.orders.send(Order::Reopen);
+        // Unlike a line it must not be dropped. It must not wait for a writer that is stuck either:
+        // this is the thread that lets clients in.
+        if let Err(TrySendError::Full(_)) = self.orders.try_send(Order::Reopen) {
+            self.shared.reopen.store(true, Ordering::Relaxed);
+        }
     }
 
     /// Waits until what was logged so far is written, or for a second.
@@ -280,6 +285,9 @@ impl Writer {
                     // Who asked may have stopped waiting.
                     let _ = done.try_send(());
                 }
+            }
+            if self.shared.reopen.swap(false, Ordering::Relaxed) {
+                self.reopen();
             }
             self.own_up();
         }

@@ -17,6 +17,8 @@ mod health;
 mod quota;
 mod signals;
 mod start;
+mod summary;
+mod systemd;
 mod threads;
 mod watch;
 
@@ -29,6 +31,7 @@ use crate::worker::{Outcome, Report};
 
 use daemon::{Launch, Role};
 use log::{Log, Opened, Target};
+use systemd::{Inherited, Supervisor};
 
 /// What control is woken for.
 enum Event {
@@ -84,6 +87,8 @@ impl std::error::Error for StartError {}
 /// # Errors
 /// It could not start. With a log file, the log says so too.
 pub fn run(options: &Options, config: Config) -> Result<Ending, StartError> {
+    let inherited = Inherited::from_environment().map_err(StartError)?;
+    let supervisor = Supervisor::from_environment();
     let target = options.output.clone().map_or(Target::Stderr, Target::File);
     let opened = Opened::open(target).map_err(|error| {
         let path = options.output.as_deref().unwrap_or("".as_ref()).display();
@@ -110,7 +115,9 @@ pub fn run(options: &Options, config: Config) -> Result<Ending, StartError> {
     };
     threads::log_panics(&log);
     // A panic here is the end, but an orderly one: sockets and pid file are removed.
-    let guarded = panic::catch_unwind(AssertUnwindSafe(|| serve(options, config, &log, launch)));
+    let guarded = panic::catch_unwind(AssertUnwindSafe(|| {
+        serve(options, config, inherited, supervisor, &log, launch)
+    }));
     log.flush();
     guarded.unwrap_or(Ok(Ending::Broken))
 }
@@ -118,10 +125,12 @@ pub fn run(options: &Options, config: Config) -> Result<Ending, StartError> {
 fn serve(
     options: &Options,
     config: Config,
+    inherited: Inherited,
+    supervisor: Supervisor,
     log: &Log,
     launch: Launch,
 ) -> Result<Ending, StartError> {
-    match start::start(options, config, log) {
+    match start::start(options, config, inherited, supervisor, log) {
         Ok(control) => {
             launch.succeeded();
             let ending = control.run();

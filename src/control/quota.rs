@@ -55,6 +55,11 @@ impl Quota {
         }
         Some(std::mem::take(&mut self.left_out))
     }
+
+    /// The same when no time is left to wait for.
+    pub fn last_report(&mut self) -> Option<u64> {
+        Some(std::mem::take(&mut self.left_out)).filter(|count| *count > 0)
+    }
 }
 
 #[cfg(test)]
@@ -74,5 +79,10 @@ mod tests {
             (None, None)
         );
         assert!(quota.take(start + SPAN));
+        assert_eq!(quota.last_report(), None);
+        for _ in 0..4 {
+            quota.take(start + SPAN);
+        }
+        assert_eq!((quota.last_report(), quota.last_report()), (Some(2), None));
     }
 }

@@ -14,8 +14,9 @@ use super::doors::{Desk, Doors};
 use super::health::Health;
 use super::log::Log;
 use super::quota::Quota;
+use super::systemd::{Inherited, Supervisor};
 use super::watch::Control;
-use super::{Event, signals, threads};
+use super::{Event, signals, summary, threads};
 use crate::admin::Admin;
 use crate::cli::{Options, StatsAddr};
 use crate::config::{Config, Pool};
@@ -40,7 +41,13 @@ const NOTICES_PER_SECOND: u32 = 20;
 ///
 /// # Errors
 /// The one reason why it cannot be, in words for the operator.
-pub fn start(options: &Options, config: Config, log: &Log) -> Result<Control, String> {
+pub fn start(
+    options: &Options,
+    config: Config,
+    mut inherited: Inherited,
+    supervisor: Supervisor,
+    log: &Log,
+) -> Result<Control, String> {
     let signals = signals::catch().map_err(|error| format!("catching signals failed: {error}"))?;
     let pid_file = options.pid_file.as_deref().map(PidFile::create).transpose();
     let pid_file = pid_file.map_err(|error| {
@@ -61,9 +68,12 @@ pub fn start(options: &Options, config: Config, log: &Log) -> Result<Control, St
     let worker_count = options.worker_count(config.process.workers, core_count);
     let pools: Vec<Arc<Pool>> = config.pools.into_iter().map(Arc::new).collect();
     let budget = Budget::new(&pools, worker_count, posix::raise_open_files());
+    budget.check()?;
 
-    let mut doors = Doors::open(&pools)?;
-    let stats_listener = bind_stats(options, &pools)?;
+    let mut doors = Doors::open(&pools, &mut inherited)?;
+    let mut stats_listener = bind_stats(options, &pools, &mut inherited)?;
+    inherited.finish()?;
+    let stats_file = stats_listener.take_file();
     let stats = Arc::new(Stats::new(names(&pools), worker_count + 1));
 
     let internal = |error: io::Error| format!("starting failed: {error}");
@@ -106,6 +116,7 @@ pub fn start(options: &Options, config: Config, log: &Log) -> Result<Control, St
     own_stats.total_connections.add(doors.len() as u64);
     own_stats.curr_connections.add(doors.len() as u64);
     budget.tell(&pools, worker_count, log);
+    summary::tell_stats(options, log);
     Ok(Control {
         engine,
         inbox,
@@ -117,10 +128,12 @@ pub fn start(options: &Options, config: Config, log: &Log) -> Result<Control, St
         stats: own_stats,
         clock,
         quota: Quota::per_second(NOTICES_PER_SECOND),
+        supervisor,
         shutdown_timeout: options.shutdown_timeout,
         stop: None,
         log: log.clone(),
         _pid_file: pid_file,
+        _stats_file: stats_file,
     })
 }
 
@@ -185,7 +198,11 @@ fn random() -> u64 {
     RandomState::new().build_hasher().finish()
 }
 
-fn bind_stats(options: &Options, pools: &[Arc<Pool>]) -> Result<Listener, String> {
+fn bind_stats(
+    options: &Options,
+    pools: &[Arc<Pool>],
+    inherited: &mut Inherited,
+) -> Result<Listener, String> {
     let port = options.stats_port;
     let (endpoint, text) = match &options.stats_addr {
         StatsAddr::Unix(path) => (Ok(Endpoint::Unix(path.clone())), path.display().to_string()),
@@ -204,8 +221,12 @@ fn bind_stats(options: &Options, pools: &[Arc<Pool>]) -> Result<Listener, String
         port: sharing,
         mode: None,
     };
+    let open = |endpoint: Endpoint| match inherited.take("stats", &endpoint).pop() {
+        Some(listener) => Ok(listener),
+        None => Listener::bind(&endpoint, options),
+    };
     endpoint
-        .and_then(|endpoint| Listener::bind(&endpoint, options))
+        .and_then(open)
         .map_err(|error| format!("stats: listening on {text:?} failed: {error}"))
 }
 
@@ -231,6 +252,8 @@ struct Budget {
     usual_connections: usize,
     /// Most clients.
     client_limit: usize,
+    /// The fewest descriptors with which every server can be reached and a client be let in.
+    least: usize,
 }
 
 impl Budget {
@@ -254,17 +277,29 @@ impl Budget {
             server_connections,
             usual_connections: connections(0),
             client_limit: client_limit.unwrap_or(open / 2).max(1),
+            least: pools.iter().map(|pool| pool.servers.len()).sum::<usize>() * worker_count
+                + pools.len()
+                + OTHER_FILES
+                + 1,
         }
+    }
+
+    /// # Errors
+    /// With so few descriptors some servers could never be reached.
+    fn check(&self) -> Result<(), String> {
+        if (self.least as u64) <= self.open_files {
+            return Ok(());
+        }
+        Err(format!(
+            "too few open files are allowed: {}, and at least {} are needed; raise the hard limit \
+             (ulimit -Hn, LimitNOFILE=) or start fewer workers",
+            self.open_files, self.least
+        ))
     }
 
     fn tell(&self, pools: &[Arc<Pool>], worker_count: usize, log: &Log) {
         for pool in pools {
-            log.notice(format_args!(
-                "pool {:?}: listening on {:?}, {} servers",
-                pool.name,
-                pool.listen.text(),
-                pool.servers.len()
-            ));
+            summary::tell_pool(pool, worker_count, log);
         }
         log.notice(format_args!(
             "{worker_count} workers; up to {} connections to servers (and {} for large messages), \

@@ -11,9 +11,10 @@ use super::health::Health;
 use super::log::{Level, Log};
 use super::quota::Quota;
 use super::signals::{self, Wish};
+use super::systemd::Supervisor;
 use super::{Ending, Event};
 use crate::config::Pool;
-use crate::engine::{Engine, posix};
+use crate::engine::{Engine, SocketFile, posix};
 use crate::proxy::{Cause, Notice, Time, What};
 use crate::stats::WorkerStats;
 use crate::worker::{Clock, Message, Outcome, Report};
@@ -33,28 +34,38 @@ pub struct Control {
     pub(super) stats: Arc<WorkerStats>,
     pub(super) clock: Clock,
     pub(super) quota: Quota,
+    pub(super) supervisor: Supervisor,
     pub(super) shutdown_timeout: Duration,
     /// When waiting for clients ends, once we were told to stop.
     pub(super) stop: Option<Time>,
     pub(super) log: Log,
     pub(super) _pid_file: Option<PidFile>,
+    /// That of the statistics, whose thread never ends.
+    pub(super) _stats_file: Option<SocketFile>,
 }
 
 impl Control {
     /// Runs until a signal or a broken part ends it.
     pub fn run(mut self) -> Ending {
-        match self.watch() {
-            Ok(ending) => ending,
-            Err(error) => {
-                self.log
-                    .error(format_args!("waiting for clients failed: {error}"));
-                Ending::Broken
-            }
+        let ending = self.watch().unwrap_or_else(|error| {
+            self.log
+                .error(format_args!("waiting for clients failed: {error}"));
+            Ending::Broken
+        });
+        if let Some(count) = self.quota.last_report() {
+            self.tell_left_out(count);
         }
+        ending
+    }
+
+    fn tell_left_out(&self, count: u64) {
+        self.log
+            .warn(format_args!("{count} more lines like these were left out"));
     }
 
     fn watch(&mut self) -> io::Result<Ending> {
-        let mut ready = Vec::new();
+        let (mut ready, mut told_out) = (Vec::new(), 0);
+        self.supervisor.ready(self.status());
         loop {
             let patience = self.patience(self.clock.now());
             self.engine.wait(patience, &mut ready)?;
@@ -69,9 +80,13 @@ impl Control {
                 .for_each(|event| self.doors.ready(event.number));
             self.doors.accept(&self.desks, &self.stats, &self.log, now);
             self.health.expire(now, &self.desks);
+            self.supervisor.turn(now, &self.desks);
+            if told_out != self.health.out_count() && self.stop.is_none() {
+                told_out = self.health.out_count();
+                self.supervisor.status(self.status());
+            }
             if let Some(count) = self.quota.report(now) {
-                self.log
-                    .warn(format_args!("{count} more lines like these were left out"));
+                self.tell_left_out(count);
             }
             if self.stop.is_some_and(|until| until <= now) {
                 self.log
@@ -86,6 +101,7 @@ impl Control {
             self.doors.next_deadline(),
             self.health.next_deadline(),
             self.quota.next_deadline(),
+            self.supervisor.next_deadline(),
             self.stop,
         ];
         deadlines
@@ -108,9 +124,10 @@ impl Control {
                 pool,
                 server,
                 since,
-                ..
+                cause,
             }) => {
-                self.health.failed(pool, server, since, now, &self.desks);
+                let which = (pool, server);
+                self.health.failed(which, cause, since, now, &self.desks);
             }
             Event::Report(Report::Succeeded { pool, server }) => {
                 self.health.succeeded(pool, server, &self.desks);
@@ -146,7 +163,21 @@ impl Control {
         for desk in &self.desks {
             desk.mailbox.send(Message::Drain);
         }
+        self.supervisor.stopping(
+            self.shutdown_timeout,
+            "stopping: requests under way are answered",
+        );
         None
+    }
+
+    /// The state in a line, for the service manager.
+    fn status(&self) -> String {
+        let servers: usize = self.pools.iter().map(|pool| pool.servers.len()).sum();
+        format!(
+            "serving {} pools with {servers} servers, {} of them ejected",
+            self.pools.len(),
+            self.health.out_count()
+        )
     }
 
     fn log_notice(&mut self, notice: &Notice, now: Time) {

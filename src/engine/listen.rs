@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io;
+use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -35,7 +36,7 @@ pub enum PortSharing {
 pub struct Listener {
     socket: ListenerSocket,
     /// The file of a unix socket; removed when the listener is dropped.
-    _file: Option<SocketFile>,
+    file: Option<SocketFile>,
 }
 
 #[derive(Debug)]
@@ -61,7 +62,7 @@ impl Listener {
                 let listener = TcpListener::from_std(socket.into());
                 Ok(Self {
                     socket: ListenerSocket::Tcp(listener),
-                    _file: None,
+                    file: None,
                 })
             }
             Endpoint::Unix(path) => Self::bind_unix(path, options),
@@ -86,8 +87,41 @@ impl Listener {
         let listener = UnixListener::from_std(socket.into());
         Ok(Self {
             socket: ListenerSocket::Unix(listener),
-            _file: Some(file),
+            file: Some(file),
         })
+    }
+
+    /// Takes over a socket that listens already and was handed to this process when it was started.
+    /// Its file, if it has one, is not ours and stays. To be called at most once for a number, at the
+    /// start of the process, with numbers it was told to own.
+    ///
+    /// # Errors
+    /// There is no such descriptor, or it is no listening stream socket.
+    #[expect(
+        unsafe_code,
+        reason = "std has no safe way to take an inherited descriptor"
+    )]
+    pub fn inherit(number: RawFd) -> io::Result<Self> {
+        // SAFETY: F_GETFD only asks whether the number is in use; any number may be asked for.
+        if number <= 2 || unsafe { libc::fcntl(number, libc::F_GETFD) } == -1 {
+            return Err(io::Error::from_raw_os_error(libc::EBADF));
+        }
+        // SAFETY: it is open (see above), and nobody else here owns it: whoever started us opened it
+        // for us, and the caller promises to ask once, before this process opened anything itself.
+        let socket = socket2::Socket::from(unsafe { OwnedFd::from_raw_fd(number) });
+        socket.set_cloexec(true)?;
+        if socket.r#type()? != Type::STREAM || !listens(&socket)? {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "it is no listening stream socket",
+            ));
+        }
+        socket.set_nonblocking(true)?;
+        let socket = match socket.local_addr()?.domain() {
+            Domain::UNIX => ListenerSocket::Unix(UnixListener::from_std(socket.into())),
+            _ => ListenerSocket::Tcp(TcpListener::from_std(socket.into())),
+        };
+        Ok(Self { socket, file: None })
     }
 
     /// The next client that waits, or `None` until the next readable edge.
@@ -106,6 +140,23 @@ impl Listener {
         }
     }
 
+    /// Leaves the file of a unix socket to the caller, for a listener whose thread is not waited for
+    /// at the end.
+    pub fn take_file(&mut self) -> Option<SocketFile> {
+        self.file.take()
+    }
+
+    /// Where it listens; `None` if that has no name.
+    pub fn endpoint(&self) -> Option<Endpoint> {
+        match &self.socket {
+            ListenerSocket::Tcp(listener) => listener.local_addr().ok().map(Endpoint::Tcp),
+            ListenerSocket::Unix(listener) => {
+                let address = listener.local_addr().ok()?;
+                Some(Endpoint::Unix(address.as_pathname()?.to_path_buf()))
+            }
+        }
+    }
+
     /// The bound TCP address; `None` for a unix socket.
     pub fn address(&self) -> Option<std::net::SocketAddr> {
         match &self.socket {
@@ -115,9 +166,9 @@ impl Listener {
     }
 }
 
-/// The name of a unix socket in the file system.
+/// The name of a unix socket in the file system; removed when this is dropped.
 #[derive(Debug)]
-struct SocketFile {
+pub struct SocketFile {
     path: PathBuf,
     /// Device and inode: another process may have put its own socket at the path meanwhile.
     identity: (u64, u64),
@@ -162,6 +213,17 @@ fn is_of_one_client(error: &io::Error) -> bool {
 fn listen(socket: &socket2::Socket, backlog: u32) -> io::Result<()> {
     socket.set_nonblocking(true)?;
     socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))
+}
+
+#[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
+fn listens(socket: &socket2::Socket) -> io::Result<bool> {
+    socket.is_listener()
+}
+
+/// Elsewhere nothing hands sockets over in this way.
+#[cfg(not(any(target_os = "linux", target_os = "android", target_os = "freebsd")))]
+fn listens(_socket: &socket2::Socket) -> io::Result<bool> {
+    Ok(true)
 }
 
 #[cfg(not(any(target_os = "solaris", target_os = "illumos")))]

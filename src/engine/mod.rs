@@ -30,6 +30,7 @@ mod mailbox;
 mod names;
 pub mod posix;
 mod socket;
+mod systemd;
 #[cfg(test)]
 mod tests;
 
@@ -41,11 +42,12 @@ use linux as system;
 #[cfg(not(all(target_os = "linux", not(portable))))]
 use portable as system;
 
-pub use listen::{BindOptions, Listener, PortSharing};
+pub use listen::{BindOptions, Listener, PortSharing, SocketFile};
 pub use mailbox::Mailbox;
 pub use names::Resolver;
 pub use socket::{CloseMode, Endpoint, Socket, SocketOptions, Taken};
 pub use system::{nap, prepare_naps};
+pub use systemd::notify;
 
 /// How many events one wait can report; the rest follow in the next.
 const EVENT_COUNT: usize = 1024;

@@ -66,6 +66,8 @@ pub enum HealthChange {
         servers: Vec<ServerIndex>,
         /// Where keys live now.
         router: Arc<Router>,
+        /// How many servers of the pool are live now.
+        live: usize,
     },
 }
 
@@ -149,6 +151,7 @@ impl Health {
                     pool: pool_index,
                     servers,
                     router,
+                    live: pool.live_count(),
                 });
             }
         }

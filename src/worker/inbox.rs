@@ -44,6 +44,8 @@ pub enum Message {
         /// Whether its count of failures is not 0.
         failing: bool,
     },
+    /// To be dropped when the worker comes round: whoever sent it sees that it still turns.
+    Pulse(Arc<()>),
     /// Read no more requests, and end when all clients have what they are owed.
     Drain,
     /// End now.

@@ -228,6 +228,7 @@ impl Loop {
             } => {
                 self.proxy.set_failing(pool, server, failing);
             }
+            Message::Pulse(pulse) => drop(pulse),
             Message::Drain if self.phase == Phase::Running => {
                 self.phase = Phase::Draining;
                 self.proxy.drain();

@@ -2,8 +2,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-#[path = "support/mod.rs"]
+#[path = "../support/mod.rs"]
 mod support;
+
+mod drains;
+mod limits;
+mod logs;
+mod options;
+mod systemd;
 
 use std::fs;
 use std::io::Read;

@@ -103,6 +103,7 @@ impl Control {
                     pool,
                     servers,
                     router,
+                    ..
                 } => {
                     scene.ledger.note(scene.now, || {
                         format!("pool {} takes back {servers:?}", pool.0)
