@@ -1,7 +1,7 @@
 # Every target is one line that calls cargo or a script; `make help` lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test lint simulate fuzz bench bench-gather bench-scale instructions instructions-budget
+.PHONY: help build demo test lint simulate fuzz bench bench-gather bench-scale instructions instructions-budget pages
 
 # Words for the program behind a target, such as: make demo ARGS=--once
 ARGS ?=
@@ -31,6 +31,9 @@ TARGETS ?=
 
 fuzz: ## the fuzz targets, each for ten minutes (SECONDS_EACH=3600 TARGETS="redis_reply world": so long, those)
 	@scripts/fuzz $(SECONDS_EACH) $(TARGETS)
+
+pages: ## the manual page, completions and tables of docs/, anew from the tables of the code
+	UPDATE_PAGES=1 cargo test --locked --test pages -- --test-threads=1
 
 lint: ## formatting, clippy and the licences of dependencies
 	@scripts/test lint
