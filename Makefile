@@ -1,7 +1,7 @@
 # Every target is one line that calls cargo or a script; `make help` lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test lint simulate fuzz bench bench-gather bench-scale instructions instructions-budget pages
+.PHONY: help build demo test lint simulate fuzz bench bench-gather bench-scale instructions instructions-budget pages deb test-deb test-availability
 
 # Words for the program behind a target, such as: make demo ARGS=--once
 ARGS ?=
@@ -52,3 +52,12 @@ instructions: ## instructions of the hot path against their budget, bench/instru
 
 instructions-budget: ## measures them, and writes the budget
 	@scripts/instructions write
+
+deb: ## the Debian package, below target/debian
+	@scripts/build-deb
+
+test-deb: ## the package installed, upgraded and purged in a fresh Debian root, and docs/migration.md followed there (root)
+	@scripts/test-deb
+
+test-availability: ## two nutcrabs behind one address of keepalived's, in network namespaces (root)
+	@scripts/test-availability

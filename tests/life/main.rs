@@ -9,6 +9,7 @@ mod drains;
 mod limits;
 mod logs;
 mod options;
+mod side_by_side;
 mod systemd;
 
 use std::fs;
