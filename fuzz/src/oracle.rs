@@ -115,8 +115,10 @@ pub fn memcache_request(bytes: &[u8]) -> Option<usize> {
 
 /// The words of a memcached line.
 pub fn memcache_words(bytes: &[u8]) -> Vec<&[u8]> {
-    let line = bytes.iter().position(|&byte| byte == b'\r');
-    bytes[..line.unwrap_or(bytes.len())]
+    let line = bytes.iter().position(|&byte| byte == b'\n');
+    let text = &bytes[..line.unwrap_or(bytes.len())];
+    text.strip_suffix(b"\r")
+        .unwrap_or(text)
         .split(|&byte| byte == b' ')
         .filter(|word| !word.is_empty())
         .collect()

@@ -216,7 +216,8 @@ fn understood(language: &Language, request: &Request, bytes: &[u8]) {
                 .iter()
                 .position(|&byte| byte == b'\n')
                 .expect("a line");
-            let text = bytes[..line].strip_suffix(b"\r").expect("CR LF");
+            let text = &bytes[..line];
+            let text = text.strip_suffix(b"\r").unwrap_or(text);
             assert!(
                 !text.contains(&b'\r') && !text.contains(&0),
                 "bytes that end a line"
@@ -247,7 +248,9 @@ fn fragments(language: &Language, request: &Request, bytes: &[u8]) {
                 oracle::memcache_words(bytes)
             }
         };
-        args.into_iter().skip(1).map(<[u8]>::to_vec).collect()
+        // The name, and the expiry time of a `gat`.
+        let ahead = if args[0].starts_with(b"gat") { 2 } else { 1 };
+        args.into_iter().skip(ahead).map(<[u8]>::to_vec).collect()
     };
     let (mut even, mut odd) = (Vec::<Unit>::new(), Vec::new());
     for (index, unit) in units.iter().enumerate() {

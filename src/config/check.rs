@@ -11,7 +11,8 @@ use std::time::Duration;
 use super::address::{self, Resolve, SERVER_FORMS};
 use super::file::{self, Node, NodeKind};
 use super::keys::{
-    CROSS_SHARDS, Form, KEYS, Key, PROCESS_KEYS, PROCESS_SECTION, PoolDraft, Presence, ProcessDraft,
+    CROSS_SHARDS, FAILED_GETS, Form, KEYS, Key, PROCESS_KEYS, PROCESS_SECTION, PoolDraft, Presence,
+    ProcessDraft,
 };
 use super::mistake::{Mistake, Place, Problem, Report, nearest, quoted};
 use super::{Config, Password, Pool, Process, Server};
@@ -485,6 +486,8 @@ fn finish(name: String, draft: PoolDraft) -> Option<Pool> {
             .unwrap_or(NonZeroU32::MIN),
         cross_shard: CROSS_SHARDS[draft.cross_shard].1,
         connect_timeout: milliseconds(draft.connect_timeout),
+        flush_all: draft.flush_all,
+        failed_get: FAILED_GETS[draft.failed_get].1,
         servers: draft.servers,
     })
 }

@@ -4,7 +4,7 @@
 //! where its value goes in a draft; turning drafts into a `Config` is `check`'s work.
 
 use super::address::{LISTEN_FORMS, NUMBER_MAX, SERVER_FORMS};
-use super::{CrossShard, Listen, Password, Server};
+use super::{CrossShard, FailedGet, Listen, Password, Server};
 use crate::hash::Hash;
 use crate::route::Distribution;
 
@@ -91,6 +91,8 @@ pub struct PoolDraft {
     pub(super) server_failure_limit: u32,
     pub(super) cross_shard: usize,
     pub(super) connect_timeout: u32,
+    pub(super) flush_all: bool,
+    pub(super) failed_get: usize,
 }
 
 /// The process-wide settings while their keys are being read.
@@ -290,6 +292,23 @@ pub const KEYS: &[Key<PoolDraft>] = &[
             field: |pool| &mut pool.connect_timeout,
         },
     },
+    Key {
+        name: "flush_all",
+        presence: Presence::Default("true"),
+        help: "Whether memcached's flush_all is sent to all servers of the pool, or refused. Not in \
+               twemproxy.",
+        form: Form::Flag(|pool| &mut pool.flush_all),
+    },
+    Key {
+        name: "failed_get",
+        presence: Presence::Default("error"),
+        help: "What a memcached get of keys on several servers is answered with when one of them \
+               fails: error; or miss, and the values of the others. Not in twemproxy.",
+        form: Form::Name {
+            names: &FAILED_GET_NAMES,
+            field: |pool| &mut pool.failed_get,
+        },
+    },
 ];
 
 /// The keys of the mapping `nutcrab:`, which is about the whole process.
@@ -327,9 +346,14 @@ pub(super) const CROSS_SHARDS: [(&str, CrossShard); 2] = [
     ("first_key", CrossShard::FirstKey),
 ];
 
+/// What `failed_get` may be, by name.
+pub(super) const FAILED_GETS: [(&str, FailedGet); 2] =
+    [("error", FailedGet::Error), ("miss", FailedGet::Miss)];
+
 const HASH_NAMES: [&str; 12] = names(&Hash::ALL);
 const DISTRIBUTION_NAMES: [&str; 3] = names(&Distribution::ALL);
 const CROSS_SHARD_NAMES: [&str; 2] = names(&CROSS_SHARDS);
+const FAILED_GET_NAMES: [&str; 2] = names(&FAILED_GETS);
 
 const fn names<T, const N: usize>(table: &[(&'static str, T); N]) -> [&'static str; N] {
     let mut names = [""; N];

@@ -165,6 +165,10 @@ pub struct Pool {
     pub cross_shard: CrossShard,
     /// `connect_timeout`: how long a connection to a server may take to be established.
     pub connect_timeout: Duration,
+    /// `flush_all`: whether memcached's command of that name is passed on.
+    pub flush_all: bool,
+    /// `failed_get`: what a failed server means for a memcached get of keys on several.
+    pub failed_get: FailedGet,
     /// Sorted by name as the pools are; at least one; indices follow this order everywhere.
     pub servers: Vec<Server>,
 }
@@ -228,6 +232,16 @@ pub enum CrossShard {
     Refuse,
     /// `first_key`: send it whole to the first key's server, as twemproxy does.
     FirstKey,
+}
+
+/// What a failed server means for a memcached get of keys on several servers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum FailedGet {
+    /// `error`: the whole get is answered with an error.
+    #[default]
+    Error,
+    /// `miss`: the keys of that server are not found.
+    Miss,
 }
 
 /// A password: never printed, not even by `{:?}`.

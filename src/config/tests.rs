@@ -77,6 +77,8 @@ fn absent_keys_have_their_defaults() {
         server_failure_limit: NonZeroU32::new(2).unwrap(),
         cross_shard: CrossShard::Refuse,
         connect_timeout: Duration::from_millis(5000),
+        flush_all: true,
+        failed_get: FailedGet::Error,
         servers: vec![Server {
             name: "127.0.0.1:6379".into(),
             pname: "127.0.0.1:6379:1".into(),
@@ -151,6 +153,9 @@ fn every_key_is_read() {
         ("connect_timeout: 250", |p| {
             p.connect_timeout == Duration::from_millis(250)
         }),
+        ("flush_all: false", |p| !p.flush_all),
+        ("failed_get: error", |p| p.failed_get == FailedGet::Error),
+        ("failed_get: miss", |p| p.failed_get == FailedGet::Miss),
         ("distribution: ketama", |p| {
             p.distribution == Distribution::Ketama
         }),

@@ -146,7 +146,7 @@ fn unended(name: &str) -> Event {
 struct Team<'a> {
     options: &'a Options,
     pools: &'a [Arc<Pool>],
-    stats: &'a Stats,
+    stats: &'a Arc<Stats>,
     clock: Clock,
     gather: Duration,
     control: &'a Mailbox<Event>,
@@ -180,6 +180,7 @@ impl Team<'_> {
         Setup {
             pools: self.pools.to_vec(),
             stats: self.stats.set(index),
+            overview: Arc::clone(self.stats),
             settings: Settings {
                 buffer_size: self.options.mbuf_size,
                 seed: random(),

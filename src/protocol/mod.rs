@@ -159,8 +159,36 @@ pub struct Request {
     pub key: Span,
     /// The row of its command, for counting and for [`Protocol::units`]; `None` where there is no row.
     pub command: Option<u16>,
-    /// Whether the server will answer it (memcached's `noreply`).
-    pub reply: bool,
+    /// Whether it is answered.
+    pub answer: Answer,
+}
+
+/// Which replies a request can have. One of another kind shows that a connection has lost count.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Family {
+    /// Those of the protocol's usual requests.
+    #[default]
+    Usual,
+    /// Those of memcached's meta commands.
+    Meta,
+    /// Those of memcached's commands to a server as a whole.
+    Whole,
+}
+
+/// Whether a request is answered.
+///
+/// To a server, a request that may go without a reply is followed by a marker: a harmless request that
+/// is always answered. What the server says before that belongs to the request, be it nothing, the
+/// reply, or error lines nobody expects; so it can never be taken for the reply to somebody else.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Answer {
+    /// By one reply.
+    #[default]
+    Always,
+    /// By what the server says to it, which may be nothing (memcached's quiet requests).
+    Maybe,
+    /// By nothing, whatever the server says to it (memcached's `noreply`).
+    Never,
 }
 
 /// What is to be done with a request.
@@ -168,6 +196,8 @@ pub struct Request {
 pub enum Verdict {
     /// It goes as it is to the server of its key.
     Forward,
+    /// As `Forward`; the key stands in base64 and is routed by what that means.
+    Encoded,
     /// It goes as it is to the server of its keys, which must all live on one.
     Together,
     /// Its units go to the servers of their keys; the replies are joined. One unit is forwarded as is.
@@ -191,8 +221,12 @@ pub enum Merge {
     Sum,
     /// All `+OK`.
     Status,
-    /// memcached VALUE blocks.
+    /// memcached VALUE blocks: in the order of the request's keys, which are the labels.
     Values,
+    /// The first reply stands for all: none is an error.
+    First,
+    /// memcached STAT lines: one server's after the other's, each with the server's name, its label.
+    Stats,
 }
 
 /// How a request goes to every server, and what becomes of the replies.
@@ -227,7 +261,7 @@ pub enum Partial {
 impl Merge {
     /// Whether a part of the joined reply can be passed on before all fragments are whole.
     pub fn can_stream(self) -> bool {
-        matches!(self, Merge::Array | Merge::Values)
+        matches!(self, Merge::Array | Merge::Values | Merge::Stats)
     }
 }
 
@@ -240,6 +274,10 @@ pub enum Local {
     Auth(Span),
     /// `QUIT`: the connection is closed after all replies.
     Quit,
+    /// Any request with a reply that is always the same.
+    Say(&'static [u8]),
+    /// memcached's `stats`: our own.
+    Stats,
 }
 
 /// A whole error reply, line end included.
@@ -280,6 +318,16 @@ pub struct ReplyScan {
     pub(crate) outer: Vec<u64>,
     /// Whether the first line was seen.
     pub(crate) begun: bool,
+    /// Whether the request is followed by a marker, whose reply is the end: see [`Answer`].
+    pub marked: bool,
+    /// Which replies it may be.
+    pub family: Family,
+    /// Whether it stands within a reply of several lines (memcached).
+    pub(crate) within: bool,
+    /// Whether the block at hand is the last of the reply (memcached).
+    pub(crate) last: bool,
+    /// Bytes of the marker's reply, once it was seen; they are the last that were used.
+    pub marker_len: usize,
 }
 
 impl ReplyScan {
@@ -350,6 +398,45 @@ impl Join {
     }
 }
 
+/// What a join must know of the request.
+#[derive(Clone, Copy, Debug)]
+pub struct Plan<'a> {
+    /// The fragment of each unit, in the order of the request.
+    pub order: &'a [u16],
+    /// The unit's key, or what else the merge says; may be empty where it says nothing.
+    pub labels: &'a Labels,
+}
+
+/// A list of short byte strings in two pieces of memory, which are used again.
+#[derive(Debug, Default)]
+pub struct Labels {
+    bytes: Vec<u8>,
+    ends: Vec<u32>,
+}
+
+impl Labels {
+    /// Empties the list.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.ends.clear();
+    }
+
+    /// Appends a copy of `label`.
+    pub fn push(&mut self, label: &[u8]) {
+        self.bytes.extend_from_slice(label);
+        self.ends.push(self.bytes.len() as u32);
+    }
+
+    /// The label at `index`; empty when there is none.
+    pub fn at(&self, index: usize) -> &[u8] {
+        let Some(&end) = self.ends.get(index) else {
+            return b"";
+        };
+        let start = index.checked_sub(1).map_or(0, |before| self.ends[before]);
+        &self.bytes[start as usize..end as usize]
+    }
+}
+
 /// What a join came to.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Joined {
@@ -385,6 +472,15 @@ impl Commands {
         match self {
             Self::Redis(table) => redis::request::parse(bytes, scan, table, limits),
             Self::Memcache(table) => memcache::request::parse(bytes, scan, table, limits),
+        }
+    }
+
+    /// Refuses the commands that empty all servers.
+    pub fn refuse_flush(&mut self) {
+        match self {
+            // Redis has `commands`, which names them.
+            Self::Redis(_) => {}
+            Self::Memcache(table) => table.refuse("flush_all"),
         }
     }
 
@@ -454,11 +550,20 @@ impl Protocol {
         }
     }
 
-    /// A request that changes nothing and is answered in a few bytes.
+    /// A request that changes nothing and is answered in a few bytes: see [`Answer`].
     pub fn marker(self) -> &'static [u8] {
         match self {
             Self::Redis => b"*1\r\n$4\r\nPING\r\n",
             Self::Memcache => b"version\r\n",
+        }
+    }
+
+    /// Which replies a request can have that starts with `bytes`.
+    #[inline]
+    pub fn family(self, bytes: &[u8]) -> Family {
+        match self {
+            Self::Redis => Family::Usual,
+            Self::Memcache => memcache::request::family(bytes),
         }
     }
 
@@ -484,22 +589,30 @@ impl Protocol {
         replies.iter().find(|reply| is_error(&reply.bytes))
     }
 
-    /// Passes on as much of the joined reply as is there. `order` names the fragment of each unit of
-    /// the request.
+    /// Passes on as much of the joined reply as is there.
     pub fn join(
         self,
         merge: Merge,
         join: &mut Join,
         replies: &mut [FragmentReply],
-        order: &[u16],
+        plan: Plan<'_>,
         out: &mut Queue,
         pool: &mut BufferPool,
     ) -> Joined {
+        let order = plan.order;
         match merge {
             Merge::Array => redis::split::join_arrays(join, replies, order, out, pool),
             Merge::Sum => redis::split::join_sum(replies, out, pool),
             Merge::Status => redis::split::join_status(replies, out, pool),
-            Merge::Values => memcache::split::join_values(join, replies, order, out, pool),
+            Merge::Values => memcache::split::join_values(join, replies, plan, out, pool),
+            Merge::Stats => memcache::split::join_stats(join, replies, plan, out, pool),
+            Merge::First => {
+                let Some(first) = replies.first_mut() else {
+                    return Joined::Bad;
+                };
+                out.append(&mut first.bytes, pool);
+                Joined::Done
+            }
         }
     }
 }

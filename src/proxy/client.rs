@@ -12,7 +12,7 @@ use super::ids::{LinkId, PoolIndex};
 use super::time::Time;
 use super::timer::Armed;
 use crate::buffer::Queue;
-use crate::protocol::{Body, RequestScan};
+use crate::protocol::{Answer, Body, RequestScan};
 use crate::route::ServerIndex;
 
 /// What one client has asked and is owed.
@@ -47,9 +47,6 @@ pub(super) struct Client {
     pub blocking: Vec<LinkId>,
     /// Requests of this client are outstanding on these instead of the usual connections.
     pub strays: Vec<(ServerIndex, LinkId)>,
-    /// The last request on each connection that asked for no reply, by where it ends in what was appended
-    /// there. Nothing else tells whether it was served yet.
-    pub silent: Vec<(LinkId, u64)>,
     pub armed: Armed,
     /// When it must have closed at the latest, while `Lingering`.
     pub linger_until: Time,
@@ -80,7 +77,7 @@ pub(super) struct Upload {
     /// Where it goes.
     pub server: ServerIndex,
     /// Whether it will be answered.
-    pub reply: bool,
+    pub answer: Answer,
     /// When something of it came last.
     pub heard: Time,
 }
@@ -118,7 +115,6 @@ impl Client {
             dirty: false,
             blocking: Vec::new(),
             strays: Vec::new(),
-            silent: Vec::new(),
             armed: Armed::default(),
             linger_until: Time::NEVER,
         }

@@ -7,6 +7,8 @@ use super::ids::{ClientId, LinkId};
 use super::link::{Kind, Link, State};
 use super::notice::{Notice, What};
 use super::{Action, CloseHow, Proxy};
+use crate::config::FailedGet;
+use crate::protocol::Merge;
 
 impl Proxy {
     /// Closes a client. What it is owed still comes from the servers and is thrown away.
@@ -151,14 +153,12 @@ impl Proxy {
             .protocol
             .error(&cause.to_string());
         self.stats.pools[client.pool.index()].forward_error.add(1);
+        match client.ring.find(sequence) {
+            Some(Exchange::Silent) => client.ring.serve_silent(sequence),
+            _ => client.ring.keep(sequence, error.bytes()),
+        }
         if client.ring.is_head(sequence) {
-            if !matches!(client.ring.head(), Some(Exchange::Silent)) {
-                client.out.push(error.bytes(), &mut self.buffers);
-            }
-            client.ring.pop();
             self.advance(id);
-        } else {
-            client.ring.keep(sequence, error.bytes());
         }
     }
 
@@ -178,9 +178,18 @@ impl Proxy {
             debug_assert!(false, "a fragment of no split request");
             return;
         };
-        fanout.fail(fragment, cause);
-        let freed = fanout.discard_failed(fragment, &mut self.buffers);
-        client.ring.waiting_bytes -= freed;
+        let before = fanout.held();
+        if self.pools[client.pool.index()].config.failed_get == FailedGet::Miss
+            && fanout.merge == Merge::Values
+            && !fanout.join.started
+        {
+            fanout.miss(fragment, &mut self.buffers);
+        } else {
+            fanout.fail(fragment, cause);
+        }
+        fanout.discard_failed(fragment, &mut self.buffers);
+        let after = fanout.held();
+        client.ring.waiting_bytes = client.ring.waiting_bytes + after - before;
         if is_head {
             self.advance(id);
         } else {

@@ -13,7 +13,7 @@ use std::collections::VecDeque;
 
 use super::cause::Cause;
 use crate::buffer::{BufferPool, Queue};
-use crate::protocol::{FragmentReply, Join, Merge, Partial};
+use crate::protocol::{Answer, FragmentReply, Join, Labels, Merge, Partial};
 
 /// How far one request has come.
 #[derive(Debug)]
@@ -32,6 +32,16 @@ pub(super) enum Exchange {
     Fanout(Box<Fanout>),
 }
 
+impl Exchange {
+    /// That of a request of which nothing is known but whether it is answered.
+    pub fn for_answer(answer: Answer) -> Self {
+        match answer {
+            Answer::Always | Answer::Maybe => Exchange::Waiting,
+            Answer::Never => Exchange::Silent,
+        }
+    }
+}
+
 /// A request that was split.
 #[derive(Debug)]
 pub(super) struct Fanout {
@@ -41,6 +51,8 @@ pub(super) struct Fanout {
     pub join: Join,
     /// The fragment of each unit, in the order of the request.
     pub order: Vec<u16>,
+    /// What the join must know of each unit.
+    pub labels: Labels,
     pub replies: Vec<FragmentReply>,
     /// Fragments that are not whole.
     pub pending: u32,
@@ -60,6 +72,15 @@ impl Fanout {
             self.failure = Some((fragment, cause));
         }
         self.replies[usize::from(fragment)].done = true;
+        self.pending -= 1;
+    }
+
+    /// Takes the keys of a failed fragment for not found.
+    pub fn miss(&mut self, fragment: u16, buffers: &mut BufferPool) {
+        let reply = &mut self.replies[usize::from(fragment)];
+        reply.bytes.clear(buffers);
+        reply.bytes.push_snug(b"END\r\n");
+        reply.done = true;
         self.pending -= 1;
     }
 
@@ -180,6 +201,11 @@ impl Ring {
     pub fn push_reply(&mut self, reply: &[u8]) {
         let kept = self.keep_bytes(reply);
         self.push(kept);
+    }
+
+    /// Notes that a request without a reply was served.
+    pub fn serve_silent(&mut self, sequence: u32) {
+        self.keep(sequence, b"");
     }
 
     /// Keeps a whole small reply until its turn.
@@ -308,6 +334,7 @@ mod tests {
             partial: Partial::Fail,
             join: Join::default(),
             order: vec![0, 1, 2],
+            labels: Labels::default(),
             replies: (0..3).map(|_| FragmentReply::default()).collect(),
             pending: 3,
             failure: None,

@@ -11,7 +11,7 @@ use super::exchange::{Exchange, Fanout};
 use super::ids::ClientId;
 use super::{Proxy, Scratch};
 use crate::buffer::Input;
-use crate::protocol::{Fan, FragmentReply, Join, Merge, Partial, Reach, Request};
+use crate::protocol::{Answer, Fan, FragmentReply, Join, Labels, Merge, Partial, Reach, Request};
 use crate::route::ServerIndex;
 
 /// How many split requests' memory is kept for the next ones.
@@ -60,7 +60,7 @@ impl Proxy {
         match scratch.servers.first().copied() {
             None => self.answer_error(id, Cause::Refused),
             first if scratch.servers.iter().all(|&server| Some(server) == first) => {
-                self.forward(id, first, input, request.reply);
+                self.forward(id, first, input, request.answer);
             }
             Some(_) => self.fan_out(id, request, merge, bytes, &mut scratch),
         }
@@ -90,6 +90,13 @@ impl Proxy {
         group(scratch, server_count, &mut fanout.order);
         fanout.merge = merge;
         fanout.partial = Partial::Fail;
+        fanout.labels.clear();
+        if merge == Merge::Values {
+            // A value names its key: by that it finds its place.
+            for unit in &scratch.units {
+                fanout.labels.push(unit.key.of(bytes));
+            }
+        }
         let Some(sequence) = self.push_fanout(id, fanout, &scratch.parts) else {
             return;
         };
@@ -103,7 +110,7 @@ impl Proxy {
                     continue;
                 }
             };
-            let slot = self.slot(id, sequence, Some(fragment));
+            let slot = self.slot(id, sequence, Some(fragment), Answer::Always);
             let Some(target) = self.links.find_mut(link) else {
                 continue;
             };
@@ -112,13 +119,13 @@ impl Proxy {
             let (out, pool) = (&mut target.out, &mut self.buffers);
             commands.fragment(bytes, request.command, units, out, pool);
             let len = (target.out.len() - before) as u64;
-            self.enqueued(link, Some(slot), len);
+            self.enqueued(link, slot, len);
         }
         self.advance(id);
     }
 
     /// A command that every server answers.
-    pub(super) fn everywhere(&mut self, id: ClientId, fan: Fan, input: Input<'_>, reply: bool) {
+    pub(super) fn everywhere(&mut self, id: ClientId, fan: Fan, input: Input<'_>, answer: Answer) {
         let Some(client) = self.clients.find(id) else {
             return;
         };
@@ -132,12 +139,12 @@ impl Proxy {
             .extend(all.filter(|&server| is_meant(server)));
         match scratch.servers[..] {
             // Nobody would answer a request without a reply either.
-            [] if !reply => {}
+            [] if answer == Answer::Never => {}
             [] => self.answer_error(id, Cause::Refused),
-            [only] => self.forward(id, Some(only), input, reply),
-            _ if !reply => {
+            [only] => self.forward(id, Some(only), input, answer),
+            _ if answer == Answer::Never => {
                 for &server in &scratch.servers {
-                    self.forward(id, Some(server), input, false);
+                    self.forward(id, Some(server), input, answer);
                 }
             }
             _ => self.send_everywhere(id, fan, input, &mut scratch),
@@ -161,6 +168,13 @@ impl Proxy {
         fanout.order.extend(0..scratch.parts.len() as u16);
         fanout.merge = fan.merge;
         fanout.partial = fan.partial;
+        fanout.labels.clear();
+        if let (Merge::Stats, Some(client)) = (fan.merge, self.clients.find(id)) {
+            let servers = &self.pools[client.pool.index()].config.servers;
+            for server in &scratch.servers {
+                fanout.labels.push(servers[server.index()].name.as_bytes());
+            }
+        }
         let Some(sequence) = self.push_fanout(id, fanout, &scratch.parts) else {
             return;
         };
@@ -173,11 +187,13 @@ impl Proxy {
                     continue;
                 }
             };
-            let slot = self.slot(id, sequence, Some(fragment));
+            let mut slot = self.slot(id, sequence, Some(fragment), Answer::Always);
             if let Some(target) = self.links.find_mut(link) {
+                let protocol = self.pools[target.pool.index()].protocol;
+                slot.family = protocol.family(input.bytes());
                 target.out.push_input(input, &mut self.buffers);
             }
-            self.enqueued(link, Some(slot), input.len() as u64);
+            self.enqueued(link, slot, input.len() as u64);
         }
         self.advance(id);
     }
@@ -264,6 +280,7 @@ impl Default for Fanout {
             partial: Partial::Fail,
             join: Join::default(),
             order: Vec::new(),
+            labels: Labels::default(),
             replies: Vec::new(),
             pending: 0,
             failure: None,

@@ -17,7 +17,7 @@ use super::pool::LaneIndex;
 use super::time::Time;
 use super::timer::Armed;
 use crate::buffer::Queue;
-use crate::protocol::ReplyScan;
+use crate::protocol::{Family, ReplyScan};
 use crate::route::ServerIndex;
 use crate::stats::ServerStats;
 
@@ -44,8 +44,6 @@ pub(super) struct Link {
     /// Bytes ever appended to `out`, and ever sent from it.
     pub appended: u64,
     pub sent: u64,
-    /// Where the last answered request ended: all before it were served.
-    pub replied: u64,
     /// When something was last received, or taken by the server while it owed nothing.
     pub heard: Time,
     pub scan: ReplyScan,
@@ -105,6 +103,10 @@ pub(super) struct Slot {
     pub end: u64,
     /// Its length.
     pub len: u64,
+    /// Whether a marker is behind it: see [`crate::protocol::Answer`].
+    pub marked: bool,
+    /// Which replies it can have.
+    pub family: Family,
 }
 
 impl Link {
@@ -130,7 +132,6 @@ impl Link {
             sent_slots: 0,
             appended: 0,
             sent: 0,
-            replied: 0,
             heard: now,
             scan: ReplyScan::default(),
             partial: Queue::new(),
@@ -199,9 +200,6 @@ impl Link {
     /// Forgets the reply at the front, which is whole, and gives its slot.
     pub fn finish_reply(&mut self) -> Option<Slot> {
         let slot = self.slots.pop_front()?;
-        if slot.end <= self.appended {
-            self.replied = slot.end;
-        }
         self.late = self.late.saturating_sub(1);
         self.sent_slots = self.sent_slots.saturating_sub(1);
         self.scan = ReplyScan::default();

@@ -6,8 +6,7 @@
 use std::time::Duration;
 
 use super::cause::Cause;
-use super::exchange::Exchange;
-use super::ids::{ClientId, LinkId, PoolIndex, Slab};
+use super::ids::{ClientId, LinkId, PoolIndex};
 use super::link::{Kind, Link, Slot, State};
 use super::pool::LaneIndex;
 use super::time::Time;
@@ -53,10 +52,9 @@ impl Proxy {
     fn stray(&mut self, id: ClientId, server: ServerIndex) -> Option<LinkId> {
         let links = &self.links;
         let client = self.clients.find_mut(id)?;
-        let silent = &client.silent;
         client
             .strays
-            .retain(|&(_, link)| is_waited_for(links, silent, id, link));
+            .retain(|&(_, link)| links.find(link).is_some_and(|found| found.serves(id)));
         client
             .strays
             .iter()
@@ -73,8 +71,7 @@ impl Proxy {
         server: ServerIndex,
         busy: LinkId,
     ) -> LinkId {
-        let client = self.clients.find(id);
-        if client.is_some_and(|client| is_waited_for(&self.links, &client.silent, id, busy)) {
+        if self.links.find(busy).is_some_and(|link| link.serves(id)) {
             return busy;
         }
         let large = self.limits.large_message;
@@ -149,7 +146,7 @@ impl Proxy {
 
     /// A request of `len` bytes was appended to the connection's output.
     #[inline]
-    pub(super) fn enqueued(&mut self, id: LinkId, slot: Option<Slot>, len: u64) {
+    pub(super) fn enqueued(&mut self, id: LinkId, slot: Slot, len: u64) {
         let Some(link) = self.links.find_mut(id) else {
             return;
         };
@@ -157,18 +154,16 @@ impl Proxy {
         let stats = &self.stats.pools[link.pool.index()].servers[link.server.index()];
         stats.requests.add(1);
         stats.request_bytes.add(len);
-        if let Some(slot) = slot {
-            stats.in_queue.add(1);
-            stats.in_queue_bytes.add(len);
-            link.slots.push_back(Slot {
-                end: link.appended,
-                len,
-                ..slot
-            });
-            if let Some(timeout) = self.pools[link.pool.index()].config.timeout {
-                self.timers
-                    .arm(id.conn(), &mut link.armed, slot.queued + timeout);
-            }
+        stats.in_queue.add(1);
+        stats.in_queue_bytes.add(len);
+        link.slots.push_back(Slot {
+            end: link.appended,
+            len,
+            ..slot
+        });
+        if let Some(timeout) = self.pools[link.pool.index()].config.timeout {
+            self.timers
+                .arm(id.conn(), &mut link.armed, slot.queued + timeout);
         }
         if !link.dirty && link.state == State::Ready {
             link.dirty = true;
@@ -267,48 +262,6 @@ impl Proxy {
         self.rearm_link(id);
     }
 
-    /// Notes that the client asked for no reply to what was last queued on the connection.
-    pub(super) fn note_silent(&mut self, id: ClientId, link: LinkId) {
-        let Some(end) = self.links.find(link).map(|link| link.appended) else {
-            return;
-        };
-        let links = &self.links;
-        if let Some(client) = self.clients.find_mut(id) {
-            let served = |end: u64, link| links.find(link).is_none_or(|link| link.replied >= end);
-            client
-                .silent
-                .retain(|&(other, end)| other != link && !served(end, other));
-            client.silent.push((link, end));
-        }
-    }
-
-    /// Puts a request with a reply behind those without on each connection, for a client that must know
-    /// when they have been served. Says whether there are any.
-    pub(super) fn mark_silent(&mut self, id: ClientId) -> bool {
-        let Some(client) = self.clients.find_mut(id) else {
-            return false;
-        };
-        let marker = self.pools[client.pool.index()].protocol.marker();
-        let mut marked = false;
-        for (link_id, end) in std::mem::take(&mut client.silent) {
-            let Some(link) = self.links.find_mut(link_id) else {
-                continue;
-            };
-            if link.replied >= end {
-                continue;
-            }
-            link.out.push(marker, &mut self.buffers);
-            let Some(client) = self.clients.find_mut(id) else {
-                return marked;
-            };
-            let sequence = client.ring.push(Exchange::Silent);
-            let slot = self.slot(id, sequence, None);
-            self.enqueued(link_id, Some(slot), marker.len() as u64);
-            marked = true;
-        }
-        marked
-    }
-
     /// Sees to it that the connection is looked at when its next deadline comes.
     pub(super) fn rearm_link(&mut self, id: LinkId) {
         let next = self.link_deadline(id);
@@ -321,18 +274,4 @@ impl Proxy {
             self.timers.arm(id.conn(), &mut link.armed, next);
         }
     }
-}
-
-/// Whether the server may still be busy with what this client asked on the connection.
-fn is_waited_for(
-    links: &Slab<Link>,
-    silent: &[(LinkId, u64)],
-    client: ClientId,
-    link: LinkId,
-) -> bool {
-    let Some(found) = links.find(link) else {
-        return false;
-    };
-    let is_unserved = |&(other, end): &(LinkId, u64)| other == link && found.replied < end;
-    found.serves(client) || silent.iter().any(is_unserved)
 }

@@ -42,7 +42,7 @@ use crate::buffer::{BufferPool, Input, Queue};
 use crate::config;
 use crate::protocol::{Span, Unit};
 use crate::route::{Router, ServerIndex};
-use crate::stats::WorkerStats;
+use crate::stats::{Stats, WorkerStats};
 
 pub use cause::Cause;
 pub use health::{Health, HealthChange};
@@ -136,6 +136,8 @@ pub struct Proxy {
     clients: Slab<Client>,
     links: Slab<Link>,
     stats: Arc<WorkerStats>,
+    /// What all workers have counted, for clients that ask.
+    overview: Option<Arc<Stats>>,
     limits: Limits,
     buffers: BufferPool,
     timers: Timers,
@@ -180,6 +182,7 @@ impl Proxy {
             clients: Slab::new(0),
             links: Slab::new(1),
             stats,
+            overview: None,
             limits: settings.limits,
             buffers: BufferPool::new(settings.buffer_size, BUFFERS_KEPT),
             timers: Timers::default(),
@@ -191,6 +194,11 @@ impl Proxy {
             waking: Vec::new(),
             scratch: Scratch::default(),
         }
+    }
+
+    /// Clients that ask for statistics are told what `stats` holds, which all workers count.
+    pub fn set_overview(&mut self, stats: Arc<Stats>) {
+        self.overview = Some(stats);
     }
 
     /// A turn begins: everything until the next one happens at `now`.

@@ -63,9 +63,13 @@ impl Pool {
             })
             .collect();
         let live = vec![true; config.servers.len()];
+        let mut commands = Commands::standard(config.protocol);
+        if !config.flush_all {
+            commands.refuse_flush();
+        }
         Self {
             protocol: config.protocol,
-            commands: Commands::standard(config.protocol),
+            commands,
             router: Arc::new(router(&config, &live)),
             lanes,
             failing: vec![false; config.servers.len()],

@@ -10,7 +10,7 @@ use super::link::{Slot, State};
 use super::notice::{self, Notice, What};
 use super::{Action, CloseHow, Proxy};
 use crate::buffer::{Input, Queue};
-use crate::protocol::{BadReply, Fed, Joined, Partial, ReplyScan};
+use crate::protocol::{BadReply, Fed, Joined, Partial, Plan, ReplyScan};
 
 impl Proxy {
     /// Bytes came from a server.
@@ -102,6 +102,8 @@ impl Proxy {
             let rest = input.skip(used);
             let protocol = self.pools[link.pool.index()].protocol;
             if !link.scan.has_begun() {
+                link.scan.marked = slot.marked;
+                link.scan.family = slot.family;
                 link.loading = protocol.is_loading(rest.bytes());
             }
             let Fed { used: now, done } = match protocol.feed_reply(&mut link.scan, rest.bytes()) {
@@ -221,6 +223,7 @@ impl Proxy {
         };
         let (pool, server) = (link.pool, link.server);
         let (loading, len) = (link.loading, link.reply_len);
+        let last = last.slice(0..last.len() - link.scan.marker_len);
         let mut partial = mem::take(&mut link.partial);
         // A reply before the end of its request: the connection is lost, see `uploads`.
         let early = link.uploader.is_some();
@@ -305,8 +308,8 @@ impl Proxy {
         if let Some(Exchange::Silent) = client.ring.find(sequence) {
             partial.clear(&mut self.buffers);
             if done {
-                client.ring.pop();
-                self.advance(id);
+                client.ring.serve_silent(sequence);
+                self.advance_if_head(id, sequence);
             }
             return;
         }
@@ -382,6 +385,13 @@ impl Proxy {
         client.ring.waiting_bytes += kept;
         client.ring.waiting_bytes -= freed;
         if is_head && (may_pass || client.ring.waiting_bytes >= self.limits.window) {
+            self.advance(id);
+        }
+    }
+
+    fn advance_if_head(&mut self, id: ClientId, sequence: u32) {
+        let client = self.clients.find(id);
+        if client.is_some_and(|client| client.ring.is_head(sequence)) {
             self.advance(id);
         }
     }
@@ -468,7 +478,10 @@ impl Proxy {
             fanout.merge,
             &mut fanout.join,
             &mut fanout.replies,
-            &fanout.order,
+            Plan {
+                order: &fanout.order,
+                labels: &fanout.labels,
+            },
             &mut client.out,
             &mut self.buffers,
         );

@@ -12,7 +12,10 @@ use super::notice::{Notice, What};
 use super::{Action, CloseHow, Proxy};
 use crate::buffer::Input;
 use crate::config::CrossShard;
-use crate::protocol::{Limits, Local, Parse, Protocol, Refusal, Request, RequestScan, Verdict};
+use crate::protocol::memcache::base64;
+use crate::protocol::{
+    Answer, Family, Limits, Local, Parse, Protocol, Refusal, Request, RequestScan, Verdict,
+};
 use crate::route::ServerIndex;
 
 /// What requests without a key are routed by, as in twemproxy.
@@ -221,18 +224,22 @@ impl Proxy {
         match request.verdict {
             Verdict::Forward => {
                 let server = self.route(id, request.key.of(input.bytes()));
-                self.forward(id, server, input, request.reply);
+                self.forward(id, server, input, request.answer);
+            }
+            Verdict::Encoded => {
+                let server = self.route_encoded(id, request.key.of(input.bytes()));
+                self.forward(id, server, input, request.answer);
             }
             Verdict::Together => self.forward_together(id, &request, input),
             Verdict::Split(merge) => self.split(id, &request, merge, input),
-            Verdict::Everywhere(fan) => self.everywhere(id, fan, input, request.reply),
+            Verdict::Everywhere(fan) => self.everywhere(id, fan, input, request.answer),
             Verdict::Keyless => {
                 let server = self.route(id, PLACEHOLDER);
-                self.forward(id, server, input, request.reply);
+                self.forward(id, server, input, request.answer);
             }
             Verdict::Local(local) => self.answer_locally(id, local, input),
             Verdict::Refuse(refusal) => {
-                if request.reply {
+                if request.answer != Answer::Never {
                     self.answer(id, refusal.bytes());
                 }
             }
@@ -247,13 +254,20 @@ impl Proxy {
         self.pools[pool.index()].router.pick(key, draw)
     }
 
+    /// The server of a key that stands in base64, which the parser has checked.
+    pub(super) fn route_encoded(&mut self, id: ClientId, text: &[u8]) -> Option<ServerIndex> {
+        let mut decoded = [0; base64::DECODED_MAX];
+        let key = base64::decode(text, &mut decoded)?;
+        self.route(id, key)
+    }
+
     /// Queues a request for a server; without one it is answered with an error.
     pub(super) fn forward(
         &mut self,
         id: ClientId,
         server: Option<ServerIndex>,
         input: Input<'_>,
-        reply: bool,
+        answer: Answer,
     ) {
         let link = match server {
             Some(server) => self.link_for(id, server),
@@ -262,32 +276,41 @@ impl Proxy {
         let link = match link {
             Ok(link) => link,
             Err(cause) => {
-                if reply {
+                if answer != Answer::Never {
                     self.answer_error(id, cause);
                 }
                 return;
             }
         };
-        let slot = if reply {
-            let Some(client) = self.clients.find_mut(id) else {
-                return;
-            };
-            let sequence = client.ring.push(Exchange::Waiting);
-            Some(self.slot(id, sequence, None))
-        } else {
-            None
+        let (Some(client), Some(target)) = (self.clients.find_mut(id), self.links.find_mut(link))
+        else {
+            return;
         };
-        if let Some(target) = self.links.find_mut(link) {
-            target.out.push_input(input, &mut self.buffers);
+        let sequence = client.ring.push(Exchange::for_answer(answer));
+        let mut len = input.len() as u64;
+        let protocol = self.pools[target.pool.index()].protocol;
+        let family = protocol.family(input.bytes());
+        target.out.push_input(input, &mut self.buffers);
+        if answer != Answer::Always {
+            let marker = protocol.marker();
+            target.out.push(marker, &mut self.buffers);
+            len += marker.len() as u64;
         }
-        self.enqueued(link, slot, input.len() as u64);
-        if !reply {
-            self.note_silent(id, link);
-        }
+        let slot = Slot {
+            family,
+            ..self.slot(id, sequence, None, answer)
+        };
+        self.enqueued(link, slot, len);
     }
 
     /// A slot for a request that is complete.
-    pub(super) fn slot(&self, id: ClientId, sequence: u32, fragment: Option<u16>) -> Slot {
+    pub(super) fn slot(
+        &self,
+        id: ClientId,
+        sequence: u32,
+        fragment: Option<u16>,
+        answer: Answer,
+    ) -> Slot {
         Slot {
             client: Some(id),
             sequence,
@@ -295,6 +318,8 @@ impl Proxy {
             queued: self.now,
             end: 0,
             len: 0,
+            marked: answer != Answer::Always,
+            family: Family::Usual,
         }
     }
 
@@ -314,7 +339,7 @@ impl Proxy {
                 b"-CROSSSLOT Keys in request don't hash to the same shard\r\n",
             );
         }
-        self.forward(id, server, input, request.reply);
+        self.forward(id, server, input, request.answer);
     }
 
     /// Whether all keys of the request live on `server`. With `distribution: random` no key lives
@@ -353,6 +378,8 @@ impl Proxy {
                 reply.extend_from_slice(b"\r\n");
                 self.answer(id, &reply);
             }
+            Local::Say(reply) => self.answer(id, reply),
+            Local::Stats => self.answer_stats(id),
             Local::Auth(password) => self.authenticate(id, password.of(input.bytes())),
             Local::Quit => {
                 let Some(client) = self.clients.find(id) else {
@@ -364,6 +391,14 @@ impl Proxy {
                 self.finish_client(id);
             }
         }
+    }
+
+    fn answer_stats(&mut self, id: ClientId) {
+        let (Some(client), Some(stats)) = (self.clients.find(id), &self.overview) else {
+            return self.answer(id, b"END\r\n");
+        };
+        let text = stats.memcached_text(client.pool.index());
+        self.answer(id, text.as_bytes());
     }
 
     fn authenticate(&mut self, id: ClientId, given: &[u8]) {

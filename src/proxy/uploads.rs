@@ -17,7 +17,7 @@ use super::pool::LaneIndex;
 use super::time::Time;
 use super::{CloseHow, Proxy};
 use crate::buffer::{Input, Queue};
-use crate::protocol::{BadBody, Body, Request, Verdict};
+use crate::protocol::{Answer, BadBody, Body, Request, Verdict};
 use crate::route::ServerIndex;
 
 impl Proxy {
@@ -32,17 +32,17 @@ impl Proxy {
         let Some(client) = self.clients.find(id) else {
             return;
         };
-        let (authenticated, reply) = (client.authenticated, request.reply);
+        let (authenticated, answer) = (client.authenticated, request.answer);
         let discard = Upload {
             body,
             stage: Stage::Discard,
             server: ServerIndex(0),
-            reply,
+            answer,
             heard: self.now,
         };
         let upload = match request.verdict {
             Verdict::Refuse(refusal) => {
-                if reply {
+                if answer != Answer::Never {
                     self.answer(id, refusal.bytes());
                 }
                 discard
@@ -51,9 +51,9 @@ impl Proxy {
                 self.answer(id, b"-NOAUTH Authentication required\r\n");
                 discard
             }
-            _ => match self.route(id, request.key.of(input.bytes())) {
+            _ => match self.route_upload(id, &request, input) {
                 None => {
-                    if reply {
+                    if answer != Answer::Never {
                         self.answer_error(id, Cause::Refused);
                     }
                     discard
@@ -76,6 +76,19 @@ impl Proxy {
         let stall = self.now + self.limits.upload_stall;
         self.timers.arm(id.conn(), &mut client.armed, stall);
         self.hold_back_if_large(id);
+    }
+
+    fn route_upload(
+        &mut self,
+        id: ClientId,
+        request: &Request,
+        input: Input<'_>,
+    ) -> Option<ServerIndex> {
+        let key = request.key.of(input.bytes());
+        match request.verdict {
+            Verdict::Encoded => self.route_encoded(id, key),
+            _ => self.route(id, key),
+        }
     }
 
     /// A gathered request that will be larger than a shared connection takes waits for one of its own.
@@ -153,9 +166,9 @@ impl Proxy {
         };
         match upload.stage {
             Stage::Gather(queue) | Stage::Wait(queue) => {
-                self.forward_gathered(id, upload.server, queue, upload.reply);
+                self.forward_gathered(id, upload.server, queue, upload.answer);
             }
-            Stage::Stream(link) => self.uploaded(link, upload.reply),
+            Stage::Stream(link) => self.uploaded(link, upload.answer),
             Stage::Discard => {}
         }
     }
@@ -166,13 +179,13 @@ impl Proxy {
         id: ClientId,
         server: ServerIndex,
         mut queue: Queue,
-        reply: bool,
+        answer: Answer,
     ) {
         let link = match self.link_for(id, server) {
             Ok(link) => link,
             Err(cause) => {
                 queue.clear(&mut self.buffers);
-                if reply {
+                if answer != Answer::Never {
                     self.answer_error(id, cause);
                 }
                 return;
@@ -181,16 +194,20 @@ impl Proxy {
         let Some(client) = self.clients.find_mut(id) else {
             return;
         };
-        let slot = reply.then(|| client.ring.push(Exchange::Waiting));
-        let slot = slot.map(|sequence| self.slot(id, sequence, None));
-        let len = queue.len() as u64;
+        let sequence = client.ring.push(Exchange::for_answer(answer));
+        let mut slot = self.slot(id, sequence, None, answer);
+        let mut len = queue.len() as u64;
         if let Some(target) = self.links.find_mut(link) {
+            let protocol = self.pools[target.pool.index()].protocol;
+            slot.family = protocol.family(queue.front());
             target.out.append(&mut queue, &mut self.buffers);
+            if answer != Answer::Always {
+                let marker = protocol.marker();
+                target.out.push(marker, &mut self.buffers);
+                len += marker.len() as u64;
+            }
         }
         self.enqueued(link, slot, len);
-        if !reply {
-            self.note_silent(id, link);
-        }
     }
 
     /// Bytes of a large request were appended to its own connection's output.
@@ -208,13 +225,13 @@ impl Proxy {
     }
 
     /// The last byte of a large request was queued on its own connection.
-    fn uploaded(&mut self, id: LinkId, reply: bool) {
+    fn uploaded(&mut self, id: LinkId, answer: Answer) {
         let Some(link) = self.links.find_mut(id) else {
             return;
         };
         link.uploader = None;
         let marker = self.pools[link.pool.index()].protocol.marker();
-        if !reply {
+        if answer != Answer::Always {
             link.out.push(marker, &mut self.buffers);
             self.upload_grew(id, marker.len() as u64);
             self.flush_link(id);
@@ -240,17 +257,14 @@ impl Proxy {
         if !client.ring.is_empty() {
             return;
         }
-        if self.mark_silent(id) {
-            return;
-        }
         let Some(client) = self.clients.find(id) else {
             return;
         };
         let Some(upload) = &client.upload else { return };
-        let (pool, server, reply) = (client.pool, upload.server, upload.reply);
+        let (pool, server, answer) = (client.pool, upload.server, upload.answer);
         let lane = self.pools[pool.index()].lane_of(server);
         match self.free_spare(pool, lane, server) {
-            Ok(Some(link)) => self.stream(id, link, reply),
+            Ok(Some(link)) => self.stream(id, link, answer),
             Ok(None) => {
                 let waiting = &mut self.pools[pool.index()].lane(lane).waiting;
                 if !waiting.contains(&id) {
@@ -261,7 +275,7 @@ impl Proxy {
                 if let Some(upload) = &mut client_upload(&mut self.clients, id) {
                     upload.stage = Stage::Discard;
                 }
-                if reply {
+                if answer != Answer::Never {
                     self.answer_error(id, cause);
                 }
                 self.unstall(id);
@@ -270,7 +284,7 @@ impl Proxy {
     }
 
     /// Starts sending the client's large request over `link`.
-    fn stream(&mut self, id: ClientId, link: LinkId, reply: bool) {
+    fn stream(&mut self, id: ClientId, link: LinkId, answer: Answer) {
         let Some(client) = self.clients.find_mut(id) else {
             return;
         };
@@ -280,20 +294,19 @@ impl Proxy {
         let Stage::Wait(mut queue) = mem::replace(&mut upload.stage, Stage::Stream(link)) else {
             return;
         };
-        // Without a reply, one to a harmless request behind it tells when the server is done.
-        let exchange = if reply {
-            Exchange::Waiting
-        } else {
-            Exchange::Silent
-        };
+        let family = self.pools[client.pool.index()]
+            .protocol
+            .family(queue.front());
         let slot = Slot {
             client: Some(id),
-            sequence: client.ring.push(exchange),
+            sequence: client.ring.push(Exchange::for_answer(answer)),
             fragment: None,
             // Neither sent nor late before its last byte is there.
             queued: Time::NEVER,
             end: u64::MAX,
             len: 0,
+            marked: answer != Answer::Always,
+            family,
         };
         client.barrier = true;
         let len = queue.len() as u64;

@@ -16,6 +16,7 @@
 
 mod describe;
 mod json;
+mod memcached;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};

@@ -35,7 +35,7 @@ use crate::engine::{
 };
 use crate::proxy::{Action, Cause, CloseHow, ConnId, PoolIndex, Proxy, Settings, Time};
 use crate::route::ServerIndex;
-use crate::stats::WorkerStats;
+use crate::stats::{Stats, WorkerStats};
 
 use chunks::Chunks;
 use gather::Gather;
@@ -54,6 +54,8 @@ pub struct Setup {
     pub pools: Vec<Arc<config::Pool>>,
     /// This worker's own counters.
     pub stats: Arc<WorkerStats>,
+    /// Those of all threads, for clients that ask.
+    pub overview: Arc<Stats>,
     /// For its core.
     pub settings: Settings,
     /// The process' clock.
@@ -112,7 +114,8 @@ impl Worker {
             mailbox,
             setup,
         } = self;
-        let proxy = Proxy::new(&setup.pools, Arc::clone(&setup.stats), setup.settings);
+        let mut proxy = Proxy::new(&setup.pools, Arc::clone(&setup.stats), setup.settings);
+        proxy.set_overview(Arc::clone(&setup.overview));
         let limit = if engine::prepare_naps() {
             setup.gather
         } else {

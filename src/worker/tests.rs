@@ -46,6 +46,7 @@ fn team(servers: &[String]) -> Team {
     let worker = Worker::new(Setup {
         pools,
         stats: stats.set(0),
+        overview: Arc::new(stats),
         settings: Settings {
             buffer_size: 16384,
             seed: 1,

@@ -7,7 +7,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use nutcrab::config::{Address, CrossShard, Listen, Password, Pool, Server};
+use nutcrab::config::{Address, CrossShard, FailedGet, Listen, Password, Pool, Server};
 use nutcrab::hash::Hash;
 use nutcrab::protocol::Protocol;
 use nutcrab::proxy::Limits;
@@ -319,6 +319,8 @@ fn pool(draw: &mut Draw, index: usize, large: u32, quiet: bool) -> PoolPlan {
         server_failure_limit: NonZeroU32::new(draw.pick(&[1, 2, 3])).expect("not 0"),
         cross_shard: draw.pick(&[CrossShard::Refuse, CrossShard::FirstKey]),
         connect_timeout: Duration::from_micros(draw.micros(100_000, 3_000_000)),
+        flush_all: true,
+        failed_get: FailedGet::Error,
         servers,
     };
     PoolPlan {

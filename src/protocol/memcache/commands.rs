@@ -2,24 +2,35 @@
 
 use crate::protocol::Merge;
 
-/// What stands behind a command's name. In all but `Keys` and `Bare` the word `noreply` may follow.
+/// What stands behind a command's name. In all but `Keys`, `TouchKeys`, `Stats`, `Bare` and the meta
+/// forms the word `noreply` may follow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
     /// One key or more.
     Keys,
+    /// Expiry time, and one key or more.
+    TouchKeys,
     /// Key, flags, expiry time and length; a data block follows.
     Store,
     /// Key, flags, expiry time, length and unique number; a data block follows.
     Cas,
-    /// Key.
+    /// Key, and perhaps the number 0.
     Delete,
     /// Key and an unsigned number.
     Arithmetic,
     /// Key and expiry time.
     Touch,
-    /// Nothing.
+    /// A level.
+    Verbosity,
+    /// Perhaps a delay in seconds.
+    Flush,
+    /// Perhaps what is asked for.
+    Stats,
+    /// Nothing that matters.
     Bare,
-    /// Key, length and flags; a data block follows. There is no `noreply`.
+    /// Key and flags.
+    Meta,
+    /// Key, length and flags; a data block follows.
     MetaStore,
 }
 
@@ -30,11 +41,17 @@ pub enum Rule {
     Forward,
     /// Split by key; the replies are merged.
     Split(Merge),
+    /// Sent as it is to all servers, unless the pool forbids it; one reply, the first, stands for all.
+    Everywhere,
+    /// `stats`: answered here, or by all servers.
+    Stats,
     /// Sent as it is to any server.
     Keyless,
+    /// `mn`, answered here.
+    Noop,
     /// `quit`, answered here by closing.
     Quit,
-    /// Refused. It has a row only because a data block follows it, which must not be read as commands.
+    /// Refused: it is about one server, and a proxy stands for several.
     Refuse,
 }
 
@@ -56,10 +73,17 @@ pub struct Table {
 }
 
 impl Table {
-    /// The commands of twemproxy.
+    /// The commands of memcached 1.6.
     pub fn standard() -> Self {
         Self {
             rows: STANDARD.to_vec(),
+        }
+    }
+
+    /// Refuses the command `name` from now on.
+    pub fn refuse(&mut self, name: &str) {
+        for row in self.rows.iter_mut().filter(|row| row.name == name) {
+            row.rule = Rule::Refuse;
         }
     }
 
@@ -94,6 +118,12 @@ const STANDARD: &[Row] = &[
     row("get", Form::Keys, Rule::Split(Merge::Values)),
     row("set", Form::Store, Rule::Forward),
     row("gets", Form::Keys, Rule::Split(Merge::Values)),
+    row("mg", Form::Meta, Rule::Forward),
+    row("ms", Form::MetaStore, Rule::Forward),
+    row("mn", Form::Bare, Rule::Noop),
+    row("md", Form::Meta, Rule::Forward),
+    row("ma", Form::Meta, Rule::Forward),
+    row("me", Form::Meta, Rule::Forward),
     row("cas", Form::Cas, Rule::Forward),
     row("add", Form::Store, Rule::Forward),
     row("replace", Form::Store, Rule::Forward),
@@ -103,9 +133,22 @@ const STANDARD: &[Row] = &[
     row("incr", Form::Arithmetic, Rule::Forward),
     row("decr", Form::Arithmetic, Rule::Forward),
     row("touch", Form::Touch, Rule::Forward),
+    row("gat", Form::TouchKeys, Rule::Split(Merge::Values)),
+    row("gats", Form::TouchKeys, Rule::Split(Merge::Values)),
+    row("bget", Form::Keys, Rule::Split(Merge::Values)),
     row("version", Form::Bare, Rule::Keyless),
     row("quit", Form::Bare, Rule::Quit),
-    row("ms", Form::MetaStore, Rule::Refuse),
+    row("stats", Form::Stats, Rule::Stats),
+    row("flush_all", Form::Flush, Rule::Everywhere),
+    row("verbosity", Form::Verbosity, Rule::Everywhere),
+    row("shutdown", Form::Bare, Rule::Refuse),
+    row("slabs", Form::Bare, Rule::Refuse),
+    row("lru", Form::Bare, Rule::Refuse),
+    row("lru_crawler", Form::Bare, Rule::Refuse),
+    row("cache_memlimit", Form::Bare, Rule::Refuse),
+    row("watch", Form::Bare, Rule::Refuse),
+    row("extstore", Form::Bare, Rule::Refuse),
+    row("refresh_certs", Form::Bare, Rule::Refuse),
 ];
 
 #[cfg(test)]
@@ -128,18 +171,7 @@ mod tests {
     #[test]
     fn other_names_are_not_found() {
         let table = Table::standard();
-        for name in [
-            "",
-            "GET",
-            "Set",
-            "ge",
-            "gett",
-            "gat",
-            "stats",
-            "flush_all",
-            "mg",
-            "ge\0",
-        ] {
+        for name in ["", "GET", "Set", "ge", "gett", "mx", "ge\0"] {
             assert_eq!(table.find(name.as_bytes()), None, "{name}");
         }
     }

@@ -1,8 +1,8 @@
-//! memcached: the classic text protocol.
+//! memcached: the text protocol, classic and meta commands.
 //!
-//! Source: memcached's `doc/protocol.txt`, and the behaviour of memcached 1.6 where it is silent. The
-//! meta commands and the binary protocol are not spoken.
+//! Source: memcached's `doc/protocol.txt`, and the behaviour of memcached 1.6 where it is silent.
 
+pub mod base64;
 pub mod commands;
 pub mod reply;
 pub mod request;

@@ -1,13 +1,15 @@
 //! Where a memcached server's reply ends.
 //!
-//! Most replies are one line. A get is answered with VALUE blocks and `END`; an error may stand in
-//! place of any of them and ends the reply.
+//! Most replies are one line. A get is answered with VALUE blocks and `END`, `stats` with lines and
+//! `END`; an error may stand in place of any of them and ends the reply. A meta value is a line and a
+//! block. No reply is told apart by what was asked, but one: behind a request that may go without a
+//! reply stands a marker, and everything up to the marker's reply belongs to the request.
 
 use memchr::{memchr, memchr2};
 
 use super::Words;
 use crate::protocol::body::feed_block;
-use crate::protocol::{BadReply, Fed, ReplyScan};
+use crate::protocol::{BadReply, Family, Fed, ReplyScan};
 
 /// Longest line of a reply.
 pub const LINE_MAX: usize = 2048;
@@ -26,18 +28,48 @@ pub fn feed(scan: &mut ReplyScan, bytes: &[u8]) -> Result<Fed, BadReply> {
             if scan.left > 0 {
                 return Ok(Fed { used, done: false });
             }
+            if std::mem::take(&mut scan.last) && !scan.marked {
+                return Ok(Fed { used, done: true });
+            }
         }
         let Some((line, len)) = line(&bytes[used..])? else {
             return Ok(Fed { used, done: false });
         };
         let kind = kind(line)?;
-        let continued = std::mem::replace(&mut scan.begun, true);
+        scan.begun = true;
         used += len;
-        match kind {
-            Kind::Value { data } => scan.left = data + 2,
-            Kind::End | Kind::Error => return Ok(Fed { used, done: true }),
-            Kind::Other if continued => return Err(BadReply::Kind),
-            Kind::Other => return Ok(Fed { used, done: true }),
+        if kind == Kind::Version && scan.marked {
+            scan.marker_len = len;
+            return Ok(Fed { used, done: true });
+        }
+        if !scan.family.has(kind) {
+            return Err(BadReply::Kind);
+        }
+        let whole = match kind {
+            Kind::Value { data } => {
+                scan.left = data + 2;
+                scan.within = true;
+                continue;
+            }
+            Kind::Item => {
+                scan.within = true;
+                continue;
+            }
+            Kind::MetaValue { data } if !scan.within => {
+                scan.left = data + 2;
+                scan.last = true;
+                continue;
+            }
+            Kind::End | Kind::Error => true,
+            Kind::Other | Kind::Meta | Kind::Done | Kind::Version => !scan.within,
+            Kind::MetaValue { .. } => false,
+        };
+        if !whole {
+            return Err(BadReply::Kind);
+        }
+        scan.within = false;
+        if !scan.marked {
+            return Ok(Fed { used, done: true });
         }
     }
 }
@@ -45,14 +77,36 @@ pub fn feed(scan: &mut ReplyScan, bytes: &[u8]) -> Result<Fed, BadReply> {
 /// What a line of a reply says, as far as its framing goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// The head of a value; `data` bytes and a line end follow.
+    /// The head of a value; `data` bytes and a line end follow, then more.
     Value { data: u64 },
-    /// The end of the values.
+    /// The head of a meta value; `data` bytes and a line end follow, and are the end.
+    MetaValue { data: u64 },
+    /// A line of statistics; more follow.
+    Item,
+    /// The end of the values or statistics.
     End,
     /// An error.
     Error,
+    /// The version of the server.
+    Version,
+    /// A meta reply of one line.
+    Meta,
+    /// What all of a server was told to do is done.
+    Done,
     /// Any other reply of one line.
     Other,
+}
+
+impl Family {
+    fn has(self, kind: Kind) -> bool {
+        match kind {
+            Kind::Error => true,
+            Kind::End => self != Family::Meta,
+            Kind::Value { .. } | Kind::Other | Kind::Version => self == Family::Usual,
+            Kind::MetaValue { .. } | Kind::Meta => self == Family::Meta,
+            Kind::Item | Kind::Done => self == Family::Whole,
+        }
+    }
 }
 
 /// The first line of `bytes` without its end, and its length with it; `None` when the end is missing.
@@ -63,7 +117,20 @@ fn line(bytes: &[u8]) -> Result<Option<(&[u8], usize)>, BadReply> {
     };
     if !matches!(
         first,
-        b'0'..=b'9' | b'V' | b'E' | b'S' | b'N' | b'D' | b'T' | b'C'
+        b'0'..=b'9'
+            | b'V'
+            | b'E'
+            | b'S'
+            | b'N'
+            | b'D'
+            | b'T'
+            | b'C'
+            | b'H'
+            | b'O'
+            | b'M'
+            | b'I'
+            | b'R'
+            | b'P'
     ) {
         return Err(BadReply::Kind);
     }
@@ -97,7 +164,17 @@ pub(super) fn kind(line: &[u8]) -> Result<Kind, BadReply> {
         {
             Ok(Kind::Other)
         }
-        b"VERSION" => Ok(Kind::Other),
+        b"HD" | b"EN" | b"NF" | b"NS" | b"EX" | b"ME" => Ok(Kind::Meta),
+        b"VA" => {
+            let data = Words::of(line)
+                .nth(1)
+                .and_then(|word| number(word.of(line)));
+            let data = data.ok_or(BadReply::Number)?;
+            Ok(Kind::MetaValue { data })
+        }
+        b"OK" | b"RESET" if line == first => Ok(Kind::Done),
+        b"STAT" | b"ITEM" | b"PREFIX" => Ok(Kind::Item),
+        b"VERSION" => Ok(Kind::Version),
         digits if digits.iter().all(u8::is_ascii_digit) && !digits.is_empty() => {
             // memcached pads a number that became shorter with spaces.
             let rest = &line[digits.len()..];
@@ -139,12 +216,32 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    /// The family a reply is of by its first word.
+    fn family(reply: &str) -> Family {
+        match &reply[..2] {
+            "HD" | "VA" if !reply.starts_with("VALUE") => Family::Meta,
+            "EN" if !reply.starts_with("END") => Family::Meta,
+            "NS" | "NF" | "ME" => Family::Meta,
+            "EX" if !reply.starts_with("EXISTS") => Family::Meta,
+            "OK" | "RE" | "IT" | "PR" => Family::Whole,
+            "ST" if reply.starts_with("STAT") => Family::Whole,
+            _ => Family::Usual,
+        }
+    }
+
+    fn scan(reply: &str) -> ReplyScan {
+        ReplyScan {
+            family: family(reply),
+            ..ReplyScan::default()
+        }
+    }
+
     /// One reply, given whole and cut at every point, followed by the start of another.
     fn check(reply: &str) {
         let mut bytes = reply.as_bytes().to_vec();
         bytes.extend_from_slice(b"STORED");
         for cut in 0..=reply.len() {
-            let mut scan = ReplyScan::default();
+            let mut scan = scan(reply);
             let first = feed(&mut scan, &bytes[..cut]).expect(reply);
             if first.done {
                 assert_eq!(first.used, reply.len(), "{reply:?} cut at {cut}");
@@ -158,7 +255,7 @@ mod tests {
                 "{reply:?} cut at {cut}"
             );
         }
-        let (mut scan, mut start) = (ReplyScan::default(), 0);
+        let (mut scan, mut start) = (scan(reply), 0);
         for end in 1..=reply.len() {
             let fed = feed(&mut scan, &bytes[start..end]).expect(reply);
             start += fed.used;
@@ -189,6 +286,21 @@ mod tests {
             "0\r\n",
             "18446744073709551615\r\n",
             "9  \r\n",
+            "OK\r\n",
+            "RESET\r\n",
+            "STAT pid 1\r\nSTAT a \r\nEND\r\n",
+            "ITEM a [1 b; 0 s]\r\nEND\r\n",
+            "PREFIX a get 1\r\nEND\r\n",
+            "STAT pid 1\r\nSERVER_ERROR x\r\n",
+            "HD\r\n",
+            "HD ka O1\r\n",
+            "EN\r\n",
+            "NS\r\n",
+            "EX\r\n",
+            "NF O1 ka\r\n",
+            "ME a exp=-1 la=0\r\n",
+            "VA 0\r\n\r\n",
+            "VA 4 ka f5\r\n\r\nEN\r\n",
             "VALUE a 0 0\r\n\r\nEND\r\n",
             "VALUE a 0 3\r\nabc\r\nEND\r\n",
             "VALUE a 0 3\r\nEND\r\nEND\r\n",
@@ -200,12 +312,53 @@ mod tests {
         }
     }
 
+    /// All that a server says to a request behind which a marker stands.
+    #[test]
+    fn a_marked_reply_ends_with_that_to_the_marker() {
+        for reply in [
+            "VERSION 1\r\n",
+            "ERROR\r\nVERSION 1\r\n",
+            "CLIENT_ERROR bad data chunk\r\nERROR\r\nSTORED\r\nVERSION 1\r\n",
+            "VA 1 ka\r\nx\r\nVERSION 1\r\n",
+            "VALUE a 0 1\r\nx\r\nEND\r\nVERSION 1\r\n",
+        ] {
+            let bytes = [reply, "HD\r\n"].concat().into_bytes();
+            let family = if reply.starts_with("VA ") {
+                Family::Meta
+            } else {
+                Family::Usual
+            };
+            for cut in 0..=reply.len() {
+                let mut scan = ReplyScan {
+                    marked: true,
+                    family,
+                    ..ReplyScan::default()
+                };
+                let first = feed(&mut scan, &bytes[..cut]).expect(reply);
+                let mut used = first.used;
+                if !first.done {
+                    let rest = feed(&mut scan, &bytes[used..]).expect(reply);
+                    assert!(rest.done, "{reply:?} cut at {cut}");
+                    used += rest.used;
+                }
+                assert_eq!(
+                    (used, scan.marker_len),
+                    (reply.len(), 11),
+                    "{reply:?} cut at {cut}"
+                );
+            }
+        }
+    }
+
     #[test]
     fn what_is_no_reply_is_refused() {
         for (bytes, bad) in [
-            ("OK\r\n", BadReply::Kind),
-            ("STAT pid 1\r\n", BadReply::Kind),
-            ("HD\r\n", BadReply::Kind),
+            ("OK x\r\n", BadReply::Kind),
+            ("HDX\r\n", BadReply::Kind),
+            ("VA x\r\n", BadReply::Number),
+            ("VA\r\n", BadReply::Number),
+            ("STAT a 1\r\nHD\r\n", BadReply::Kind),
+            ("VALUE a 0 1\r\nx\r\nVA 1\r\n", BadReply::Kind),
             ("\r\n", BadReply::Kind),
             ("stored\r\n", BadReply::Kind),
             ("STORED \r\n", BadReply::Kind),
@@ -229,8 +382,29 @@ mod tests {
             ("VALUE a 0 1\r\nx\r\n7\r\n", BadReply::Kind),
         ] {
             assert_eq!(
-                feed(&mut ReplyScan::default(), bytes.as_bytes()),
+                feed(&mut scan(bytes), bytes.as_bytes()),
                 Err(bad),
+                "{bytes:?}"
+            );
+        }
+        // Replies to something else.
+        for (family, bytes) in [
+            (Family::Usual, "HD\r\n"),
+            (Family::Usual, "OK\r\n"),
+            (Family::Usual, "STAT a b\r\n"),
+            (Family::Meta, "STORED\r\n"),
+            (Family::Meta, "END\r\n"),
+            (Family::Meta, "VERSION 1\r\n"),
+            (Family::Whole, "STORED\r\n"),
+            (Family::Whole, "NF\r\n"),
+        ] {
+            let mut scan = ReplyScan {
+                family,
+                ..ReplyScan::default()
+            };
+            assert_eq!(
+                feed(&mut scan, bytes.as_bytes()),
+                Err(BadReply::Kind),
                 "{bytes:?}"
             );
         }
@@ -260,7 +434,8 @@ mod tests {
         fn any_bytes_in_any_cut_give_the_same(
             pieces in proptest::collection::vec(prop::sample::select(vec![
                 "VALUE a 0 1\r\n", "VALUE k 1 0 5\r\n", "x\r\n", "\r\n", "END\r\n", "STORED\r\n",
-                "ERROR\r\n", "12\r\n", "V", "\r", "\n", "END", "SERVER_ERROR x y\r\n",
+                "ERROR\r\n", "12\r\n", "V", "VA 1 k\r\n", "HD\r\n",
+                "STAT a 1\r\n", "VERSION 1\r\n", "\r", "\n", "END", "SERVER_ERROR x y\r\n",
             ]), 0..8),
             cuts in proptest::collection::vec(any::<prop::sample::Index>(), 0..4),
         ) {

@@ -4,9 +4,10 @@
 //! connections that clients share. memcached reads on behind a line it does not like, so a data block
 //! that we took for data and it did not would be read as commands. Therefore:
 //!
-//! - A line ends with CR LF; memcached itself is content with LF. No CR and no NUL stands within it
+//! - A line ends with LF; a CR ahead of it belongs to the end. No other CR and no NUL stands within it
 //!   (NUL ends the line for memcached's tokenizer). Other control characters are part of a key.
-//! - Numbers are digits and lie in the range that all versions of memcached accept.
+//! - Numbers ahead of a data block are digits and lie in the range that all versions of memcached
+//!   accept.
 //!
 //! Refused lines get memcached's words. The data block of a refused storage command is swallowed where
 //! its length is beyond doubt, so that the connection stays usable; memcached reads it as commands.
@@ -14,9 +15,12 @@
 
 use memchr::{memchr, memchr2};
 
-use super::Words;
 use super::commands::{Form, Row, Rule, Table};
-use crate::protocol::{Body, Limits, Local, Parse, Refusal, Request, RequestScan, Span, Verdict};
+use super::{Words, base64};
+use crate::protocol::{
+    Answer, Body, Family, Fan, Limits, Local, Merge, Parse, Partial, Reach, Refusal, Request,
+    RequestScan, Span, Verdict,
+};
 
 /// Longest line of anything but a get, line end included. From there on memcached closes (up to 1.5;
 /// 1.6 at twice that), and no command needs it.
@@ -28,15 +32,12 @@ const INDENT_MAX: usize = 100;
 /// Largest data block memcached takes for possible.
 const DATA_MAX: u64 = i32::MAX as u64 - 2;
 
-/// The first byte of a request in the binary protocol.
-const BINARY_MAGIC: u8 = 0x80;
+/// Most flags of an `ms`. At more, memcached takes the data block behind it for commands.
+const FLAGS_MAX: usize = 16;
 
 /// Reads the request at the start of `bytes`.
 #[inline]
 pub fn parse(bytes: &[u8], scan: &mut RequestScan, table: &Table, limits: &Limits) -> Parse {
-    if bytes.first() == Some(&BINARY_MAGIC) {
-        return Parse::Bad(refusal(Complaint::Binary));
-    }
     let searched = scan.position as usize;
     let Some(newline) = memchr(b'\n', &bytes[searched..]).map(|at| searched + at) else {
         scan.position = bytes.len() as u32;
@@ -51,19 +52,25 @@ pub fn parse(bytes: &[u8], scan: &mut RequestScan, table: &Table, limits: &Limit
     if len > line_max(&bytes[..len], limits) {
         return Parse::Bad(refusal(Complaint::LineTooLong));
     }
-    let (text, ended) = match bytes[..newline].split_last() {
-        Some((b'\r', text)) => (text, true),
-        _ => (&bytes[..newline], false),
-    };
+    let text = bytes[..newline]
+        .strip_suffix(b"\r")
+        .unwrap_or(&bytes[..newline]);
     let mut words = Words::of(text);
     let name = words.next().unwrap_or_default();
     let Some(command) = table.find(name.of(text)) else {
+        // As memcached does, so that no web page makes a browser talk to a cache.
+        if words
+            .last()
+            .is_some_and(|word| word.of(text).starts_with(b"HTTP/"))
+        {
+            return Parse::Bad(refusal(Complaint::Error));
+        }
         return done(refuse(None, Complaint::Error), len);
     };
     scan.command = Some(command);
     let row = table.row(command);
     let line = Line {
-        sound: ended && memchr2(b'\r', 0, text).is_none(),
+        sound: memchr2(b'\r', 0, text).is_none(),
         row,
         command: Some(command),
         limits,
@@ -72,7 +79,7 @@ pub fn parse(bytes: &[u8], scan: &mut RequestScan, table: &Table, limits: &Limit
         Form::Keys => done(line.keys(words), len),
         Form::Store => line.stored(Args::of(text, words), 4, bytes, len),
         Form::Cas => line.stored(Args::of(text, words), 5, bytes, len),
-        Form::MetaStore => line.meta_stored(Args::of(text, words), bytes, len),
+        Form::MetaStore => line.meta_stored(text, words, bytes, len),
         Form::Delete => done(line.deleted(Args::of(text, words)), len),
         Form::Arithmetic => {
             let args = Args::of(text, words);
@@ -85,19 +92,42 @@ pub fn parse(bytes: &[u8], scan: &mut RequestScan, table: &Table, limits: &Limit
                 len,
             )
         }
-        Form::Bare => done(line.bare(words), len),
+        Form::TouchKeys => done(line.touched_keys(text, words), len),
+        Form::Verbosity => done(line.verbosity(Args::of(text, words)), len),
+        Form::Flush => done(line.flush(Args::of(text, words)), len),
+        Form::Stats => done(line.stats(Args::of(text, words)), len),
+        Form::Meta => done(line.meta(text, words), len),
+        Form::Bare => done(line.bare(), len),
     }
 }
 
-/// All keys of a whole get, in order.
-pub(super) fn line_keys(request: &[u8]) -> impl Iterator<Item = Span> + '_ {
-    let text = request.strip_suffix(b"\r\n").unwrap_or(request);
-    Words::of(text).skip(1)
+/// Which replies a request has that was not refused and starts with `bytes`.
+#[inline]
+pub fn family(bytes: &[u8]) -> Family {
+    let start = bytes.iter().position(|&byte| byte != b' ').unwrap_or(0);
+    match &bytes[start..] {
+        // No other command has two letters and begins so.
+        [b'm', _, b' ', ..] => Family::Meta,
+        [b's', b't', ..] | [b'f', ..] => Family::Whole,
+        [b'v', b'e', b'r', b'b', ..] => Family::Whole,
+        _ => Family::Usual,
+    }
+}
+
+/// All keys of a whole get, in order, and what stands ahead of them: the expiry time of a `gat`.
+pub(super) fn line_keys(request: &[u8]) -> (Option<Span>, impl Iterator<Item = Span> + '_) {
+    let text = request.strip_suffix(b"\n").unwrap_or(request);
+    let text = text.strip_suffix(b"\r").unwrap_or(text);
+    let mut words = Words::of(text);
+    let name = words.next().unwrap_or_default();
+    let touches = name.of(text).starts_with(b"gat");
+    let expiry = if touches { words.next() } else { None };
+    (expiry, words)
 }
 
 /// Appends all keys of a whole get.
 pub fn keys(request: &[u8], keys: &mut Vec<Span>) {
-    keys.extend(line_keys(request));
+    keys.extend(line_keys(request).1);
 }
 
 /// How long the line that starts with `bytes` may be. Only gets may be long: they have many keys.
@@ -128,12 +158,15 @@ enum Complaint {
     TooLarge,
     Chunk,
     LineTooLong,
-    Binary,
+    /// Too many flags of a meta command.
+    Flags,
+    /// A key that is no base64; in memcached's words for `mg` and `ms`, and for `md` and `ma`.
+    Decoding,
+    Flag,
 }
 
 fn refusal(complaint: Complaint) -> Refusal {
-    // All but the last two are memcached's words. For those it has none: it closes in silence, and
-    // speaks the binary protocol.
+    // All but one are memcached's words. A line too long makes it close in silence.
     let (mark, text) = match complaint {
         Complaint::Error => ("ERROR", ""),
         Complaint::Format => ("CLIENT_ERROR ", "bad command line format"),
@@ -146,7 +179,9 @@ fn refusal(complaint: Complaint) -> Refusal {
         Complaint::TooLarge => ("SERVER_ERROR ", "object too large for cache"),
         Complaint::Chunk => ("CLIENT_ERROR ", "bad data chunk"),
         Complaint::LineTooLong => ("CLIENT_ERROR ", "line too long"),
-        Complaint::Binary => ("CLIENT_ERROR ", "binary protocol not supported"),
+        Complaint::Flags => ("CLIENT_ERROR ", "options flags too long"),
+        Complaint::Flag => ("CLIENT_ERROR ", "invalid or duplicate flag"),
+        Complaint::Decoding => ("CLIENT_ERROR ", "error decoding key"),
     };
     Refusal::new(mark, text.as_bytes())
 }
@@ -156,7 +191,15 @@ fn refuse(command: Option<u16>, complaint: Complaint) -> Request {
         verdict: Verdict::Refuse(refusal(complaint)),
         key: Span::default(),
         command,
-        reply: true,
+        answer: Answer::Always,
+    }
+}
+
+fn answer(silent: bool) -> Answer {
+    if silent {
+        Answer::Never
+    } else {
+        Answer::Always
     }
 }
 
@@ -234,8 +277,9 @@ impl Line<'_> {
 
     /// A storage command that takes `needed` words, of which the fourth is the length of the data.
     fn stored(&self, args: Args<'_>, needed: usize, bytes: &[u8], len: usize) -> Parse {
-        let silent = args.count == needed + 1 && args.is_silent_from(needed);
-        if args.count != needed && !silent {
+        let silent = args.is_silent_from(needed);
+        // memcached takes any word where `noreply` may stand.
+        if args.count != needed && args.count != needed + 1 {
             return Parse::Bad(refusal(Complaint::Error));
         }
         let Some(data) = data_len(args.word(3)) else {
@@ -253,35 +297,90 @@ impl Line<'_> {
             self.request(Verdict::Forward, args.words[0])
         };
         let request = Request {
-            reply: !silent,
+            answer: answer(silent),
             ..request
         };
         with_data(request, bytes, len, data, self.limits)
     }
 
-    /// A storage command of a kind that is not supported: only its data block is of interest.
-    fn meta_stored(&self, args: Args<'_>, bytes: &[u8], len: usize) -> Parse {
-        match data_len(args.word(1)) {
-            Some(data) => {
-                let request = self.refuse(Complaint::Error);
-                with_data(request, bytes, len, data, self.limits)
+    /// `ms`: key, length, flags.
+    fn meta_stored(&self, text: &[u8], mut words: Words<'_>, bytes: &[u8], len: usize) -> Parse {
+        let Some(key) = words.next() else {
+            return Parse::Bad(refusal(Complaint::Error));
+        };
+        let Some(data) = words.next() else {
+            return Parse::Bad(refusal(Complaint::Format));
+        };
+        let Some(data) = data_len(data.of(text)) else {
+            return Parse::Bad(refusal(Complaint::Format));
+        };
+        let request = if data > self.limits.bulk {
+            self.refuse(Complaint::TooLarge)
+        } else {
+            self.meta_request(text, key, words)
+        };
+        with_data(request, bytes, len, data, self.limits)
+    }
+
+    /// A meta command without a data block.
+    fn meta(&self, text: &[u8], mut words: Words<'_>) -> Request {
+        match words.next() {
+            Some(key) => self.meta_request(text, key, words),
+            // As memcached does: only `me` looks at its words itself.
+            None if self.row.name == "me" => self.refuse(Complaint::Format),
+            None => self.refuse(Complaint::Error),
+        }
+    }
+
+    /// A meta command whose flags are `flags`. Each is told by its first byte.
+    fn meta_request(&self, text: &[u8], key: Span, flags: Words<'_>) -> Request {
+        if !self.is_key(key) {
+            return self.refuse(Complaint::Format);
+        }
+        let (mut count, mut quiet, mut encoded) = (0, false, false);
+        for flag in flags {
+            count += 1;
+            match flag.of(text)[0] {
+                b'q' => quiet = true,
+                b'b' => encoded = true,
+                _ => {}
             }
-            None => Parse::Bad(refusal(Complaint::Error)),
+        }
+        if count > FLAGS_MAX && self.row.form == Form::MetaStore {
+            return self.refuse(Complaint::Flags);
+        }
+        if encoded && base64::decode(key.of(text), &mut [0; base64::DECODED_MAX]).is_none() {
+            return self.refuse(match self.row.name {
+                "me" => Complaint::Format,
+                "md" | "ma" => Complaint::Flag,
+                _ => Complaint::Decoding,
+            });
+        }
+        let verdict = if encoded {
+            Verdict::Encoded
+        } else {
+            Verdict::Forward
+        };
+        Request {
+            answer: if quiet { Answer::Maybe } else { Answer::Always },
+            ..self.request(verdict, key)
         }
     }
 
     fn deleted(&self, args: Args<'_>) -> Request {
         let silent = args.is_silent_from(1);
+        // A time may stand behind the key, if it is 0.
+        let zero = args.count > 1 && args.word(1) == b"0";
         let request = match args.count {
             1..=3 if !self.is_key(args.words[0]) => self.refuse(Complaint::Format),
             1 => self.request(Verdict::Forward, args.words[0]),
-            2 if silent => self.request(Verdict::Forward, args.words[0]),
-            // memcached still takes a time here, if it is 0; twemproxy takes none.
+            2 if silent || zero => self.request(Verdict::Forward, args.words[0]),
+            3 if silent && zero => self.request(Verdict::Forward, args.words[0]),
             2 | 3 => self.refuse(Complaint::Usage),
             _ => return self.refuse(Complaint::Error),
         };
         Request {
-            reply: !silent,
+            answer: answer(silent),
             ..request
         }
     }
@@ -292,31 +391,99 @@ impl Line<'_> {
         let request = match args.count {
             2 | 3 if !self.is_key(args.words[0]) => self.refuse(Complaint::Format),
             2 | 3 if !valid(args.word(1)) => self.refuse(complaint),
-            3 if !silent => self.refuse(Complaint::Format),
             2 | 3 => self.request(Verdict::Forward, args.words[0]),
             _ => return self.refuse(Complaint::Error),
         };
         Request {
-            reply: !silent,
+            answer: answer(silent),
             ..request
         }
     }
 
-    fn bare(&self, mut words: Words<'_>) -> Request {
-        if words.next().is_some() {
+    /// `gat`: an expiry time, then keys.
+    fn touched_keys(&self, text: &[u8], mut words: Words<'_>) -> Request {
+        let Some(expiry) = words.next() else {
             return self.refuse(Complaint::Error);
+        };
+        if !is_signed_number(expiry.of(text)) {
+            return self.refuse(Complaint::Exptime);
         }
+        if words.clone().next().is_none() {
+            // memcached finds none of no keys.
+            return self.request(Verdict::Local(Local::Say(b"END\r\n")), Span::default());
+        }
+        self.keys(words)
+    }
+
+    fn verbosity(&self, args: Args<'_>) -> Request {
+        let silent = args.is_silent_from(0);
+        let request = match args.count {
+            1 if silent => self.everywhere(Merge::First),
+            1 | 2 if !number_up_to(args.word(0), u64::from(u32::MAX)) => {
+                self.refuse(Complaint::Format)
+            }
+            1 | 2 => self.everywhere(Merge::First),
+            _ => return self.refuse(Complaint::Error),
+        };
+        Request {
+            answer: answer(silent),
+            ..request
+        }
+    }
+
+    fn flush(&self, args: Args<'_>) -> Request {
+        let silent = args.is_silent_from(0);
+        let delayed = args.count > usize::from(silent);
+        let request = match args.count {
+            0..=2 if delayed && !is_signed_number(args.word(0)) => self.refuse(Complaint::Exptime),
+            0..=2 if self.row.rule == Rule::Refuse => self.refuse_command(),
+            0..=2 => self.everywhere(Merge::First),
+            _ => return self.refuse(Complaint::Error),
+        };
+        Request {
+            answer: answer(silent),
+            ..request
+        }
+    }
+
+    fn stats(&self, args: Args<'_>) -> Request {
+        if args.count == 0 {
+            return self.request(Verdict::Local(Local::Stats), Span::default());
+        }
+        match (args.word(0), args.word(1)) {
+            (b"reset", _) | (b"detail", b"on" | b"off") => self.everywhere(Merge::First),
+            _ => self.everywhere(Merge::Stats),
+        }
+    }
+
+    fn everywhere(&self, merge: Merge) -> Request {
         if !self.sound {
             return self.refuse(Complaint::Format);
         }
-        if self.row.rule == Rule::Quit {
-            let request = self.request(Verdict::Local(Local::Quit), Span::default());
-            return Request {
-                reply: false,
-                ..request
-            };
-        }
-        self.request(Verdict::Keyless, Span::default())
+        let fan = Fan {
+            reach: Reach::All,
+            merge,
+            partial: Partial::Fail,
+        };
+        self.request(Verdict::Everywhere(fan), Span::default())
+    }
+
+    fn bare(&self) -> Request {
+        let verdict = match self.row.rule {
+            Rule::Quit => Verdict::Local(Local::Quit),
+            Rule::Noop => Verdict::Local(Local::Say(b"MN\r\n")),
+            Rule::Refuse => return self.refuse_command(),
+            _ if !self.sound => return self.refuse(Complaint::Format),
+            _ => Verdict::Keyless,
+        };
+        self.request(verdict, Span::default())
+    }
+
+    /// A command that is known and not passed on.
+    fn refuse_command(&self) -> Request {
+        let text = format!("{} is not passed on by the proxy", self.row.name);
+        let refusal = Refusal::new("CLIENT_ERROR ", text.as_bytes());
+        self.request(Verdict::Refuse(refusal), Span::default())
     }
 
     /// Whether a word of this line can go to a server as a key.
@@ -330,7 +497,7 @@ impl Line<'_> {
             verdict,
             key,
             command: self.command,
-            reply: true,
+            answer: Answer::Always,
         }
     }
 

@@ -6,14 +6,14 @@ use super::Words;
 use super::reply::{Kind, kind};
 use super::request::line_keys;
 use crate::buffer::{BufferPool, Queue};
-use crate::protocol::{FragmentReply, Join, Joined, Unit};
+use crate::protocol::{FragmentReply, Join, Joined, Plan, Unit};
 
 /// Longest line a join reads: `VALUE`, a key of 250 bytes, three numbers, and something to spare.
 const HEADER_MAX: usize = 512;
 
 /// Appends the units of a whole get, in order: its keys.
 pub fn units(request: &[u8], units: &mut Vec<Unit>) {
-    units.extend(line_keys(request).map(|key| Unit { key, whole: key }));
+    units.extend(line_keys(request).1.map(|key| Unit { key, whole: key }));
 }
 
 /// Writes a get like `request` with only `units` of it. As twemproxy does, with a space behind each
@@ -22,6 +22,10 @@ pub fn fragment(request: &[u8], units: &[Unit], out: &mut Queue, pool: &mut Buff
     let name = Words::of(request).next().unwrap_or_default();
     out.push(name.of(request), pool);
     out.push(b" ", pool);
+    if let Some(expiry) = line_keys(request).0 {
+        out.push(expiry.of(request), pool);
+        out.push(b" ", pool);
+    }
     for unit in units {
         out.push(unit.whole.of(request), pool);
         out.push(b" ", pool);
@@ -31,23 +35,25 @@ pub fn fragment(request: &[u8], units: &[Unit], out: &mut Queue, pool: &mut Buff
 
 /// Whether `reply` is an error.
 pub fn is_error(reply: &Queue) -> bool {
-    matches!(head(reply), Head::Error)
+    matches!(head(reply, b""), Head::Error)
 }
 
 /// Joins replies to the fragments of a get: the values in the order of the request's keys, and one END.
+/// A value goes to the place of the next key that it names; keys between were not found.
 ///
 /// Nothing is passed on before each fragment is known to be answered with values or none: until then
 /// the client can still be given an error.
 pub fn join_values(
     join: &mut Join,
     replies: &mut [FragmentReply],
-    order: &[u16],
+    plan: Plan<'_>,
     out: &mut Queue,
     pool: &mut BufferPool,
 ) -> Joined {
+    let Plan { order, labels } = plan;
     if !join.started {
         for reply in replies.iter() {
-            match head(&reply.bytes) {
+            match head(&reply.bytes, b"") {
                 Head::Value { .. } | Head::End => {}
                 other => return other.stops(reply.done),
             }
@@ -69,17 +75,15 @@ pub fn join_values(
             break;
         };
         let reply = &replies[usize::from(fragment)];
-        // Compat: twemproxy gives each key the next value of its fragment without comparing names, so
-        // a value behind a miss moves up. Test: a_value_behind_a_miss_moves_up.
-        match head(&reply.bytes) {
-            Head::Value { len } => join.left = len,
-            Head::End => {}
+        match head(&reply.bytes, labels.at(join.next)) {
+            Head::Value { len, named: true } => join.left = len,
+            Head::Value { named: false, .. } | Head::End => {}
             other => return other.stops(reply.done),
         }
         join.next += 1;
     }
     for reply in replies.iter() {
-        match head(&reply.bytes) {
+        match head(&reply.bytes, b"") {
             Head::End => {}
             // More values than keys were asked for.
             Head::Value { .. } => return Joined::Bad,
@@ -93,11 +97,55 @@ pub fn join_values(
     Joined::Done
 }
 
+/// Joins what the servers say of themselves: one after the other, and one END. Behind the first word of
+/// each line stands the server's name, which is its label, and a colon.
+pub fn join_stats(
+    join: &mut Join,
+    replies: &mut [FragmentReply],
+    plan: Plan<'_>,
+    out: &mut Queue,
+    pool: &mut BufferPool,
+) -> Joined {
+    if !join.started {
+        for reply in replies.iter() {
+            match head(&reply.bytes, b"") {
+                Head::Item { .. } | Head::End => {}
+                other => return other.stops(reply.done),
+            }
+        }
+    }
+    while let Some(&fragment) = plan.order.get(join.next) {
+        let reply = &mut replies[usize::from(fragment)];
+        match head(&reply.bytes, b"") {
+            Head::Item { len } => {
+                join.started = true;
+                let mut line = [0; HEADER_MAX];
+                let count = reply.bytes.peek(&mut line);
+                let word = memchr(b' ', &line[..count]).map_or(0, |space| space + 1);
+                reply.bytes.move_front(word, out, pool);
+                out.push(plan.labels.at(join.next), pool);
+                out.push(b":", pool);
+                reply.bytes.move_front(len as usize - word, out, pool);
+            }
+            Head::End => join.next += 1,
+            other => return other.stops(reply.done),
+        }
+    }
+    for reply in replies.iter_mut() {
+        reply.bytes.clear(pool);
+    }
+    out.push(b"END\r\n", pool);
+    Joined::Done
+}
+
 /// What the front of a fragment's reply is.
 enum Head {
-    /// A value of `len` bytes, its line and line ends included.
-    Value { len: u64 },
-    /// No further value.
+    /// A value of `len` bytes, its line and line ends included; `named` says that its key is the one in
+    /// question.
+    Value { len: u64, named: bool },
+    /// A line of statistics of `len` bytes, its end included.
+    Item { len: u64 },
+    /// No further value or line.
     End,
     /// An error.
     Error,
@@ -117,7 +165,7 @@ impl Head {
     }
 }
 
-fn head(reply: &Queue) -> Head {
+fn head(reply: &Queue, key: &[u8]) -> Head {
     let mut copy = [0; HEADER_MAX];
     let front = reply.front();
     let front = if front.len() >= HEADER_MAX || front.len() == reply.len() {
@@ -139,10 +187,16 @@ fn head(reply: &Queue) -> Head {
     match kind(line) {
         Ok(Kind::Value { data }) => Head::Value {
             len: newline as u64 + 1 + data + 2,
+            named: line[b"VALUE ".len()..]
+                .strip_prefix(key)
+                .is_some_and(|rest| rest.starts_with(b" ")),
+        },
+        Ok(Kind::Item) => Head::Item {
+            len: newline as u64 + 1,
         },
         Ok(Kind::End) => Head::End,
         Ok(Kind::Error) => Head::Error,
-        Ok(Kind::Other) | Err(_) => Head::Other,
+        Ok(_) | Err(_) => Head::Other,
     }
 }
 

@@ -8,7 +8,7 @@ use memchr::memchr;
 use super::commands::{Keys, Row, Rule, Table};
 use crate::protocol::body::{Number, number_line};
 use crate::protocol::{
-    BadBody, Body, Limits, Local, Parse, Refusal, Request, RequestScan, Span, Verdict,
+    Answer, BadBody, Body, Limits, Local, Parse, Refusal, Request, RequestScan, Span, Verdict,
 };
 
 /// Longest name that is looked up and longest quoted in an error, as in Redis.
@@ -89,7 +89,7 @@ fn understand_head(bytes: &[u8], scan: &RequestScan, table: &Table) -> Option<Re
         verdict,
         key,
         command: scan.command,
-        reply: true,
+        answer: Answer::Always,
     };
     let Some(command) = scan.command else {
         return Some(request(
@@ -137,7 +137,7 @@ fn understand(bytes: &[u8], scan: &RequestScan, table: &Table, limits: &Limits) 
         verdict,
         key,
         command: scan.command,
-        reply: true,
+        answer: Answer::Always,
     };
     let refuse = |refusal| request(Verdict::Refuse(refusal), Span::default());
     let Some(command) = scan.command else {
@@ -186,7 +186,7 @@ fn counted(bytes: &[u8], scan: &RequestScan, count: u8, target: bool) -> Request
         verdict,
         key,
         command: scan.command,
-        reply: true,
+        answer: Answer::Always,
     };
     let behind = scan.args.saturating_sub(u32::from(count) + 1);
     let position = usize::from(count);

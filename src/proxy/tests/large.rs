@@ -467,7 +467,10 @@ fn nothing_overtakes_a_request_that_asked_for_no_reply() {
     let value = "v".repeat(30_000);
     rig.receive(client, "set k 0 0 30000\r\n");
     rig.receive(client, value + "\r\n");
-    rig.receive(shared, "v".repeat(99_999) + "\r\nEND\r\nEND\r\n");
+    rig.receive(
+        shared,
+        "v".repeat(99_999) + "\r\nEND\r\nVERSION 1\r\nEND\r\n",
+    );
     assert_eq!(rig.take(client), "END\r\n");
     rig.receive(client, "set k 0 0 1 noreply\r\n2\r\n");
     assert_eq!(

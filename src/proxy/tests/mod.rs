@@ -5,6 +5,7 @@
 mod everywhere;
 mod failures;
 mod large;
+mod memcached;
 mod order;
 
 use std::collections::HashMap;
@@ -14,7 +15,7 @@ use std::time::Duration;
 
 use super::{Action, Cause, CloseHow, ConnId, Limits, PoolIndex, Proxy, Settings, Time, What};
 use crate::buffer::Input;
-use crate::config::{Address, CrossShard, Listen, Pool, Server};
+use crate::config::{Address, CrossShard, FailedGet, Listen, Pool, Server};
 use crate::protocol::Protocol;
 use crate::route::{Distribution, ServerIndex};
 use crate::stats::{PoolNames, WorkerStats};
@@ -49,6 +50,8 @@ pub(super) fn pool(servers: usize) -> Pool {
         server_failure_limit: one,
         cross_shard: CrossShard::Refuse,
         connect_timeout: Duration::from_secs(5),
+        flush_all: true,
+        failed_get: FailedGet::Error,
         servers: (0..servers)
             .map(|index| Server {
                 name: format!("s{index}"),

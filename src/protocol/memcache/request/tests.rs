@@ -78,7 +78,7 @@ fn request(bytes: &[u8]) -> Request {
 fn refused(bytes: &[u8]) -> (String, bool) {
     let request = request(bytes);
     match request.verdict {
-        Verdict::Refuse(refusal) => (text(&refusal), request.reply),
+        Verdict::Refuse(refusal) => (text(&refusal), request.answer == Answer::Always),
         other => panic!("{}: {other:?}", bytes.escape_ascii()),
     }
 }
@@ -114,11 +114,25 @@ fn one_key_is_forwarded() {
         ("cas a 0 0 1 18446744073709551615\r\nx\r\n", "a", true),
         ("cas a 0 -1 3 0 noreply\r\nx\r\n\r\n", "a", false),
         ("get \x01\t\x7f\r\n", "\x01\t\x7f", true),
+        ("get a\n", "a", true),
+        ("delete a noreply\n", "a", false),
+        ("set a 0 0 7\nget b\r\n\r\n", "a", true),
+        ("cas a 0 0 1 1\nx\r\n", "a", true),
+        ("set a 0 0 1 x\r\nx\r\n", "a", true),
+        ("set a 0 0 1 NOREPLY\r\nx\r\n", "a", true),
+        ("cas a 0 0 1 1 x\r\nx\r\n", "a", true),
+        ("incr a 1 x\r\n", "a", true),
+        ("touch a 0 x\r\n", "a", true),
+        ("delete a 0\r\n", "a", true),
+        ("delete a 0 noreply\r\n", "a", false),
+        ("gat 0 a\r\n", "a", true),
+        ("gats -1 a\n", "a", true),
+        ("bget a\r\n", "a", true),
     ] {
         let request = request(line.as_bytes());
         assert_eq!(request.verdict, Verdict::Forward, "{line:?}");
         assert_eq!(request.key.of(line.as_bytes()), key.as_bytes(), "{line:?}");
-        assert_eq!(request.reply, reply, "{line:?}");
+        assert_eq!(request.answer, answer(!reply), "{line:?}");
     }
 }
 
@@ -127,6 +141,9 @@ fn several_keys_are_split() {
     for (line, expected) in [
         ("get a b\r\n", vec!["a", "b"]),
         ("gets a  b a \r\n", vec!["a", "b", "a"]),
+        ("get a b\n", vec!["a", "b"]),
+        ("gat 10 a b\r\n", vec!["a", "b"]),
+        (" gats  -1  a b \n", vec!["a", "b"]),
     ] {
         let request = request(line.as_bytes());
         assert_eq!(request.verdict, Verdict::Split(Merge::Values), "{line:?}");
@@ -142,12 +159,15 @@ fn several_keys_are_split() {
 #[test]
 fn quit_and_version_have_no_key() {
     let version = request(b"version\r\n");
-    assert_eq!((version.verdict, version.reply), (Verdict::Keyless, true));
-    let quit = request(b" quit \r\n");
     assert_eq!(
-        (quit.verdict, quit.reply),
-        (Verdict::Local(Local::Quit), false)
+        (version.verdict, version.answer),
+        (Verdict::Keyless, Answer::Always)
     );
+    assert_eq!(request(b"version x\r\n").verdict, Verdict::Keyless);
+    for line in [" quit \r\n", "quit x\r\n", "quit\n"] {
+        let quit = request(line.as_bytes());
+        assert_eq!(quit.verdict, Verdict::Local(Local::Quit), "{line:?}");
+    }
 }
 
 #[test]
@@ -169,20 +189,14 @@ fn what_memcached_does_not_know_is_an_error_and_the_connection_stays() {
         "decr a 1 noreply x\r\n",
         "touch a\r\n",
         "touch a 1 2 3\r\n",
-        "version x\r\n",
-        "quit x\r\n",
-        "gat 0 a\r\n",
-        "gats 0 a b\r\n",
-        "stats\r\n",
-        "flush_all\r\n",
-        "flush_all noreply\r\n",
-        "verbosity 1\r\n",
-        "mg a v\r\n",
-        "md a\r\n",
-        "ma a\r\n",
-        "mn\r\n",
-        "me a\r\n",
-        "shutdown\r\n",
+        "gat\r\n",
+        "verbosity\r\n",
+        "verbosity 1 2 3\r\n",
+        "flush_all 0 1 noreply\r\n",
+        "mg\r\n",
+        "md\r\n",
+        "mx a\r\n",
+        "m\r\n",
     ] {
         assert_eq!(
             refused(line.as_bytes()),
@@ -193,17 +207,116 @@ fn what_memcached_does_not_know_is_an_error_and_the_connection_stays() {
 }
 
 #[test]
-fn the_data_of_an_unsupported_command_is_not_read_as_commands() {
-    for line in [
-        "ms a 7\r\nget b\r\n\r\n",
-        "ms a 0\r\n\r\n",
-        "ms a 1 T0 F0 I q k O1 MS b\r\nx\r\n",
+fn commands_for_all_servers_go_to_all() {
+    let fan = |merge| {
+        Verdict::Everywhere(Fan {
+            reach: Reach::All,
+            merge,
+            partial: Partial::Fail,
+        })
+    };
+    for (line, merge, reply) in [
+        ("flush_all\r\n", Merge::First, true),
+        ("flush_all 10\r\n", Merge::First, true),
+        ("flush_all noreply\r\n", Merge::First, false),
+        ("flush_all -1 noreply\n", Merge::First, false),
+        ("flush_all 1 2\r\n", Merge::First, true),
+        ("verbosity 1\r\n", Merge::First, true),
+        ("verbosity 1 2\r\n", Merge::First, true),
+        ("verbosity noreply\r\n", Merge::First, false),
+        ("stats items\r\n", Merge::Stats, true),
+        ("stats detail dump\r\n", Merge::Stats, true),
+        ("stats detail on\r\n", Merge::First, true),
+        ("stats reset\r\n", Merge::First, true),
     ] {
+        let request = request(line.as_bytes());
+        assert_eq!(request.verdict, fan(merge), "{line:?}");
+        assert_eq!(request.answer, answer(!reply), "{line:?}");
+    }
+    assert_eq!(request(b"stats\r\n").verdict, Verdict::Local(Local::Stats));
+}
+
+#[test]
+fn a_pool_may_refuse_to_flush() {
+    let mut table = Table::standard();
+    table.refuse("flush_all");
+    let parse =
+        |line: &[u8]| match parse(line, &mut RequestScan::default(), &table, &Limits::MEMCACHE) {
+            Parse::Done { request, .. } => request,
+            other => panic!("{other:?}"),
+        };
+    for (line, expected) in [
+        (&b"flush_all\r\n"[..], Answer::Always),
+        (b"flush_all 0 noreply\r\n", Answer::Never),
+    ] {
+        let request = parse(line);
+        let Verdict::Refuse(refusal) = request.verdict else {
+            panic!("{request:?}");
+        };
         assert_eq!(
-            refused(line.as_bytes()),
-            ("ERROR".to_owned(), true),
-            "{line:?}"
+            text(&refusal),
+            "CLIENT_ERROR flush_all is not passed on by the proxy"
         );
+        assert_eq!(request.answer, expected);
+    }
+}
+
+#[test]
+fn what_concerns_one_server_alone_is_refused_by_name() {
+    for line in [
+        "shutdown",
+        "slabs reassign 1 2",
+        "lru tune",
+        "lru_crawler",
+        "cache_memlimit 1",
+        "watch",
+    ] {
+        let name = line.split(' ').next().expect("a word");
+        let expected = format!("CLIENT_ERROR {name} is not passed on by the proxy");
+        assert_eq!(refused(format!("{line}\r\n").as_bytes()), (expected, true));
+    }
+}
+
+#[test]
+fn meta_commands_are_routed_by_what_their_key_means() {
+    for (line, key, verdict, answer) in [
+        ("mg a\r\n", "a", Verdict::Forward, Answer::Always),
+        ("mg a v k O123\n", "a", Verdict::Forward, Answer::Always),
+        ("mg a v q\r\n", "a", Verdict::Forward, Answer::Maybe),
+        ("mg YQ== b v\r\n", "YQ==", Verdict::Encoded, Answer::Always),
+        ("md YQ== q b\r\n", "YQ==", Verdict::Encoded, Answer::Maybe),
+        ("ma a N0 J7\r\n", "a", Verdict::Forward, Answer::Always),
+        ("me a\r\n", "a", Verdict::Forward, Answer::Always),
+        ("ms a 1\r\nx\r\n", "a", Verdict::Forward, Answer::Always),
+        (
+            "ms a 7 c\r\nget b\r\n\r\n",
+            "a",
+            Verdict::Forward,
+            Answer::Always,
+        ),
+        (
+            "ms YQ== 0 b q\n\r\n",
+            "YQ==",
+            Verdict::Encoded,
+            Answer::Maybe,
+        ),
+    ] {
+        let request = request(line.as_bytes());
+        assert_eq!(request.verdict, verdict, "{line:?}");
+        assert_eq!(request.key.of(line.as_bytes()), key.as_bytes(), "{line:?}");
+        assert_eq!(request.answer, answer, "{line:?}");
+    }
+    for line in ["mn\r\n", "mn x\n"] {
+        let request = request(line.as_bytes());
+        assert_eq!(request.verdict, Verdict::Local(Local::Say(b"MN\r\n")));
+    }
+}
+
+#[test]
+fn a_word_behind_http_ends_the_connection() {
+    match check(b"GET / HTTP/1.1\r\nHost: x\r\n") {
+        Outcome::Bad(refusal) => assert_eq!(text(&refusal), "ERROR"),
+        other => panic!("{other:?}"),
     }
 }
 
@@ -222,17 +335,39 @@ fn malformed_lines_get_memcacheds_words_and_the_connection_stays() {
         (format!("touch {key} 1\r\n"), FORMAT, true),
         (format!("set {key} 0 0 7\r\nget b\r\n\r\n"), FORMAT, true),
         (format!("cas {key} 0 0 1 1 noreply\r\nx\r\n"), FORMAT, false),
-        ("delete a 0\r\n".into(), usage, true),
+        ("delete a 1\r\n".into(), usage, true),
         ("delete a x\r\n".into(), usage, true),
-        ("delete a 0 noreply\r\n".into(), usage, false),
+        ("delete a 1 noreply\r\n".into(), usage, false),
         ("delete a noreply 0\r\n".into(), usage, true),
         ("incr a x\r\n".into(), delta, true),
         ("incr a -1\r\n".into(), delta, true),
         ("decr a 1x noreply\r\n".into(), delta, false),
-        ("incr a 1 x\r\n".into(), FORMAT, true),
         ("touch a x\r\n".into(), exptime, true),
         ("touch a - noreply\r\n".into(), exptime, false),
-        ("touch a 0 x\r\n".into(), FORMAT, true),
+        ("gat x a\r\n".into(), exptime, true),
+        (format!("gat 0 a {key}\r\n"), FORMAT, true),
+        ("flush_all x\r\n".into(), exptime, true),
+        ("flush_all x noreply\r\n".into(), exptime, false),
+        ("verbosity x\r\n".into(), FORMAT, true),
+        ("verbosity -1\r\n".into(), FORMAT, true),
+        ("me\r\n".into(), FORMAT, true),
+        (format!("mg {key}\r\n"), FORMAT, true),
+        (format!("ms {key} 7\r\nget b\r\n\r\n"), FORMAT, true),
+        (
+            "mg YQ= b\r\n".into(),
+            "CLIENT_ERROR error decoding key",
+            true,
+        ),
+        (
+            "ms !! 7 b q\r\nget b\r\n\r\n".into(),
+            "CLIENT_ERROR error decoding key",
+            true,
+        ),
+        (
+            format!("ms a 1{}\r\nx\r\n", " c".repeat(17)),
+            "CLIENT_ERROR options flags too long",
+            true,
+        ),
         ("set a x 0 1\r\nx\r\n".into(), FORMAT, true),
         ("set a -1 0 1\r\nx\r\n".into(), FORMAT, true),
         ("set a 4294967296 0 1\r\nx\r\n".into(), FORMAT, true),
@@ -264,21 +399,15 @@ fn malformed_lines_get_memcacheds_words_and_the_connection_stays() {
 #[test]
 fn nothing_that_ends_a_line_for_any_server_stands_in_a_forwarded_line() {
     for line in [
-        "get a\n",
         "get a\0b\r\n",
         "get a\rb\r\n",
         "get a\r\r\n",
         "get a b\0\r\n",
-        "delete a\n",
         "delete a\0\r\n",
         "incr a\0 1\r\n",
         "touch a\r 1\r\n",
-        "version\n",
-        "quit\n",
         "set a\0b 0 0 1\r\nx\r\n",
         "set a\rb 0 0 1\r\nx\r\n",
-        "set a 0 0 7\nget b\r\n\r\n",
-        "cas a 0 0 1 1\nx\r\n",
     ] {
         assert_eq!(
             refused(line.as_bytes()),
@@ -297,15 +426,14 @@ fn where_the_data_ends_in_doubt_the_connection_ends() {
         ("set\r\n", "ERROR"),
         ("set a\r\n", "ERROR"),
         ("set a 0 0\r\n", "ERROR"),
-        ("set a 0 0 1 x\r\n", "ERROR"),
-        ("set a 0 0 1 NOREPLY\r\n", "ERROR"),
         ("set a 0 0 1 noreply x\r\n", "ERROR"),
         ("set a key with spaces 0 0 1 noreply\r\n", "ERROR"),
         ("cas a 0 0 1\r\n", "ERROR"),
-        ("cas a 0 0 1 1 x\r\n", "ERROR"),
-        ("ms a\r\n", "ERROR"),
-        ("ms a S1\r\n", "ERROR"),
-        ("ms a 01\r\n", "ERROR"),
+        ("ms\r\n", "ERROR"),
+        ("ms a\r\n", FORMAT),
+        ("ms a S1\r\n", FORMAT),
+        ("ms a 01\r\n", FORMAT),
+        ("ms a 3\r\nabcde\r\n", "CLIENT_ERROR bad data chunk"),
         ("set a 0 0 x\r\n", FORMAT),
         ("set a 0 0 -1\r\n", FORMAT),
         ("set a 0 0 +1\r\n", FORMAT),
@@ -328,17 +456,6 @@ fn where_the_data_ends_in_doubt_the_connection_ends() {
         match check(line.as_bytes()) {
             Outcome::Bad(refusal) => assert_eq!(text(&refusal), words, "{line:?}"),
             other => panic!("{line:?}: {other:?}"),
-        }
-    }
-}
-
-#[test]
-fn the_binary_protocol_is_refused_at_its_first_byte() {
-    let words = "CLIENT_ERROR binary protocol not supported";
-    for bytes in [&b"\x80"[..], b"\x80\x01\0\0\n\n\n\n"] {
-        match check(bytes) {
-            Outcome::Bad(refusal) => assert_eq!(text(&refusal), words),
-            other => panic!("{other:?}"),
         }
     }
 }
@@ -386,7 +503,10 @@ fn a_large_value_is_handed_over_as_head_and_body() {
     let line = b"set a 0 0 1073741824 noreply\r\nabc";
     match parse(line, &mut RequestScan::default(), &table, &Limits::MEMCACHE) {
         Parse::Head { request, body } => {
-            assert_eq!((request.verdict, request.reply), (Verdict::Forward, false));
+            assert_eq!(
+                (request.verdict, request.answer),
+                (Verdict::Forward, Answer::Never)
+            );
             assert_eq!(body.announced(), 1073741824 - 3 + 2);
         }
         other => panic!("{other:?}"),
@@ -456,6 +576,14 @@ fn likely() -> impl Strategy<Value = Vec<u8>> {
         "set ",
         "cas ",
         "ms ",
+        "mg ",
+        "mn",
+        "gat ",
+        "stats ",
+        "flush_all ",
+        "q ",
+        "b ",
+        "YQ== ",
         "delete ",
         "incr ",
         "touch ",
@@ -487,7 +615,7 @@ proptest! {
     fn what_is_written_is_read_back((bytes, keys, reply) in well_formed()) {
         let request = request(&bytes);
         prop_assert_eq!(request.key.of(&bytes), &*keys[0]);
-        prop_assert_eq!(request.reply, reply);
+        prop_assert_eq!(request.answer, answer(!reply));
         let split = matches!(request.verdict, Verdict::Split(Merge::Values));
         prop_assert_eq!(split, keys.len() > 1);
         prop_assert!(split || request.verdict == Verdict::Forward);

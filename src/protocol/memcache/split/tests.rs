@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::protocol::memcache::commands::Table;
 use crate::protocol::memcache::request::parse;
-use crate::protocol::{Limits, Parse, Protocol, RequestScan, Verdict};
+use crate::protocol::{Labels, Limits, Parse, Protocol, RequestScan, Verdict};
 
 fn pool() -> BufferPool {
     BufferPool::new(64, 8)
@@ -26,10 +26,15 @@ fn a_fragment_has_a_space_behind_each_key() {
     check_fragment("get a bb ccc\r\n", &[0, 2], "get a ccc \r\n");
     check_fragment("gets a bb ccc\r\n", &[1], "gets bb \r\n");
     check_fragment("  get   a  a \r\n", &[0, 1], "get a a \r\n");
+    check_fragment("gat  -1  a bb\n", &[1], "gat -1 bb \r\n");
+    check_fragment("gets a bb\n", &[0, 1], "gets a bb \r\n");
 }
 
 /// Joins replies of which the first `cut` bytes of each are there at first, then all.
-fn join_cut(order: &[u16], texts: &[&str], cut: usize) -> (Joined, Vec<u8>, bool) {
+fn join_cut(keys: &str, order: &[u16], texts: &[&str], cut: usize) -> (Joined, Vec<u8>, bool) {
+    let mut labels = Labels::default();
+    keys.split(' ').for_each(|key| labels.push(key.as_bytes()));
+    let labels = &labels;
     let mut pool = pool();
     let mut replies: Vec<FragmentReply> = texts.iter().map(|_| FragmentReply::default()).collect();
     let (mut join, mut out) = (Join::default(), Queue::new());
@@ -42,7 +47,13 @@ fn join_cut(order: &[u16], texts: &[&str], cut: usize) -> (Joined, Vec<u8>, bool
             reply.bytes.push(&text.as_bytes()[from..to], &mut pool);
             reply.done = to == text.len();
         }
-        match join_values(&mut join, &mut replies, order, &mut out, &mut pool) {
+        match join_values(
+            &mut join,
+            &mut replies,
+            Plan { order, labels },
+            &mut out,
+            &mut pool,
+        ) {
             Joined::More => {}
             outcome => return (outcome, out.to_vec(), join.started),
         }
@@ -50,10 +61,10 @@ fn join_cut(order: &[u16], texts: &[&str], cut: usize) -> (Joined, Vec<u8>, bool
     (Joined::More, out.to_vec(), join.started)
 }
 
-fn check_join(order: &[u16], texts: &[&str], expected: &str) {
+fn check_join(keys: &str, order: &[u16], texts: &[&str], expected: &str) {
     let longest = texts.iter().map(|text| text.len()).max().unwrap_or(0);
     for cut in 0..=longest {
-        let (outcome, bytes, _) = join_cut(order, texts, cut);
+        let (outcome, bytes, _) = join_cut(keys, order, texts, cut);
         assert_eq!(outcome, Joined::Done, "{texts:?} cut at {cut}");
         assert_eq!(bytes, expected.as_bytes(), "{texts:?} cut at {cut}");
     }
@@ -62,6 +73,7 @@ fn check_join(order: &[u16], texts: &[&str], expected: &str) {
 #[test]
 fn values_come_in_the_order_of_the_keys() {
     check_join(
+        "a b c",
         &[0, 1, 0],
         &[
             "VALUE a 0 1\r\nx\r\nVALUE c 7 3 99\r\nEND\r\nEND\r\n",
@@ -73,8 +85,9 @@ fn values_come_in_the_order_of_the_keys() {
 
 #[test]
 fn misses_are_absent() {
-    check_join(&[0, 1], &["END\r\n", "END\r\n"], "END\r\n");
+    check_join("a b", &[0, 1], &["END\r\n", "END\r\n"], "END\r\n");
     check_join(
+        "a b c",
         &[0, 1, 1],
         &["END\r\n", "VALUE c 0 1\r\nx\r\nEND\r\n"],
         "VALUE c 0 1\r\nx\r\nEND\r\n",
@@ -82,13 +95,69 @@ fn misses_are_absent() {
 }
 
 #[test]
-fn a_value_behind_a_miss_moves_up() {
-    // Keys a, b, c; a and c live together and a is not there.
+fn a_value_behind_a_miss_keeps_its_place() {
+    // a and c live together and a is not there; d is asked for twice.
     check_join(
-        &[0, 1, 0],
-        &["VALUE c 0 1\r\nz\r\nEND\r\n", "VALUE b 0 1\r\ny\r\nEND\r\n"],
-        "VALUE c 0 1\r\nz\r\nVALUE b 0 1\r\ny\r\nEND\r\n",
+        "a b c d d",
+        &[0, 1, 0, 1, 1],
+        &[
+            "VALUE c 0 1\r\nz\r\nEND\r\n",
+            "VALUE b 0 1\r\ny\r\nVALUE d 0 1 7\r\nw\r\nVALUE d 0 1 7\r\nw\r\nEND\r\n",
+        ],
+        "VALUE b 0 1\r\ny\r\nVALUE c 0 1\r\nz\r\nVALUE d 0 1 7\r\nw\r\nVALUE d 0 1 7\r\nw\r\nEND\r\n",
     );
+}
+
+#[test]
+fn a_key_that_begins_like_another_is_another() {
+    check_join(
+        "a ab",
+        &[0, 1],
+        &["END\r\n", "VALUE ab 0 1\r\nx\r\nEND\r\n"],
+        "VALUE ab 0 1\r\nx\r\nEND\r\n",
+    );
+}
+
+#[test]
+fn statistics_follow_each_other_with_the_names_of_their_servers() {
+    let texts = [
+        "STAT items:1:number 3\r\nSTAT x \r\nEND\r\n",
+        "END\r\n",
+        "STAT y 1\r\nEND\r\n",
+    ];
+    let expected = "STAT s0:items:1:number 3\r\nSTAT s0:x \r\nSTAT s2:y 1\r\nEND\r\n";
+    let mut labels = Labels::default();
+    ["s0", "s1", "s2"]
+        .iter()
+        .for_each(|name| labels.push(name.as_bytes()));
+    for cut in 0..=texts[0].len() {
+        let mut pool = pool();
+        let mut replies: Vec<FragmentReply> =
+            texts.iter().map(|_| FragmentReply::default()).collect();
+        let (mut join, mut out) = (Join::default(), Queue::new());
+        let plan = Plan {
+            order: &[0, 1, 2],
+            labels: &labels,
+        };
+        for (from, to) in [(0, cut), (cut, usize::MAX)] {
+            for (reply, text) in replies.iter_mut().zip(texts) {
+                let end = to.min(text.len());
+                reply
+                    .bytes
+                    .push(&text.as_bytes()[from.min(end)..end], &mut pool);
+                reply.done = end == text.len();
+            }
+            let joined = join_stats(&mut join, &mut replies, plan, &mut out, &mut pool);
+            assert!(
+                matches!(joined, Joined::Done | Joined::More),
+                "cut at {cut}"
+            );
+            if joined == Joined::Done {
+                break;
+            }
+        }
+        assert_eq!(out.to_vec(), expected.as_bytes(), "cut at {cut}");
+    }
 }
 
 #[test]
@@ -96,7 +165,7 @@ fn a_large_value_passes_in_parts() {
     let value = "x".repeat(100_000);
     let reply = format!("VALUE a 0 {}\r\n{value}\r\nEND\r\n", value.len());
     for cut in [0, 1, 10, 500, 600, 50_000, 100_010, reply.len() - 1] {
-        let (outcome, bytes, _) = join_cut(&[0, 1], &[&reply, "END\r\n"], cut);
+        let (outcome, bytes, _) = join_cut("a b", &[0, 1], &[&reply, "END\r\n"], cut);
         assert_eq!(outcome, Joined::Done);
         assert!(bytes == reply.as_bytes(), "cut at {cut}");
     }
@@ -114,7 +183,7 @@ fn an_error_beside_values_leaves_room_for_an_error_reply() {
     ] {
         for texts in [[value, other], [other, value]] {
             for cut in 0..=value.len().max(other.len()) {
-                let (outcome, bytes, started) = join_cut(&[0, 1], &texts, cut);
+                let (outcome, bytes, started) = join_cut("a b", &[0, 1], &texts, cut);
                 assert_eq!(
                     (outcome, bytes.len(), started),
                     (Joined::Bad, 0, false),
@@ -138,7 +207,7 @@ fn replies_that_answer_something_else_are_bad() {
         (&[0], ""),
     ] {
         assert_eq!(
-            join_cut(order, &[text], text.len()).0,
+            join_cut("a b", order, &[text], text.len()).0,
             Joined::Bad,
             "{text:?}"
         );
@@ -205,6 +274,7 @@ proptest! {
             other => prop_assert!(false, "{other:?}"),
         }
         let read: Vec<String> = line_keys(&bytes)
+            .1
             .map(|key| String::from_utf8_lossy(key.of(&bytes)).into_owned())
             .collect();
         prop_assert_eq!(read, names);
@@ -227,12 +297,17 @@ proptest! {
             text.push_str("END\r\n");
         }
         let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-        let whole = join_cut(&order, &texts, usize::MAX);
+        let keys: Vec<String> = (0..values.len()).map(|place| format!("key{place}")).collect();
+        let keys = keys.join(" ");
+        let whole = join_cut(&keys, &order, &texts, usize::MAX);
         prop_assert_eq!(&whole.0, &Joined::Done);
         let hits = values.iter().filter(|(_, value)| value.is_some()).count();
         let text = String::from_utf8_lossy(&whole.1).into_owned();
         prop_assert_eq!(text.matches("VALUE key").count(), hits);
-        let part = join_cut(&order, &texts, cut);
+        let place = |place| text.find(&format!("VALUE key{place} "));
+        let found: Vec<usize> = (0..values.len()).filter_map(place).collect();
+        prop_assert!(found.is_sorted(), "{text}");
+        let part = join_cut(&keys, &order, &texts, cut);
         prop_assert_eq!(part.1, whole.1);
     }
 }
