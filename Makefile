@@ -1,7 +1,7 @@
 # Every target is one line that calls cargo or a script; `make help` lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test lint simulate fuzz bench bench-gather bench-scale instructions instructions-budget pages deb test-deb test-availability
+.PHONY: help build demo test lint simulate fuzz faults soak bench bench-gather bench-scale instructions instructions-budget pages deb test-deb test-availability
 
 # Words for the program behind a target, such as: make demo ARGS=--once
 ARGS ?=
@@ -31,6 +31,14 @@ TARGETS ?=
 
 fuzz: ## the fuzz targets, each for ten minutes (SECONDS_EACH=3600 TARGETS="redis_reply world": so long, those)
 	@scripts/fuzz $(SECONDS_EACH) $(TARGETS)
+
+faults: export FAULTS_LONG := 1
+faults: ## faults and attacks on the real binary, the long form (root: networks, memory limits, clocks)
+	cargo test --locked --test faults -- --nocapture
+
+soak: export SOAK_SECONDS := $(or $(SOAK_SECONDS),1800)
+soak: ## checked traffic under mixed faults against real servers, for half an hour (SOAK_SECONDS=86400: a day)
+	cargo test --locked --test faults soak -- --nocapture
 
 pages: ## the manual page, completions and tables of docs/, anew from the tables of the code
 	UPDATE_PAGES=1 cargo test --locked --test pages -- --test-threads=1

@@ -146,12 +146,7 @@ impl Proxy {
     }
 
     fn nutcrab_of(workers: usize, pools: Vec<Pool>, options: &[&str]) -> Self {
-        let chosen = std::env::var("NUTCRAB_TEST_BINARY");
-        // Cargo names the binary to integration tests only; the demo is told by the environment.
-        let program = chosen
-            .ok()
-            .or(option_env!("CARGO_BIN_EXE_nutcrab").map(str::to_owned));
-        let program = &program.expect("NUTCRAB_TEST_BINARY names the proxy to start");
+        let program = &binary();
         let workers = workers.to_string();
         let mut arguments = options.to_vec();
         // The original knows no workers.
@@ -161,12 +156,31 @@ impl Proxy {
         Self::start(program, pools, &arguments)
     }
 
+    /// The proxy under test, started by another program that is given the command line:
+    /// `["ip", "netns", "exec", "name"]`. Where that takes it into another network, so must the thread
+    /// that calls this be.
+    pub fn nutcrab_under(wrapper: &[&str], pools: Vec<Pool>, options: &[&str]) -> Self {
+        let (program, first) = wrapper.split_first().expect("a program");
+        let workers = workers().to_string();
+        let options: Vec<&str> = options
+            .iter()
+            .copied()
+            .chain(["--workers", &workers])
+            .collect();
+        Self::start_with(program, &[first, &[&binary()]].concat(), pools, &options)
+    }
+
     /// The original.
     pub fn nutcracker(pools: Vec<Pool>) -> Self {
         Self::start("nutcracker", pools, &[])
     }
 
     fn start(program: &str, pools: Vec<Pool>, options: &[&str]) -> Self {
+        Self::start_with(program, &[], pools, options)
+    }
+
+    /// `first` stands before all other arguments.
+    fn start_with(program: &str, first: &[&str], pools: Vec<Pool>, options: &[&str]) -> Self {
         let (stats, directory) = (Port::free(), scratch());
         let path = directory.path();
         let yaml: String = pools.iter().map(|pool| pool.yaml(path)).collect();
@@ -175,7 +189,8 @@ impl Proxy {
         let (file, number) = (file.display().to_string(), stats.number().to_string());
         // An empty log file name is stderr.
         let fixed = ["-c", &file, "-s", &number, "-a", "127.0.0.1", "-o", ""];
-        let arguments: Vec<_> = fixed.iter().chain(options).map(|&a| a.to_owned()).collect();
+        let arguments = first.iter().chain(&fixed).chain(options);
+        let arguments: Vec<_> = arguments.map(|&a| a.to_owned()).collect();
         let process = Process::start(program, &arguments, &path.join("log"));
         let pools: Vec<_> = pools
             .into_iter()
@@ -227,6 +242,14 @@ impl Proxy {
     pub fn stats_port(&self) -> u16 {
         self.stats.number()
     }
+}
+
+/// The proxy under test. Cargo names it to integration tests only; the demo is told by the
+/// environment.
+fn binary() -> String {
+    let chosen = std::env::var("NUTCRAB_TEST_BINARY").ok();
+    let program = chosen.or(option_env!("CARGO_BIN_EXE_nutcrab").map(str::to_owned));
+    program.expect("NUTCRAB_TEST_BINARY names the proxy to start")
 }
 
 /// How many workers each nutcrab of this run has.

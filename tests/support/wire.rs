@@ -269,17 +269,31 @@ impl Wire {
     /// One line, without its CR LF.
     #[track_caller]
     pub fn line(&mut self) -> Vec<u8> {
-        let terminated = |received: &[u8]| received.windows(2).position(|two| two == b"\r\n");
-        let end = self.fill_until(self.patience, |received| terminated(received).is_some());
-        let Some(length) = terminated(&self.received) else {
-            panic!(
+        match self.try_line() {
+            Ok(line) => line,
+            Err(end) => panic!(
                 "{end:?} before the end of a line: {}",
                 shown(&self.received)
-            );
-        };
+            ),
+        }
+    }
+
+    /// One line, or how the connection ended instead.
+    pub fn try_line(&mut self) -> Result<Vec<u8>, End> {
+        let terminated = |received: &[u8]| received.windows(2).position(|two| two == b"\r\n");
+        let end = self.fill_until(self.patience, |received| terminated(received).is_some());
+        let length = terminated(&self.received).ok_or(end)?;
         let mut line: Vec<u8> = self.received.drain(..length + 2).collect();
         line.truncate(length);
-        line
+        Ok(line)
+    }
+
+    /// Exactly `count` bytes, or how the connection ended instead.
+    pub fn try_exact(&mut self, count: usize) -> Result<Vec<u8>, End> {
+        match self.fill_until(self.patience, |received| received.len() >= count) {
+            End::Open => Ok(self.received.drain(..count).collect()),
+            end => Err(end),
+        }
     }
 
     /// One RESP reply.

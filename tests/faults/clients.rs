@@ -1,0 +1,155 @@
+//! Clients that are many, slow, rude, or speak something else.
+
+use std::slice;
+use std::time::{Duration, Instant};
+
+use crate::support::*;
+
+fn served(neighbour: &mut Wire) {
+    neighbour.check(&pipeline(&["SET a b", "GET a"]), b"+OK\r\n$1\r\nb\r\n");
+}
+
+#[test]
+fn c3_slow_clients_cost_little_and_hold_nobody_up() {
+    const CLIENTS: usize = 400;
+    process::allow_open_files(4 * CLIENTS as u64);
+    let server = Server::redis();
+    let mut proxy = Proxy::nutcrab(vec![Pool::redis("alpha").servers(slice::from_ref(&server))]);
+    let mut neighbour = proxy.client("alpha");
+    served(&mut neighbour);
+    let mut slow: Vec<_> = (0..CLIENTS).map(|_| proxy.client("alpha")).collect();
+    for wire in &mut slow {
+        wire.send(b"*");
+    }
+    wire::wait_until_taken(&slow);
+    let before = proxy.process().resident_bytes();
+    for byte in b"2\r\n$3\r\nGET" {
+        for wire in &mut slow {
+            wire.send(&[*byte]);
+        }
+        served(&mut neighbour);
+    }
+    wire::wait_until_taken(&slow);
+    let each = proxy.process().resident_bytes().saturating_sub(before) / CLIENTS as u64;
+    assert!(each <= 8 * 1024, "{each} bytes for each of them");
+}
+
+#[test]
+fn c4_a_storm_of_connections_leaves_room_for_those_that_are_there() {
+    let server = Server::redis();
+    let mut proxy = Proxy::nutcrab(vec![Pool::redis("alpha").servers(slice::from_ref(&server))]);
+    let address = proxy.address("alpha").clone();
+    let mut neighbour = proxy.client("alpha");
+    served(&mut neighbour);
+    std::thread::scope(|scope| {
+        let storm: Vec<_> = (0..4)
+            .map(|_| {
+                let address = &address;
+                scope.spawn(move || {
+                    let begin = Instant::now();
+                    while begin.elapsed() < Duration::from_secs(2) {
+                        // Some are reset for being too many; that is what a storm is.
+                        let _ = Wire::try_connect(address).map(|mut wire| wire.try_send(b"*1\r\n"));
+                    }
+                })
+            })
+            .collect();
+        while !storm.iter().all(|thread| thread.is_finished()) {
+            served(&mut neighbour);
+        }
+    });
+    eventually("a new client is served", || {
+        let mut client = Wire::try_connect(&address).ok()?;
+        (client.ask(&["GET", "a"]) == Reply::bulk("b")).then_some(())
+    });
+    assert_eq!(proxy.process().exited(), None);
+}
+
+/// Bytes of other protocols: told or closed, never hung, and nothing reaches a server.
+#[test]
+fn c18_c19_c20_c21_other_protocols_are_turned_away() {
+    let (redis, memcached) = (Server::redis(), Server::memcached());
+    let proxy = Proxy::nutcrab(vec![
+        Pool::redis("alpha").servers(slice::from_ref(&redis)),
+        Pool::memcache("beta").servers(slice::from_ref(&memcached)),
+    ]);
+    let hello = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03random bytes of a handshake\r\n\r\n";
+    let post = b"POST /?a=b HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 20\r\n\r\nSET smuggled x\r\nxxxx";
+    let long = [vec![b'x'; 100_000], b"\r\n".to_vec()].concat();
+    let version = [&b"\x80\x0b"[..], &[0; 22]].concat();
+    let cases: [(&str, &[u8]); 6] = [
+        ("alpha", hello),
+        ("alpha", post),
+        ("alpha", &long),
+        ("beta", hello),
+        ("beta", &version),
+        ("beta", &long),
+    ];
+    let mut neighbour = proxy.client("alpha");
+    for (pool, bytes) in cases {
+        let mut client = proxy.client(pool);
+        client.send(bytes);
+        let (got, end) = client.read_until(|_| false);
+        assert_eq!(end, End::Closed, "{pool}: {}", shown(&got));
+        assert!(got.len() < 1000, "{pool}: {}", shown(&got));
+        served(&mut neighbour);
+    }
+    assert_eq!(redis.ask(&["EXISTS", "smuggled"]), Reply::Integer(0));
+}
+
+#[test]
+fn c27_a_flood_on_one_server_leaves_the_others_alone() {
+    let (busy, other) = (Server::redis(), Server::redis());
+    let proxy = Proxy::nutcrab(vec![
+        Pool::redis("alpha").servers(slice::from_ref(&busy)),
+        Pool::redis("beta").servers(slice::from_ref(&other)),
+    ]);
+    let mut flood: Vec<_> = (0..4).map(|_| proxy.client("alpha")).collect();
+    let mut neighbour = proxy.client("beta");
+    let asked = pipeline(&["GET hot"]).repeat(2000);
+    for _ in 0..20 {
+        for client in &mut flood {
+            client.send(&asked);
+        }
+        let begin = Instant::now();
+        served(&mut neighbour);
+        assert!(
+            begin.elapsed() < Duration::from_secs(2),
+            "{:?}",
+            begin.elapsed()
+        );
+        for client in &mut flood {
+            client.expect(&b"$-1\r\n".repeat(2000));
+        }
+    }
+}
+
+#[test]
+fn c28_the_work_for_many_keys_grows_no_faster_than_their_number() {
+    let servers = Server::redis_many(3);
+    let pool = Pool::redis("alpha")
+        .servers(&servers)
+        .with("distribution", "modula");
+    let proxy = Proxy::nutcrab(vec![pool]);
+    let mut client = proxy.client("alpha");
+    let mut neighbour = proxy.client("alpha");
+    let mut took = |count: usize| {
+        // Half of them are the same key.
+        let keys = (0..count).map(|i| format!("key:{}", if i % 2 == 0 { i } else { 1 }));
+        let words: Vec<String> = ["MGET".to_owned()].into_iter().chain(keys).collect();
+        let asked = command(&words);
+        let begin = Instant::now();
+        let reply = client.send_while(&asked, |client| {
+            served(&mut neighbour);
+            client.reply()
+        });
+        assert_eq!(reply.elements().len(), count);
+        begin.elapsed().as_secs_f64()
+    };
+    took(1000);
+    let (small, large) = (took(4_000), took(200_000));
+    assert!(
+        large < 50.0 * 6.0 * small.max(0.002),
+        "{small} s and {large} s"
+    );
+}
