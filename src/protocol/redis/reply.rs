@@ -72,9 +72,10 @@ fn element(scan: &mut ReplyScan, bytes: &[u8]) -> Result<Option<usize>, BadReply
                 if scan.outer.len() + 1 >= DEPTH_MAX {
                     return Err(BadReply::Depth);
                 }
-                // The innermost level is kept out of the vector, so that the usual flat array
-                // needs none.
-                if scan.items > 0 {
+                // The innermost level is kept out of the vector, and so is the reply itself, so that
+                // the usual flat array needs none. All others count, even with nothing left to come:
+                // a chain of arrays of one element is as deep for whoever reads it.
+                if scan.begun {
                     scan.outer.push(scan.items);
                 }
                 scan.items = items;
@@ -208,11 +209,17 @@ mod tests {
 
     #[test]
     fn nesting_is_bounded_and_costs_no_stack() {
-        let deep = "*2\r\n".repeat(1_000_000);
-        assert_eq!(
-            feed(&mut ReplyScan::default(), deep.as_bytes()),
-            Err(BadReply::Depth)
-        );
+        for element in ["*2\r\n", "*1\r\n"] {
+            let deep = element.repeat(1_000_000);
+            assert_eq!(
+                feed(&mut ReplyScan::default(), deep.as_bytes()),
+                Err(BadReply::Depth),
+                "{element:?}"
+            );
+            let deepest = element.repeat(DEPTH_MAX - 1);
+            let fed = feed(&mut ReplyScan::default(), deepest.as_bytes()).expect("not too deep");
+            assert_eq!(fed.used, deepest.len(), "{element:?}");
+        }
     }
 
     #[test]
