@@ -89,8 +89,13 @@ fn c18_c19_c20_c21_other_protocols_are_turned_away() {
     for (pool, bytes) in cases {
         let mut client = proxy.client(pool);
         client.send(bytes);
-        let (got, end) = client.read_until(|_| false);
-        assert_eq!(end, End::Closed, "{pool}: {}", shown(&got));
+        // memcached knows lines that are no commands, and so goes on behind them.
+        let lines = pool == "beta" && bytes == hello;
+        let (got, end) = match lines {
+            true => client.read_until(|got| got.ends_with(b"ERROR\r\n")),
+            false => client.read_until(|_| false),
+        };
+        assert_eq!(end == End::Closed, !lines, "{pool}: {}", shown(&got));
         assert!(got.len() < 1000, "{pool}: {}", shown(&got));
         served(&mut neighbour);
     }
