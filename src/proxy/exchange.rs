@@ -218,7 +218,12 @@ impl Ring {
     }
 
     fn keep_bytes(&mut self, reply: &[u8]) -> Exchange {
-        let start = self.kept.len() as u32;
+        // What is live decides how long the buffer is kept, and of nothing nothing is live.
+        let start = if reply.is_empty() {
+            0
+        } else {
+            self.kept.len() as u32
+        };
         self.kept.extend_from_slice(reply);
         self.kept_live += reply.len();
         self.waiting_bytes += reply.len();
@@ -312,6 +317,19 @@ mod tests {
             (ring.waiting_bytes, ring.kept_live, ring.kept.capacity()),
             (0, 0, 0)
         );
+    }
+
+    #[test]
+    fn a_reply_of_nothing_outlives_the_replies_before_it() {
+        let mut ring = Ring::default();
+        let [first, second] = [(); 2].map(|()| ring.push(Exchange::Silent));
+        ring.keep(first, b"OK");
+        ring.serve_silent(second);
+        ring.pop();
+        let Some(&mut Exchange::Kept { start, len }) = ring.head() else {
+            panic!("kept")
+        };
+        assert_eq!(ring.kept(start, len), b"");
     }
 
     #[test]
