@@ -206,6 +206,7 @@ fn level_of(what: &What) -> Level {
         | What::BadReply(_)
         | What::Surplus
         | What::Late { .. }
+        | What::QueueFull { .. }
         | What::Greeting { .. } => Level::Warn,
         What::SlowClient | What::StalledUpload | What::BadRequest => Level::Notice,
     }

@@ -44,6 +44,8 @@ pub(super) struct Link {
     /// Bytes ever appended to `out`, and ever sent from it.
     pub appended: u64,
     pub sent: u64,
+    /// How much was appended when a full queue was last told of.
+    pub full: u64,
     /// When something was last received, or taken by the server while it owed nothing.
     pub heard: Time,
     pub scan: ReplyScan,
@@ -132,6 +134,7 @@ impl Link {
             sent_slots: 0,
             appended: 0,
             sent: 0,
+            full: 0,
             heard: now,
             scan: ReplyScan::default(),
             partial: Queue::new(),

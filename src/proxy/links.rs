@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::cause::Cause;
 use super::ids::{ClientId, LinkId, PoolIndex};
 use super::link::{Kind, Link, Slot, State};
+use super::notice::{Notice, What};
 use super::pool::LaneIndex;
 use super::time::Time;
 use super::{Action, Proxy};
@@ -42,10 +43,26 @@ impl Proxy {
             }
         };
         match self.links.find(link) {
-            Some(found) if found.out.len() >= self.limits.queue => Err(Cause::QueueFull),
+            Some(found) if found.out.len() >= self.limits.queue => Err(self.queue_full(link)),
             Some(_) => Ok(link),
             None => Err(Cause::Invalid),
         }
+    }
+
+    /// Refuses a request because too much waits before it, and tells of it once for each queue.
+    #[cold]
+    fn queue_full(&mut self, link: LinkId) -> Cause {
+        if let Some(found) = self.links.find_mut(link)
+            && found.sent >= found.full
+        {
+            found.full = found.appended;
+            let (pool, server) = (found.pool, Some(found.server));
+            let what = What::QueueFull {
+                waiting: found.out.len(),
+            };
+            self.notice(Notice { pool, server, what });
+        }
+        Cause::QueueFull
     }
 
     /// The connection besides the usual one on which requests of this client are outstanding.

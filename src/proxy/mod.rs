@@ -59,8 +59,8 @@ use link::Link;
 use pool::Pool;
 use timer::Timers;
 
-/// Idle buffers kept for reuse.
-const BUFFERS_KEPT: usize = 64;
+/// Memory of idle buffers kept for reuse, whatever their size (`-m`); one is always kept.
+const KEPT_LEN: usize = 1024 * 1024;
 
 /// What the proxy wants done.
 #[derive(Clone, Debug, PartialEq)]
@@ -184,7 +184,10 @@ impl Proxy {
             stats,
             overview: None,
             limits: settings.limits,
-            buffers: BufferPool::new(settings.buffer_size, BUFFERS_KEPT),
+            buffers: BufferPool::new(
+                settings.buffer_size,
+                (KEPT_LEN / settings.buffer_size).max(1),
+            ),
             timers: Timers::default(),
             now: Time::default(),
             draws: settings.seed | 1,

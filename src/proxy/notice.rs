@@ -38,6 +38,11 @@ pub enum What {
         /// How many requests were answered with an error.
         failed: usize,
     },
+    /// So much waits to be sent to the server that requests are answered with an error.
+    QueueFull {
+        /// How many bytes.
+        waiting: usize,
+    },
     /// The server refused AUTH or SELECT with this line.
     Greeting {
         /// Which of the two.
@@ -68,6 +73,10 @@ impl fmt::Display for What {
             What::BadReply(bad) => write!(f, "malformed reply: {bad}"),
             What::Surplus => f.write_str("reply without a request"),
             What::Late { failed } => write!(f, "no reply in time; failed requests: {failed}"),
+            What::QueueFull { waiting } => write!(
+                f,
+                "requests are refused, since {waiting} bytes wait to be sent"
+            ),
             What::Greeting { command, line } => write!(f, "{command} failed: {line}"),
             What::SlowClient => f.write_str("client closed: it does not read its replies"),
             What::StalledUpload => f.write_str("client closed: it stopped within a large request"),

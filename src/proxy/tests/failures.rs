@@ -238,3 +238,30 @@ fn loading_is_passed_on_and_counts_as_a_failure() {
     assert_eq!(rig.failures.len(), 1);
     assert!(!rig.is_closed(rig.link(0)));
 }
+
+#[test]
+fn a_full_queue_refuses_every_request_and_is_told_of_once() {
+    let limits = Limits {
+        queue: 100,
+        ..Limits::default()
+    };
+    let (mut rig, client) = ready(pool(1), limits);
+    let (link, request) = (rig.link(0), ask("GET abcdefgh"));
+    let told = |rig: &Rig| {
+        let full = |what: &&What| matches!(what, What::QueueFull { waiting } if *waiting >= 100);
+        rig.notices.iter().filter(full).count()
+    };
+    for round in 1..=2 {
+        rig.full.push(link);
+        rig.receive(client, request.repeat(10));
+        assert_eq!(told(&rig), round);
+        // The server takes what waits, and answers it.
+        rig.full.clear();
+        let len = rig.proxy.output(link).expect("it is open").len();
+        rig.proxy.sent(link, len);
+        rig.receive(link, ":1\r\n".repeat(len / request.len()));
+        let replies = rig.take(client);
+        let refused = replies.matches("-ERR too many requests are waiting for the server\r\n");
+        assert_eq!(refused.count() + replies.matches(":1\r\n").count(), 10);
+    }
+}
