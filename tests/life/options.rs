@@ -91,8 +91,8 @@ fn options_do_what_they_say_by_letter_and_by_name() {
             "{answer}"
         );
         // The command line goes before the file.
-        let log = place.text("log");
-        assert!(log.contains(" 3 workers; up to 3 connections"), "{log}");
+        let line = " 3 workers; up to 3 connections";
+        eventually(line, || place.text("log").contains(line).then_some(()));
         for (signal, line) in [
             ("TTIN", " up log level to 8\n"),
             ("TTOU", " down log level to 7\n"),
