@@ -61,6 +61,7 @@ impl World {
         let stats = Stats::new(names.collect(), 1);
         let settings = Settings {
             buffer_size: 16384,
+            worker: (0, 1),
             seed: 1,
             limits: Limits::default(),
         };

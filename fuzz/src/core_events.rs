@@ -160,6 +160,7 @@ pub fn run(bytes: &mut Bytes<'_>) {
     let limits = limits(bytes);
     let settings = Settings {
         buffer_size: bytes.pick(&[512, 64, 2048]),
+        worker: (0, 1),
         seed: 1,
         limits,
     };

@@ -118,6 +118,18 @@ fn read_requests(
                     body = Some((request, rest, end));
                     break;
                 }
+                Parse::Inline { request, len } => {
+                    assert!(len > 0 && len <= end - start, "a line of {len} bytes");
+                    let mut again = RequestScan::default();
+                    match language.commands.parse(&request, &mut again, limits) {
+                        Parse::Done { len, .. } => assert_eq!(len, request.len()),
+                        Parse::More => assert!(request.is_empty(), "half a request"),
+                        Parse::Bad(_) => {}
+                        other => panic!("{other:?} for a line"),
+                    }
+                    start += len;
+                    scan = RequestScan::default();
+                }
                 Parse::More => break,
                 Parse::Bad(refusal) => {
                     asked.push(Asked::Bad(refusal));

@@ -156,7 +156,7 @@ impl Team<'_> {
     fn start(&self, count: usize) -> io::Result<Vec<Desk>> {
         let resolver = Resolver::default();
         // All are made before the first runs: making can fail.
-        let workers = (0..count).map(|index| Worker::new(self.setup(index, &resolver)));
+        let workers = (0..count).map(|index| Worker::new(self.setup(index, count, &resolver)));
         let workers: Vec<Worker> = workers.collect::<Result<_, _>>()?;
         let mut desks = Vec::with_capacity(count);
         for (index, worker) in workers.into_iter().enumerate() {
@@ -175,7 +175,7 @@ impl Team<'_> {
         Ok(desks)
     }
 
-    fn setup(&self, index: usize, resolver: &Resolver) -> Setup {
+    fn setup(&self, index: usize, count: usize, resolver: &Resolver) -> Setup {
         let control = self.control.clone();
         Setup {
             pools: self.pools.to_vec(),
@@ -183,6 +183,7 @@ impl Team<'_> {
             overview: Arc::clone(self.stats),
             settings: Settings {
                 buffer_size: self.options.mbuf_size,
+                worker: (index as u32, count as u32),
                 seed: random(),
                 limits: Limits::default(),
             },

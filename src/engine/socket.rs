@@ -98,6 +98,14 @@ impl Socket {
         }
     }
 
+    /// Where the other end is; `None` if it has no address, or is gone.
+    pub fn peer(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Tcp(stream) => stream.peer_addr().ok(),
+            Self::Unix(_) => None,
+        }
+    }
+
     /// Whether connecting is done: `false` while it goes on, an error when it failed.
     pub fn is_connected(&self) -> io::Result<bool> {
         let (pending, peer) = match self {

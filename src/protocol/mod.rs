@@ -15,11 +15,12 @@ pub mod redis;
 use crate::buffer::{BufferPool, Queue};
 
 pub use body::{BadBody, Body, Fed};
+pub use redis::write::Version;
 
 /// The protocol a pool speaks on both sides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Protocol {
-    /// Redis: RESP2.
+    /// Redis: RESP2 and RESP3.
     Redis,
     /// memcached: the classic text protocol.
     Memcache,
@@ -142,6 +143,14 @@ pub enum Parse {
         request: Request,
         /// What is still to come.
         body: Body,
+    },
+    /// The first `len` bytes are a line typed by hand.
+    Inline {
+        /// The same request as it is sent to servers, to be parsed in its place; nothing for an
+        /// empty line.
+        request: Vec<u8>,
+        /// The length of the line in bytes.
+        len: usize,
     },
     /// More bytes are needed.
     More,
@@ -268,11 +277,9 @@ impl Merge {
 /// A request that is answered without a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Local {
-    /// `PING`, with the text to return.
-    Ping(Option<Span>),
-    /// `AUTH password`.
-    Auth(Span),
-    /// `QUIT`: the connection is closed after all replies.
+    /// One of Redis' commands about the connection.
+    Redis(redis::commands::Verb),
+    /// memcached's `quit`: the connection is closed after all replies.
     Quit,
     /// Any request with a reply that is always the same.
     Say(&'static [u8]),
@@ -328,9 +335,21 @@ pub struct ReplyScan {
     pub(crate) last: bool,
     /// Bytes of the marker's reply, once it was seen; they are the last that were used.
     pub marker_len: usize,
+    /// Whether it is no reply but a push of RESP3, which nobody asked for.
+    pub(crate) push: bool,
+    /// What the server was told to speak: types of RESP3 are no reply to those who know only RESP2.
+    pub(crate) version: Version,
 }
 
 impl ReplyScan {
+    /// For the next reply of a Redis server that was told to speak `version`.
+    pub fn new(version: Version) -> Self {
+        Self {
+            version,
+            ..Self::default()
+        }
+    }
+
     /// Bytes of the reply that are known to be still to come; 0 when none or unknown.
     pub fn announced(&self) -> u64 {
         self.left
@@ -339,6 +358,11 @@ impl ReplyScan {
     /// Whether some of the reply was seen.
     pub fn has_begun(&self) -> bool {
         self.begun
+    }
+
+    /// Whether what was seen is a push of RESP3: no reply to anything.
+    pub fn is_push(&self) -> bool {
+        self.push
     }
 }
 
@@ -357,7 +381,7 @@ pub enum BadReply {
     /// A line longer than any reply's.
     #[error("line too long")]
     Line,
-    /// Arrays nested deeper than [`redis::reply::DEPTH_MAX`].
+    /// Arrays or other aggregates nested deeper than [`redis::reply::DEPTH_MAX`].
     #[error("nested too deeply")]
     Depth,
 }

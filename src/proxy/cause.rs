@@ -27,8 +27,10 @@ pub enum Cause {
     NoSuchFile,
     /// The server did not accept the pool's password.
     Password,
-    /// The server did not accept the pool's database.
+    /// The server did not accept the database.
     Database,
+    /// The server does not speak RESP3.
+    Version,
     /// Too much waits to be sent to the server.
     QueueFull,
     /// The servers' replies are too large to be made one.
@@ -70,6 +72,7 @@ impl fmt::Display for Cause {
             Cause::NoSuchFile => "No such file or directory",
             Cause::Password => "server refused the pool's password",
             Cause::Database => "server refused the pool's database",
+            Cause::Version => "server does not speak RESP3",
             Cause::QueueFull => "too many requests are waiting for the server",
             Cause::TooLarge => "the replies of the servers are too large to be joined",
             Cause::Os(number) => {

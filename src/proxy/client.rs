@@ -7,8 +7,12 @@
 //!                                             +------> Lingering --> closed
 //! ```
 
+use std::net::SocketAddr;
+
 use super::exchange::Ring;
 use super::ids::{LinkId, PoolIndex};
+use super::pool::GroupIndex;
+use super::session::{Mute, Session};
 use super::time::Time;
 use super::timer::Armed;
 use crate::buffer::Queue;
@@ -19,7 +23,17 @@ use crate::route::ServerIndex;
 #[derive(Debug)]
 pub(super) struct Client {
     pub pool: PoolIndex,
+    /// The lanes it uses.
+    pub group: GroupIndex,
     pub state: State,
+    /// Which client it is; no other ever has the same.
+    pub number: u64,
+    /// Where it is, and since when it is connected.
+    pub peer: Option<SocketAddr>,
+    pub since: Time,
+    /// What it said about the connection, if anything.
+    pub session: Option<Box<Session>>,
+    pub mute: Mute,
     /// Whether it gave the pool's password.
     pub authenticated: bool,
     /// Whether its requests are left unread because a limit was reached. `pending` may then hold whole
@@ -78,6 +92,8 @@ pub(super) struct Upload {
     pub server: ServerIndex,
     /// Whether it will be answered.
     pub answer: Answer,
+    /// Whether the answer is for nobody.
+    pub mute: bool,
     /// When something of it came last.
     pub heard: Time,
 }
@@ -100,6 +116,12 @@ impl Client {
     pub fn new(pool: PoolIndex, authenticated: bool) -> Self {
         Self {
             pool,
+            group: GroupIndex::default(),
+            number: 0,
+            peer: None,
+            since: Time::default(),
+            session: None,
+            mute: Mute::No,
             state: State::Open,
             authenticated,
             stalled: false,

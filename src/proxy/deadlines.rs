@@ -88,7 +88,7 @@ impl Proxy {
             if oldest_is_late {
                 self.bury(id);
             }
-        } else if link.kind == Kind::Spare
+        } else if (link.kind == Kind::Spare || self.pool(link.pool).is_unused(link.lane))
             && link.is_idle()
             && link.heard + self.limits.spare_idle <= self.now
         {
@@ -168,6 +168,11 @@ impl Proxy {
         }
         if link.state != State::Ready {
             next = next.min(link.since + pool.connect_timeout);
+        }
+        if self.pool(link.pool).is_unused(link.lane) {
+            // Its last requests may still be under way.
+            let since = if link.is_idle() { link.heard } else { self.now };
+            next = next.min(since + self.limits.spare_idle);
         }
         if let Some((_, since)) = link.blocked {
             next = next.min(since + self.grace(link, since));

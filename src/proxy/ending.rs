@@ -28,12 +28,14 @@ impl Proxy {
             match exchange {
                 Exchange::Ready(mut reply) => reply.clear(&mut self.buffers),
                 Exchange::Fanout(fanout) => self.recycle(fanout),
+                Exchange::Asking(asking) => self.leave_group(client.pool, asking.group),
                 _ => {}
             }
         }
         if let Some(Stage::Stream(link)) = client.upload.take().map(|upload| upload.stage) {
             self.drop_link(link);
         }
+        self.leave_group(client.pool, client.group);
         self.unblock_links(client.blocking);
         self.actions.push_back(Action::Close {
             conn: id.conn(),
@@ -152,6 +154,9 @@ impl Proxy {
         let error = self.pools[client.pool.index()]
             .protocol
             .error(&cause.to_string());
+        if let Some(Exchange::Asking(_)) = client.ring.find(sequence) {
+            return self.asked_in_vain(id, sequence, cause);
+        }
         self.stats.pools[client.pool.index()].forward_error.add(1);
         match client.ring.find(sequence) {
             Some(Exchange::Silent) => client.ring.serve_silent(sequence),

@@ -11,6 +11,7 @@
 
 use std::collections::VecDeque;
 
+use super::asking::Asking;
 use super::cause::Cause;
 use crate::buffer::{BufferPool, Queue};
 use crate::protocol::{Answer, FragmentReply, Join, Labels, Merge, Partial};
@@ -30,6 +31,20 @@ pub(super) enum Exchange {
     Silent,
     /// The reply is joined from several.
     Fanout(Box<Fanout>),
+    /// The reply is ours, and waits for what a server says.
+    Asking(Box<Asking>),
+}
+
+impl Exchange {
+    /// That of a request to one server, of a client that may not want to hear of it.
+    #[inline]
+    pub fn owed(mute: bool, answer: Answer) -> Self {
+        if mute {
+            Self::Silent
+        } else {
+            Self::for_answer(answer)
+        }
+    }
 }
 
 impl Exchange {
@@ -46,6 +61,8 @@ impl Exchange {
 #[derive(Debug)]
 pub(super) struct Fanout {
     pub merge: Merge,
+    /// Whether the reply is for nobody.
+    pub mute: bool,
     /// What the failure of one fragment means for the others.
     pub partial: Partial,
     pub join: Join,
@@ -86,7 +103,7 @@ impl Fanout {
 
     /// Whether the request will be answered with an error, whatever its fragments still bring.
     pub fn is_lost(&self) -> bool {
-        self.failure.is_some() && self.partial == Partial::Fail && !self.join.started
+        self.mute || (self.failure.is_some() && self.partial == Partial::Fail && !self.join.started)
     }
 
     /// Whether a part of the joined reply can be passed on before all fragments are whole.
@@ -349,6 +366,7 @@ mod tests {
     fn the_first_system_error_speaks_for_all_fragments() {
         let mut fanout = Fanout {
             merge: Merge::Sum,
+            mute: false,
             partial: Partial::Fail,
             join: Join::default(),
             order: vec![0, 1, 2],

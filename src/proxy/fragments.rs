@@ -85,7 +85,7 @@ impl Proxy {
             return;
         };
         let pool_index = client.pool;
-        let server_count = self.pools[pool_index.index()].lanes.len();
+        let server_count = self.pools[pool_index.index()].server_count();
         let mut fanout = scratch.fanouts.pop().unwrap_or_default();
         group(scratch, server_count, &mut fanout.order);
         fanout.merge = merge;
@@ -132,7 +132,7 @@ impl Proxy {
         let pool = &self.pools[client.pool.index()];
         let mut scratch = mem::take(&mut self.scratch);
         scratch.servers.clear();
-        let all = (0..pool.lanes.len()).map(|server| ServerIndex(server as u16));
+        let all = (0..pool.server_count()).map(|server| ServerIndex(server as u16));
         let is_meant = |server| fan.reach == Reach::All || pool.router.is_live(server);
         scratch
             .servers
@@ -206,6 +206,7 @@ impl Proxy {
         parts: &[Part],
     ) -> Option<u32> {
         let client = self.clients.find_mut(id)?;
+        fanout.mute = client.is_mute();
         fanout.join = Join::default();
         fanout.failure = None;
         fanout.pending = parts.len() as u32;
@@ -277,6 +278,7 @@ impl Default for Fanout {
     fn default() -> Self {
         Self {
             merge: Merge::Sum,
+            mute: false,
             partial: Partial::Fail,
             join: Join::default(),
             order: Vec::new(),

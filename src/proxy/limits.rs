@@ -24,6 +24,8 @@ pub struct Limits {
     /// Requests larger than this get a connection of their own; while a reply larger than this passes
     /// over a connection, new requests of other clients take another one.
     pub large_message: u64,
+    /// Sets of lanes of one pool, each for clients of one database and one version of the protocol.
+    pub groups: usize,
     /// Connections to one server for the two uses above.
     pub spares: usize,
     /// How long such a connection is kept without use.
@@ -49,6 +51,7 @@ impl Default for Limits {
             cut_through: 64 * 1024,
             join: 4 * 1024 * 1024,
             large_message: 1024 * 1024,
+            groups: 64,
             spares: 4,
             spare_idle: Duration::from_secs(10),
             upload_stall: Duration::from_secs(30),

@@ -1,7 +1,7 @@
 //! A connection to a server: strictly first in, first out.
 //!
 //! ```text
-//!   Connecting --> Greeting (AUTH, SELECT) --> Ready --> closed
+//!   Connecting --> Greeting (AUTH, HELLO, SELECT) --> Ready --> closed
 //!
 //!   slots   [ late ][ late ][ 41: client 7, seq 3 ][ 42: client 2, seq 9 ] <- requests are appended
 //!             tombstones: their replies are swallowed
@@ -17,7 +17,7 @@ use super::pool::LaneIndex;
 use super::time::Time;
 use super::timer::Armed;
 use crate::buffer::Queue;
-use crate::protocol::{Family, ReplyScan};
+use crate::protocol::{Family, ReplyScan, Version};
 use crate::route::ServerIndex;
 use crate::stats::ServerStats;
 
@@ -31,7 +31,7 @@ pub(super) struct Link {
     pub state: State,
     /// When the attempt to connect began.
     pub since: Time,
-    /// AUTH and SELECT on their way out. Requests wait in `out` meanwhile.
+    /// AUTH, HELLO and SELECT on their way out. Requests wait in `out` meanwhile.
     pub greeting: Queue,
     pub out: Queue,
     /// Whether output was announced to be written in this turn.
@@ -68,6 +68,8 @@ pub(super) struct Link {
     /// The client that is sending a large request over this connection.
     pub uploader: Option<ClientId>,
     pub armed: Armed,
+    /// What the server was told to speak.
+    pub version: Version,
 }
 
 /// What a connection is for.
@@ -83,9 +85,10 @@ pub(super) enum Kind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {
     Connecting,
-    /// So many of the greeting's replies are still to come: AUTH's first, if it is sent.
+    /// These of the greeting's replies are still to come, in this order.
     Greeting {
         auth: bool,
+        hello: bool,
         select: bool,
     },
     Ready,
@@ -147,6 +150,7 @@ impl Link {
             waking: false,
             uploader: None,
             armed: Armed::default(),
+            version: Version::Resp2,
         }
     }
 
@@ -157,6 +161,12 @@ impl Link {
             State::Greeting { .. } => Some(&self.greeting),
             State::Ready => Some(&self.out),
         }
+    }
+
+    /// Whether `bytes`, which come next, are a push and no reply.
+    #[inline]
+    pub fn is_at_push(&self, bytes: &[u8]) -> bool {
+        self.scan.is_push() || (bytes.first() == Some(&b'>') && !self.scan.has_begun())
     }
 
     /// Whether a reply larger than `large` is passing.
@@ -205,7 +215,7 @@ impl Link {
         let slot = self.slots.pop_front()?;
         self.late = self.late.saturating_sub(1);
         self.sent_slots = self.sent_slots.saturating_sub(1);
-        self.scan = ReplyScan::default();
+        self.scan = ReplyScan::new(self.version);
         self.streaming = false;
         self.loading = false;
         self.reply_len = 0;

@@ -9,10 +9,10 @@ use super::cause::Cause;
 use super::ids::{ClientId, LinkId, PoolIndex};
 use super::link::{Kind, Link, Slot, State};
 use super::notice::{Notice, What};
-use super::pool::LaneIndex;
+use super::pool::{LaneIndex, LaneKey};
 use super::time::Time;
 use super::{Action, Proxy};
-use crate::protocol::Protocol;
+use crate::protocol::{Protocol, ReplyScan, Version};
 use crate::route::ServerIndex;
 
 impl Proxy {
@@ -22,7 +22,7 @@ impl Proxy {
         let Some(client) = self.clients.find(id) else {
             return Err(Cause::Invalid);
         };
-        let pool = client.pool;
+        let (pool, group) = (client.pool, client.group);
         let link = if client.strays.is_empty() {
             None
         } else {
@@ -31,9 +31,9 @@ impl Proxy {
         let link = match link {
             Some(link) => link,
             None => {
-                let lane = self.pools[pool.index()].lane_of(server);
+                let lane = self.pools[pool.index()].lane_of(group, server);
                 let places = self.pools[pool.index()].lane(lane).primaries.len();
-                let link = self.primary(pool, server, id.slot() % places)?;
+                let link = self.primary(pool, lane, server, id.slot() % places)?;
                 match self.links.find(link) {
                     Some(found) if found.is_busy(self.limits.large_message) => {
                         self.around(id, pool, lane, server, link)
@@ -114,10 +114,10 @@ impl Proxy {
     pub(super) fn primary(
         &mut self,
         pool: PoolIndex,
+        lane_index: LaneIndex,
         server: ServerIndex,
         place: usize,
     ) -> Result<LinkId, Cause> {
-        let lane_index = self.pools[pool.index()].lane_of(server);
         let lane = self.pools[pool.index()].lane(lane_index);
         if let Some(link) = lane.primaries[place] {
             return Ok(link);
@@ -237,7 +237,9 @@ impl Proxy {
         };
         let (pool_index, lane_index) = (link.pool, link.lane);
         let pool = &mut self.pools[pool_index.index()];
-        let database = pool.lane(lane_index).key.database;
+        let LaneKey {
+            database, version, ..
+        } = pool.lane(lane_index).key;
         let mut auth = false;
         if let Some(password) = &pool.config.redis_auth {
             let password = password.bytes();
@@ -247,18 +249,29 @@ impl Proxy {
             link.greeting.push(password, &mut self.buffers);
             link.greeting.push(b"\r\n", &mut self.buffers);
         }
+        let hello = version == Version::Resp3;
+        if hello {
+            let request = b"*2\r\n$5\r\nHELLO\r\n$1\r\n3\r\n";
+            link.greeting.push(request, &mut self.buffers);
+        }
         let select = pool.protocol == Protocol::Redis && database > 0;
         if select {
             let text = database.to_string();
             let line = format!("*2\r\n$6\r\nSELECT\r\n${}\r\n{text}\r\n", text.len());
             link.greeting.push(line.as_bytes(), &mut self.buffers);
         }
-        link.state = State::Greeting { auth, select };
+        link.version = version;
+        link.scan = ReplyScan::new(version);
+        link.state = State::Greeting {
+            auth,
+            hello,
+            select,
+        };
         link.heard = self.now;
         self.stats.pools[pool_index.index()].servers[link.server.index()]
             .server_connections
             .add(1);
-        if auth || select {
+        if auth || hello || select {
             self.flush_link(id);
             self.rearm_link(id);
         } else {

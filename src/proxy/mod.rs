@@ -16,6 +16,7 @@
 //! finds the end of the reply and brings it to its place in the client's order. `uploads` are requests
 //! too large to be treated so. `ending` is everything that ends early, `deadlines` everything late.
 
+mod asking;
 mod cause;
 mod client;
 mod deadlines;
@@ -27,16 +28,20 @@ mod ids;
 mod limits;
 mod link;
 mod links;
+mod local;
 mod notice;
 mod pool;
 mod replies;
 mod requests;
+mod session;
 mod time;
 mod timer;
 mod uploads;
 
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::buffer::{BufferPool, Input, Queue};
 use crate::config;
@@ -56,7 +61,7 @@ use client::Client;
 use exchange::Fanout;
 use ids::{ClientId, LinkId, Side, Slab};
 use link::Link;
-use pool::Pool;
+use pool::{GroupIndex, Pool};
 use timer::Timers;
 
 /// Memory of idle buffers kept for reuse, whatever their size (`-m`); one is always kept.
@@ -123,6 +128,8 @@ pub enum CloseHow {
 pub struct Settings {
     /// Bytes of a pooled buffer (`-m`).
     pub buffer_size: usize,
+    /// Which worker this is, of how many: no two clients of a process have the same number.
+    pub worker: (u32, u32),
     /// Where the draws of `distribution: random` and of pauses start.
     pub seed: u64,
     /// How much of everything there may be.
@@ -142,6 +149,11 @@ pub struct Proxy {
     buffers: BufferPool,
     timers: Timers,
     now: Time,
+    /// What the next client will be called; all workers together use every number.
+    next_client: u64,
+    workers: u64,
+    /// Microseconds since the epoch at time zero.
+    epoch: u64,
     draws: u64,
     draining: bool,
     actions: VecDeque<Action>,
@@ -190,6 +202,9 @@ impl Proxy {
             ),
             timers: Timers::default(),
             now: Time::default(),
+            next_client: u64::from(settings.worker.0) + 1,
+            workers: u64::from(settings.worker.1).max(1),
+            epoch: 0,
             draws: settings.seed | 1,
             draining: false,
             actions: VecDeque::new(),
@@ -209,10 +224,31 @@ impl Proxy {
         self.now = self.now.max(now);
     }
 
-    /// A client of `pool` was accepted. Its id is used for everything that follows.
+    /// The time of day at time zero was so long after the start of 1970. To be told again from time
+    /// to time, as the two clocks drift apart.
+    pub fn set_epoch(&mut self, epoch: Duration) {
+        self.epoch = u64::try_from(epoch.as_micros()).unwrap_or(u64::MAX);
+    }
+
+    /// Microseconds since the start of 1970.
+    fn wall(&self) -> u64 {
+        self.epoch.saturating_add(self.now.0)
+    }
+
+    /// A client of `pool` was accepted, from nowhere in particular.
     pub fn accept(&mut self, pool: PoolIndex) -> ConnId {
+        self.accept_from(pool, None)
+    }
+
+    /// A client of `pool` was accepted, from `peer` if that has an address. Its id is used for
+    /// everything that follows.
+    pub fn accept_from(&mut self, pool: PoolIndex, peer: Option<SocketAddr>) -> ConnId {
         let authenticated = self.pools[pool.index()].config.redis_auth.is_none();
-        let id = self.clients.insert(Client::new(pool, authenticated));
+        let mut client = Client::new(pool, authenticated);
+        (client.peer, client.since, client.number) = (peer, self.now, self.next_client);
+        self.next_client += self.workers;
+        self.pools[pool.index()].stay(client.group);
+        let id = self.clients.insert(client);
         let stats = &self.stats.pools[pool.index()];
         stats.client_connections.add(1);
         self.stats.total_connections.add(1);
@@ -328,10 +364,11 @@ impl Proxy {
             if !self.pools[pool].config.preconnect {
                 continue;
             }
-            for server in 0..self.pools[pool].lanes.len() {
+            for server in 0..self.pools[pool].server_count() {
                 let server = ServerIndex(server as u16);
+                let lane = self.pools[pool].lane_of(GroupIndex::default(), server);
                 // A failure is reported by the attempt itself; the first request makes another.
-                let _ = self.primary(PoolIndex(pool as u16), server, 0);
+                let _ = self.primary(PoolIndex(pool as u16), lane, server, 0);
             }
         }
     }

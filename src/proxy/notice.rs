@@ -43,9 +43,9 @@ pub enum What {
         /// How many bytes.
         waiting: usize,
     },
-    /// The server refused AUTH or SELECT with this line.
+    /// The server refused AUTH, HELLO or SELECT with this line.
     Greeting {
-        /// Which of the two.
+        /// Which of them.
         command: &'static str,
         /// The server's words, control bytes replaced.
         line: String,

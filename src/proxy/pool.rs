@@ -8,7 +8,8 @@ use super::cause::Cause;
 use super::ids::{ClientId, LinkId};
 use super::time::Time;
 use crate::config;
-use crate::protocol::{Commands, Protocol};
+use crate::protocol::redis::info::Facts;
+use crate::protocol::{Commands, Protocol, Version};
 use crate::route::{Router, ServerIndex, Weighted};
 
 /// One pool as one worker sees it.
@@ -18,7 +19,11 @@ pub(super) struct Pool {
     pub protocol: Protocol,
     pub commands: Commands,
     pub router: Arc<Router>,
+    /// One a server for each group, in the order of the groups, then of the servers.
     pub lanes: Vec<Lane>,
+    groups: Vec<Group>,
+    /// What the servers said about themselves, if they were asked.
+    pub facts: Option<Facts>,
     /// By server: whether its failure count is known not to be 0.
     pub failing: Vec<bool>,
 }
@@ -33,6 +38,25 @@ pub(super) struct LaneKey {
     pub server: ServerIndex,
     /// The Redis database that is selected on them.
     pub database: u32,
+    /// What is spoken on them.
+    pub version: Version,
+}
+
+/// The place of a group in its pool. The first one is that of clients that said nothing; it always
+/// exists.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct GroupIndex(pub u16);
+
+/// The lanes to all servers that have database and version in common. A client uses one group at a
+/// time. Groups nobody uses lose their connections after a while and make room for others.
+#[derive(Debug)]
+struct Group {
+    database: u32,
+    version: Version,
+    /// How many clients use it, or try to.
+    clients: u32,
+    /// Whether some server has accepted database and version.
+    proven: bool,
 }
 
 /// The connections to one server that requests may share.
@@ -53,15 +77,12 @@ pub(super) struct Lane {
 
 impl Pool {
     pub fn new(config: Arc<config::Pool>) -> Self {
-        let lanes = (0..config.servers.len())
-            .map(|server| {
-                let key = LaneKey {
-                    server: ServerIndex(server as u16),
-                    database: config.redis_db,
-                };
-                Lane::new(key, config.server_connections.get() as usize)
-            })
-            .collect();
+        let first = Group {
+            database: config.redis_db,
+            version: Version::Resp2,
+            clients: 0,
+            proven: true,
+        };
         let live = vec![true; config.servers.len()];
         let mut commands = Commands::standard(config.protocol);
         if !config.flush_all {
@@ -71,20 +92,123 @@ impl Pool {
             protocol: config.protocol,
             commands,
             router: Arc::new(router(&config, &live)),
-            lanes,
+            lanes: lanes(&config, &first).collect(),
+            groups: vec![first],
+            facts: None,
             failing: vec![false; config.servers.len()],
             config,
         }
     }
 
-    /// The lane for a server. There is one a server, in the same order.
-    pub fn lane_of(&self, server: ServerIndex) -> LaneIndex {
-        LaneIndex(server.index() as u32)
+    /// The group's lane to a server.
+    #[inline]
+    pub fn lane_of(&self, group: GroupIndex, server: ServerIndex) -> LaneIndex {
+        LaneIndex((usize::from(group.0) * self.server_count() + server.index()) as u32)
+    }
+
+    /// The lanes of a group.
+    pub fn lanes_of(&self, group: GroupIndex) -> &[Lane] {
+        let servers = self.server_count();
+        let start = usize::from(group.0) * servers;
+        &self.lanes[start..start + servers]
+    }
+
+    /// How many servers it has, live or not.
+    #[inline]
+    pub fn server_count(&self) -> usize {
+        self.config.servers.len()
+    }
+
+    /// The group for this database, as servers count, and version; with one more client, until
+    /// [`Pool::leave`]. `None` when there are `limit` groups and all are in use.
+    pub fn enter(&mut self, database: u32, version: Version, limit: usize) -> Option<GroupIndex> {
+        let same = |group: &Group| group.database == database && group.version == version;
+        let found = self.groups.iter().position(same);
+        let place = found.or_else(|| {
+            let group = Group {
+                database,
+                version,
+                clients: 0,
+                proven: false,
+            };
+            let is_free = |&place: &usize| self.is_abandoned(GroupIndex(place as u16));
+            if let Some(place) = (1..self.groups.len()).find(is_free) {
+                let start = place * self.server_count();
+                for (index, lane) in lanes(&self.config, &group).enumerate() {
+                    self.lanes[start + index] = lane;
+                }
+                self.groups[place] = group;
+                return Some(place);
+            }
+            if self.groups.len() >= limit {
+                return None;
+            }
+            self.lanes.extend(lanes(&self.config, &group));
+            self.groups.push(group);
+            Some(self.groups.len() - 1)
+        })?;
+        self.groups[place].clients += 1;
+        Some(GroupIndex(place as u16))
+    }
+
+    /// The group has one client, or one attempt of a client's, more.
+    pub fn stay(&mut self, group: GroupIndex) {
+        self.groups[usize::from(group.0)].clients += 1;
+    }
+
+    /// How many servers keys are looked for on.
+    pub fn live_count(&self) -> usize {
+        let servers = (0..self.server_count()).map(|server| ServerIndex(server as u16));
+        servers
+            .filter(|&server| self.router.is_live(server))
+            .count()
+    }
+
+    /// The group has one client less. Says whether nobody uses it now and its connections may go.
+    pub fn leave(&mut self, group: GroupIndex) -> bool {
+        let found = &mut self.groups[usize::from(group.0)];
+        found.clients -= 1;
+        found.clients == 0 && group != GroupIndex::default()
+    }
+
+    /// Whether connections of the lane are kept only because they were used a moment ago.
+    pub fn is_unused(&self, lane: LaneIndex) -> bool {
+        let group = lane.0 as usize / self.server_count();
+        group > 0 && self.groups[group].clients == 0
+    }
+
+    /// A server has accepted the group's database and version.
+    pub fn prove(&mut self, group: GroupIndex) {
+        self.groups[usize::from(group.0)].proven = true;
+    }
+
+    /// Whether some server has accepted the group's database and version.
+    pub fn is_proven(&self, group: GroupIndex) -> bool {
+        self.groups[usize::from(group.0)].proven
+    }
+
+    /// Whether nothing is left of a group.
+    fn is_abandoned(&self, group: GroupIndex) -> bool {
+        let no_links = |lane: &Lane| lane.links().next().is_none() && lane.waiting.is_empty();
+        self.groups[usize::from(group.0)].clients == 0 && self.lanes_of(group).iter().all(no_links)
     }
 
     pub fn lane(&mut self, lane: LaneIndex) -> &mut Lane {
         &mut self.lanes[lane.0 as usize]
     }
+}
+
+/// A lane to each server.
+fn lanes<'a>(config: &'a config::Pool, group: &Group) -> impl Iterator<Item = Lane> + use<'a> {
+    let (database, version) = (group.database, group.version);
+    (0..config.servers.len()).map(move |server| {
+        let key = LaneKey {
+            server: ServerIndex(server as u16),
+            database,
+            version,
+        };
+        Lane::new(key, config.server_connections.get() as usize)
+    })
 }
 
 /// The router of a pool some of whose servers may be out.
@@ -113,6 +237,12 @@ impl Lane {
             retry_at: Time::default(),
             last_cause: Cause::Refused,
         }
+    }
+
+    /// All its connections.
+    pub fn links(&self) -> impl Iterator<Item = LinkId> + '_ {
+        let primaries = self.primaries.iter().flatten();
+        primaries.chain(&self.spares).copied()
     }
 
     /// Whether an attempt to connect may be made; if not, why the last one failed.

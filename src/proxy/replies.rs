@@ -80,6 +80,14 @@ impl Proxy {
             if used == input.len() && link.partial.is_empty() {
                 return used;
             }
+            if link.is_at_push(&input.bytes()[used..]) {
+                let now = self.read_push(id, input.skip(used));
+                if now == 0 {
+                    return used;
+                }
+                used += now;
+                continue;
+            }
             let Some(&slot) = link.slots.front().filter(|_| link.may_be_answered()) else {
                 let (pool, server) = (link.pool, Some(link.server));
                 self.notice(Notice {
@@ -126,6 +134,26 @@ impl Proxy {
             }
             return used;
         }
+    }
+
+    /// Reads a push of RESP3, or a part of it, and says how many bytes were used. It is no reply, and
+    /// on a shared connection nobody can have asked for it.
+    fn read_push(&mut self, id: LinkId, input: Input<'_>) -> usize {
+        let Some(link) = self.links.find_mut(id) else {
+            return 0;
+        };
+        let protocol = self.pools[link.pool.index()].protocol;
+        let fed = match protocol.feed_reply(&mut link.scan, input.bytes()) {
+            Ok(fed) => fed,
+            Err(bad) => {
+                self.bad_reply(id, bad);
+                return 0;
+            }
+        };
+        if fed.done {
+            link.scan = ReplyScan::new(link.version);
+        }
+        fed.used
     }
 
     fn bad_reply(&mut self, id: LinkId, bad: BadReply) {
@@ -305,13 +333,23 @@ impl Proxy {
         let Some(client) = self.clients.find_mut(id) else {
             return;
         };
-        if let Some(Exchange::Silent) = client.ring.find(sequence) {
-            partial.clear(&mut self.buffers);
-            if done {
-                client.ring.serve_silent(sequence);
-                self.advance_if_head(id, sequence);
+        match client.ring.find(sequence) {
+            Some(Exchange::Silent) => {
+                partial.clear(&mut self.buffers);
+                if done {
+                    client.ring.serve_silent(sequence);
+                    self.advance_if_head(id, sequence);
+                }
+                return;
             }
-            return;
+            Some(Exchange::Asking(asking)) => {
+                asking.hear(partial, last, &mut self.buffers);
+                if done {
+                    self.asked(id, sequence);
+                }
+                return;
+            }
+            _ => {}
         }
         if client.ring.is_head(sequence) {
             if !partial.is_empty() {
@@ -403,7 +441,13 @@ impl Proxy {
                 return;
             };
             match client.ring.head() {
-                None | Some(Exchange::Waiting | Exchange::Streaming | Exchange::Silent) => break,
+                None
+                | Some(
+                    Exchange::Waiting
+                    | Exchange::Streaming
+                    | Exchange::Silent
+                    | Exchange::Asking(_),
+                ) => break,
                 Some(&mut Exchange::Kept { start, len }) => {
                     client
                         .out
@@ -443,6 +487,9 @@ impl Proxy {
             return false;
         };
         let whole = fanout.pending == 0;
+        if fanout.mute {
+            return whole && self.end_fanout(id, None);
+        }
         let may_start = whole || (early && fanout.can_stream());
         if !may_start && !fanout.join.started {
             return false;
@@ -539,16 +586,21 @@ impl Proxy {
         self.close_if_settled(id);
     }
 
-    /// Reads replies to AUTH and SELECT, and says how many bytes were used; 0 when it needs more.
+    /// Reads replies to AUTH, HELLO and SELECT, and says how many bytes were used; 0 when it needs more.
     fn read_greeting(&mut self, id: LinkId, input: Input<'_>) -> usize {
         let Some(link) = self.links.find_mut(id) else {
             return 0;
         };
-        let State::Greeting { auth, select } = link.state else {
+        let State::Greeting {
+            auth,
+            hello,
+            select,
+        } = link.state
+        else {
             return 0;
         };
         let (pool, server) = (link.pool, Some(link.server));
-        let mut scan = ReplyScan::default();
+        let mut scan = ReplyScan::new(link.version);
         let fed = match self.pools[pool.index()]
             .protocol
             .feed_reply(&mut scan, input.bytes())
@@ -565,16 +617,14 @@ impl Proxy {
                 return 0;
             }
         };
-        if !auth && !select {
-            return 0;
-        }
         let line = &input.bytes()[..fed.used];
-        let (command, cause) = if auth {
-            ("AUTH", Cause::Password)
-        } else {
-            ("SELECT", Cause::Database)
+        let (command, cause, good) = match (auth, hello, select) {
+            (true, ..) => ("AUTH", Cause::Password, b'+'),
+            (_, true, _) => ("HELLO", Cause::Version, b'%'),
+            (_, _, true) => ("SELECT", Cause::Database, b'+'),
+            _ => return 0,
         };
-        let refused = line.first() != Some(&b'+') && !(auth && needs_no_password(line));
+        let refused = line.first() != Some(&good) && !(auth && needs_no_password(line));
         if refused {
             let line = notice::refusal(line);
             let what = What::Greeting { command, line };
@@ -582,12 +632,13 @@ impl Proxy {
             self.close_link(id, cause);
             return fed.used;
         }
-        let select = select && auth;
+        let (hello, select) = (hello && auth, select && (auth || hello));
         link.state = State::Greeting {
             auth: false,
+            hello,
             select,
         };
-        if !select {
+        if !hello && !select {
             self.link_ready(id);
         }
         fed.used

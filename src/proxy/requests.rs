@@ -9,12 +9,14 @@ use super::fragments::UNITS_KEPT;
 use super::ids::ClientId;
 use super::link::Slot;
 use super::notice::{Notice, What};
+use super::session::Mute;
 use super::{Action, CloseHow, Proxy};
 use crate::buffer::Input;
 use crate::config::CrossShard;
 use crate::protocol::memcache::base64;
+use crate::protocol::redis::commands::Verb;
 use crate::protocol::{
-    Answer, Family, Limits, Local, Parse, Protocol, Refusal, Request, RequestScan, Verdict,
+    Answer, Family, Limits, Local, Parse, Refusal, Request, RequestScan, Verdict,
 };
 use crate::route::ServerIndex;
 
@@ -185,8 +187,14 @@ impl Proxy {
                 }
                 Parse::Head { request, body } => {
                     client.scan = RequestScan::default();
+                    self.begin_request(id);
                     self.begin_upload(id, request, rest, body);
+                    self.end_request(id);
                     used = input.len();
+                }
+                Parse::Inline { request, len } => {
+                    used += len;
+                    self.handle_inline(id, &request);
                 }
                 Parse::More => return used,
                 Parse::Bad(refusal) => {
@@ -213,8 +221,49 @@ impl Proxy {
         self.finish_client(id);
     }
 
+    /// A request that was typed by hand, in the form servers are sent.
+    fn handle_inline(&mut self, id: ClientId, bytes: &[u8]) {
+        let Some(client) = self.clients.find(id) else {
+            return;
+        };
+        let pool = &self.pools[client.pool.index()];
+        let limits = pool.protocol.limits();
+        let mut scan = RequestScan::default();
+        match pool.commands.parse(bytes, &mut scan, limits) {
+            Parse::Done { request, len } => self.handle(id, request, Input::copied(&bytes[..len])),
+            Parse::Bad(refusal) => self.refuse_for_good(id, &refusal),
+            // Nothing at all, for an empty line.
+            Parse::More | Parse::Head { .. } | Parse::Inline { .. } => {}
+        }
+    }
+
+    /// The client's wish for no reply may end with its next request.
+    #[inline]
+    fn begin_request(&mut self, id: ClientId) {
+        if let Some(client) = self.clients.find_mut(id)
+            && client.mute == Mute::Next
+        {
+            client.mute = Mute::Once;
+        }
+    }
+
+    #[inline]
+    fn end_request(&mut self, id: ClientId) {
+        if let Some(client) = self.clients.find_mut(id)
+            && client.mute == Mute::Once
+        {
+            client.mute = Mute::No;
+        }
+    }
+
     /// A whole request.
     fn handle(&mut self, id: ClientId, request: Request, input: Input<'_>) {
+        self.begin_request(id);
+        self.dispatch(id, request, input);
+        self.end_request(id);
+    }
+
+    fn dispatch(&mut self, id: ClientId, request: Request, input: Input<'_>) {
         let Some(client) = self.clients.find(id) else {
             return;
         };
@@ -286,7 +335,7 @@ impl Proxy {
         else {
             return;
         };
-        let sequence = client.ring.push(Exchange::for_answer(answer));
+        let sequence = client.ring.push(Exchange::owed(client.is_mute(), answer));
         let mut len = input.len() as u64;
         let protocol = self.pools[target.pool.index()].protocol;
         let family = protocol.family(input.bytes());
@@ -368,62 +417,14 @@ impl Proxy {
         together
     }
 
-    fn answer_locally(&mut self, id: ClientId, local: Local, input: Input<'_>) {
-        match local {
-            Local::Ping(None) => self.answer(id, b"+PONG\r\n"),
-            Local::Ping(Some(text)) => {
-                let text = text.of(input.bytes());
-                let mut reply = format!("${}\r\n", text.len()).into_bytes();
-                reply.extend_from_slice(text);
-                reply.extend_from_slice(b"\r\n");
-                self.answer(id, &reply);
-            }
-            Local::Say(reply) => self.answer(id, reply),
-            Local::Stats => self.answer_stats(id),
-            Local::Auth(password) => self.authenticate(id, password.of(input.bytes())),
-            Local::Quit => {
-                let Some(client) = self.clients.find(id) else {
-                    return;
-                };
-                if self.pool(client.pool).protocol == Protocol::Redis {
-                    self.answer(id, b"+OK\r\n");
-                }
-                self.finish_client(id);
-            }
-        }
-    }
-
-    fn answer_stats(&mut self, id: ClientId) {
-        let (Some(client), Some(stats)) = (self.clients.find(id), &self.overview) else {
-            return self.answer(id, b"END\r\n");
-        };
-        let text = stats.memcached_text(client.pool.index());
-        self.answer(id, text.as_bytes());
-    }
-
-    fn authenticate(&mut self, id: ClientId, given: &[u8]) {
-        let Some(client) = self.clients.find_mut(id) else {
-            return;
-        };
-        let reply: &[u8] = match &self.pools[client.pool.index()].config.redis_auth {
-            None => b"-ERR Client sent AUTH, but no password is set\r\n",
-            Some(password) => {
-                client.authenticated = is_equal(password.bytes(), given);
-                if client.authenticated {
-                    b"+OK\r\n"
-                } else {
-                    b"-ERR invalid password\r\n"
-                }
-            }
-        };
-        self.answer(id, reply);
-    }
-
     /// Gives a reply that is known at once, in its turn.
     pub(super) fn answer(&mut self, id: ClientId, reply: &[u8]) {
         let Some(client) = self.clients.find_mut(id) else {
             return;
         };
+        if client.is_mute() {
+            return;
+        }
         if client.ring.is_empty() {
             client.out.push(reply, &mut self.buffers);
             self.flush_client(id);
@@ -447,12 +448,10 @@ impl Proxy {
 fn needs_password(verdict: &Verdict) -> bool {
     !matches!(
         verdict,
-        Verdict::Refuse(_) | Verdict::Local(Local::Auth(_)) | Verdict::Local(Local::Quit)
+        Verdict::Refuse(_)
+            | Verdict::Local(Local::Quit)
+            | Verdict::Local(Local::Redis(
+                Verb::Auth | Verb::Hello | Verb::Quit | Verb::Reset
+            ))
     )
-}
-
-/// Compares in a time that does not tell how much was right.
-fn is_equal(left: &[u8], right: &[u8]) -> bool {
-    let differences = left.iter().zip(right).fold(0, |sum, (a, b)| sum | (a ^ b));
-    left.len() == right.len() && differences == 0
 }

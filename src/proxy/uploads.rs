@@ -33,11 +33,13 @@ impl Proxy {
             return;
         };
         let (authenticated, answer) = (client.authenticated, request.answer);
+        let mute = client.is_mute();
         let discard = Upload {
             body,
             stage: Stage::Discard,
             server: ServerIndex(0),
             answer,
+            mute,
             heard: self.now,
         };
         let upload = match request.verdict {
@@ -166,7 +168,7 @@ impl Proxy {
         };
         match upload.stage {
             Stage::Gather(queue) | Stage::Wait(queue) => {
-                self.forward_gathered(id, upload.server, queue, upload.answer);
+                self.forward_gathered(id, upload.server, queue, upload.answer, upload.mute);
             }
             Stage::Stream(link) => self.uploaded(link, upload.answer),
             Stage::Discard => {}
@@ -180,6 +182,7 @@ impl Proxy {
         server: ServerIndex,
         mut queue: Queue,
         answer: Answer,
+        mute: bool,
     ) {
         let link = match self.link_for(id, server) {
             Ok(link) => link,
@@ -194,7 +197,7 @@ impl Proxy {
         let Some(client) = self.clients.find_mut(id) else {
             return;
         };
-        let sequence = client.ring.push(Exchange::for_answer(answer));
+        let sequence = client.ring.push(Exchange::owed(mute, answer));
         let mut slot = self.slot(id, sequence, None, answer);
         let mut len = queue.len() as u64;
         if let Some(target) = self.links.find_mut(link) {
@@ -262,7 +265,7 @@ impl Proxy {
         };
         let Some(upload) = &client.upload else { return };
         let (pool, server, answer) = (client.pool, upload.server, upload.answer);
-        let lane = self.pools[pool.index()].lane_of(server);
+        let lane = self.pools[pool.index()].lane_of(client.group, server);
         match self.free_spare(pool, lane, server) {
             Ok(Some(link)) => self.stream(id, link, answer),
             Ok(None) => {
@@ -299,7 +302,7 @@ impl Proxy {
             .family(queue.front());
         let slot = Slot {
             client: Some(id),
-            sequence: client.ring.push(Exchange::for_answer(answer)),
+            sequence: client.ring.push(Exchange::owed(upload.mute, answer)),
             fragment: None,
             // Neither sent nor late before its last byte is there.
             queued: Time::NEVER,

@@ -1,6 +1,6 @@
 //! The one clock all workers and control read, so that their times can be compared.
 
-use std::time::Instant;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::proxy::Time;
 
@@ -20,6 +20,14 @@ impl Clock {
         Self {
             start: Instant::now(),
         }
+    }
+
+    /// How long after the start of 1970 the clock stood at zero, by what the time of day is at `now`.
+    #[expect(clippy::disallowed_methods, reason = "clients ask for the time of day")]
+    pub fn epoch(&self, now: Time) -> Duration {
+        let today = SystemTime::now().duration_since(UNIX_EPOCH);
+        let today = today.unwrap_or_default();
+        today.saturating_sub(now.since(Time::default()))
     }
 
     /// The time since the start.

@@ -48,6 +48,9 @@ pub use inbox::{Message, Report, Seat};
 /// Chunks that are read from one connection in one turn.
 const READS_PER_TURN: usize = 4;
 
+/// How long the core may go by one reading of the time of day.
+const EPOCH_EVERY: Duration = Duration::from_secs(1);
+
 /// What a worker is made with.
 pub struct Setup {
     /// All pools, in the order of the configuration.
@@ -131,6 +134,7 @@ impl Worker {
             chunks: Chunks::new(),
             to_read: Vec::new(),
             now: Time::default(),
+            next_epoch: Time::default(),
             phase: Phase::Running,
             setup,
         };
@@ -159,6 +163,8 @@ struct Loop {
     to_read: Vec<ConnId>,
     /// The time of this turn.
     now: Time,
+    /// When the core is to be told the time of day again.
+    next_epoch: Time,
     phase: Phase,
     setup: Setup,
 }
@@ -217,6 +223,10 @@ impl Loop {
     fn begin_turn(&mut self) {
         self.now = self.setup.clock.now();
         self.proxy.turn(self.now);
+        if self.now >= self.next_epoch {
+            self.next_epoch = self.now + EPOCH_EVERY;
+            self.proxy.set_epoch(self.setup.clock.epoch(self.now));
+        }
     }
 
     fn take(&mut self, message: Message) {
@@ -242,7 +252,7 @@ impl Loop {
     }
 
     fn accept(&mut self, pool: PoolIndex, mut socket: Socket, seat: Seat) {
-        let conn = self.proxy.accept(pool);
+        let conn = self.proxy.accept_from(pool, socket.peer());
         let watched = self.engine.watch(&mut socket, conn.index());
         self.links
             .put(conn, Entry::Open(Link::new(conn, socket, Some(seat))));

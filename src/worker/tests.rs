@@ -49,6 +49,7 @@ fn team(servers: &[String]) -> Team {
         overview: Arc::new(stats),
         settings: Settings {
             buffer_size: 16384,
+            worker: (0, 1),
             seed: 1,
             limits: Limits::default(),
         },

@@ -49,8 +49,6 @@ pub enum Ending {
 pub enum Matching {
     /// Each byte.
     Bytes,
-    /// The first line and the length: the order of the elements is up to the server.
-    Shape,
     /// Each byte but the numbers memcached gives each version of a value.
     Versions,
 }
@@ -103,12 +101,6 @@ impl Case {
     /// The answer is one line, behind which the original may close.
     pub fn of_one_line(mut self) -> Self {
         self.ending = Ending::OneLine;
-        self
-    }
-
-    /// Only the first line and the length must be equal.
-    pub fn in_any_order(mut self) -> Self {
-        self.matching = Matching::Shape;
         self
     }
 

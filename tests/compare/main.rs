@@ -167,17 +167,8 @@ fn judge(case: &Case, theirs: &Outcome, ours: &Outcome) -> Result<(), String> {
 }
 
 fn same(case: &Case, one: &Outcome, other: &Outcome) -> bool {
-    let shape = |outcome: &Outcome| {
-        let line = outcome
-            .bytes
-            .split(|&byte| byte == b'\n')
-            .next()
-            .map(<[u8]>::to_vec);
-        (line, outcome.bytes.len(), outcome.end)
-    };
     match case.matching {
         Matching::Bytes => one == other,
-        Matching::Shape => shape(one) == shape(other),
         Matching::Versions => {
             one.end == other.end && versionless(&one.bytes) == versionless(&other.bytes)
         }

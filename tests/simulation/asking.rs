@@ -33,9 +33,7 @@ const SHAPES: [Shape; 12] = [
 ];
 
 /// Bytes that are no request, and where the next one starts cannot be known.
-const GARBAGE: [&[u8]; 12] = [
-    b"PING\r\n",
-    b"\r\n",
+const GARBAGE: [&[u8]; 10] = [
     b"*0\r\n",
     b"*-1\r\n",
     b"*01\r\n$4\r\nPING\r\n",
@@ -45,7 +43,7 @@ const GARBAGE: [&[u8]; 12] = [
     b"*2\r\n$3\r\nGET\r\n$536870913\r\n",
     b"*1048577\r\n",
     b"*2\r\n$3\r\nGET\r\n:1\r\n",
-    b"GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+    b"Host: a\r\n\r\n",
 ];
 
 impl Client {
@@ -172,11 +170,11 @@ impl Client {
                 let request = redis::request(&[b"GETSET", &key, &large, b"x"]);
                 (request, Want::Error("ERR wrong number"))
             }
-            5 => (redis::request(&[b"LOLWUT"]), Want::Echo(b"lolwut".to_vec())),
-            6 => (
-                redis::request(&[b"COMMAND"]),
-                Want::Echo(b"command".to_vec()),
-            ),
+            5 => {
+                let line = self.draw.pick(&["echo a\r\n", "\r\n  ECHO 'a'\n"]);
+                (line.into(), bytes(b"$1\r\na\r\n"))
+            }
+            6 => self.select(scene),
             7 if scene.plan.pools[self.pool].config.redis_auth.is_none() => (
                 redis::request(&[b"AUTH", b"x"]),
                 bytes(b"-ERR Client sent AUTH, but no password is set\r\n"),
@@ -194,6 +192,18 @@ impl Client {
                 }
             }
         }
+    }
+
+    /// Other lanes from here on; the model's servers have one store for all databases.
+    fn select(&mut self, scene: &Scene) -> Asked {
+        let own = scene.plan.pools[self.pool].config.redis_db;
+        let database = self.draw.pick(&["0", "1", "2"]);
+        let request = redis::request(&[b"SELECT", database.as_bytes()]);
+        if own > 0 && database != "0" {
+            let text = b"-ERR DB index is out of range\r\n";
+            return (request, Want::Bytes(text.to_vec()));
+        }
+        (request, Want::Stored(Vec::new()))
     }
 
     fn usual(&mut self, scene: &mut Scene, seq: u32) -> Asked {

@@ -260,6 +260,7 @@ fn limits(draw: &mut Draw) -> Limits {
         cut_through: draw.pick(&[64, 1024, 16 * 1024, 64 * 1024]),
         join: usual.join,
         large_message: draw.pick(&[1024, 20 * 1024, 64 * 1024, 1024 * 1024]),
+        groups: 64,
         spares: draw.pick(&[1, 2, 4]),
         spare_idle: millis(draw, 50_000, 10_000_000),
         upload_stall: millis(draw, 100_000, 5_000_000),

@@ -234,7 +234,7 @@ impl Store {
             ..Outcome::default()
         };
         match upper.as_slice() {
-            b"COMMAND" | b"LOLWUT" => outcome.reply = reply_to(&name.to_ascii_lowercase()),
+            b"INFO" => outcome.reply = echo_bulk(b"redis_version:7.0.15\r\n"),
             b"MGET" => {
                 outcome.reply = format!("*{}\r\n", args.len() - 1).into_bytes();
                 for key in &args[1..] {
@@ -354,11 +354,10 @@ pub fn reply_least(bytes: &[u8]) -> usize {
     }
 }
 
-/// The reply to a request for an echo key, or for one of the two commands without a key.
+/// The reply to a request for an echo key.
 pub fn reply_to(key: &[u8]) -> Vec<u8> {
     match value::read_echo(key) {
         Some(echo) => echo_reply(key, echo),
-        None if key == b"command" => b"*1\r\n$7\r\ncommand\r\n".to_vec(),
         None => echo_bulk(key),
     }
 }

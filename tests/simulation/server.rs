@@ -312,7 +312,13 @@ impl Server {
                 conn.authed = true;
                 Some(b"+OK\r\n".to_vec())
             }
-            Some(b"SELECT") if args.get(1).is_some_and(|db| db == b"3") && conn.authed => {
+            Some(b"SELECT")
+                if conn.authed
+                    && args.get(1).is_some_and(|db| match pool.config.redis_db {
+                        0 => db == b"1" || db == b"2",
+                        own => db == own.to_string().as_bytes(),
+                    }) =>
+            {
                 conn.selected = true;
                 Some(b"+OK\r\n".to_vec())
             }

@@ -115,6 +115,7 @@ impl Worker {
         let mut draw = scene.draw.fork();
         let settings = Settings {
             buffer_size: plan.buffer_size,
+            worker: (0, 1),
             seed: draw.next(),
             limits: plan.limits,
         };

@@ -1,9 +1,14 @@
-//! Redis: RESP2 requests and replies.
+//! Redis: RESP2 and RESP3 requests and replies.
 //!
-//! Source: the Redis serialization protocol specification (redis.io, "RESP protocol spec"), version 2,
-//! and the behaviour of Redis 7.0 where it is silent.
+//! Source: the Redis serialization protocol specification (redis.io, "RESP protocol spec"), versions 2
+//! and 3, and the behaviour of Redis 7.0 where it is silent.
 
 pub mod commands;
+pub mod describe;
+pub mod hello;
+pub mod info;
+pub mod inline;
 pub mod reply;
 pub mod request;
 pub mod split;
+pub mod write;

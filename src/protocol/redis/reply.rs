@@ -1,11 +1,15 @@
-//! Where a Redis server's reply ends.
+//! Where a Redis server's reply ends, in RESP2 and RESP3.
+//!
+//! A server speaks RESP3 only on connections on which it was told to; on the others its types are no
+//! replies, as their clients could not read them. Streamed strings and
+//! aggregates of RESP3 (`$?`, `*?`) are sent by no server and refused.
 
 use memchr::memchr;
 
 use crate::protocol::body::feed_block;
-use crate::protocol::{BadReply, Fed, ReplyScan};
+use crate::protocol::{BadReply, Fed, ReplyScan, Version};
 
-/// Deepest nesting of arrays in a reply.
+/// Deepest nesting of arrays, maps, sets, pushes and attributes in a reply.
 pub const DEPTH_MAX: usize = 64;
 
 /// Longest simple string, error or number.
@@ -48,6 +52,10 @@ fn element(scan: &mut ReplyScan, bytes: &[u8]) -> Result<Option<usize>, BadReply
     };
     match kind {
         b'+' | b'-' | b':' | b'$' | b'*' => {}
+        _ if scan.version == Version::Resp2 => return Err(BadReply::Kind),
+        b'_' | b',' | b'#' | b'(' | b'!' | b'=' | b'%' | b'~' | b'|' => {}
+        // Out of order by nature: never inside a reply.
+        b'>' if !scan.begun => scan.push = true,
         _ => return Err(BadReply::Kind),
     }
     let Some(newline) = memchr(b'\n', &bytes[..bytes.len().min(LINE_MAX)]) else {
@@ -62,31 +70,35 @@ fn element(scan: &mut ReplyScan, bytes: &[u8]) -> Result<Option<usize>, BadReply
     };
     scan.items -= 1;
     match kind {
-        b'$' => {
+        b'$' | b'=' | b'!' => {
             if let Some(len) = length(text)? {
                 scan.left = len + 2;
             }
         }
-        b'*' => {
+        b'*' | b'~' | b'>' => {
             if let Some(items) = length(text)? {
-                if scan.outer.len() + 1 >= DEPTH_MAX {
-                    return Err(BadReply::Depth);
-                }
-                // The innermost level is kept out of the vector, and so is the reply itself, so that
-                // the usual flat array needs none. All others count, even with nothing left to come:
-                // a chain of arrays of one element is as deep for whoever reads it.
-                if scan.begun {
-                    scan.outer.push(scan.items);
-                }
-                scan.items = items;
+                scan.open(items)?;
             }
         }
-        b':' => {
+        b'%' => {
+            let pairs = length(text)?.ok_or(BadReply::Number)?;
+            scan.open(2 * pairs)?;
+        }
+        b'|' => {
+            // What it describes comes behind it, in its place.
+            let pairs = length(text)?.ok_or(BadReply::Number)?;
+            scan.items += 1;
+            scan.open(2 * pairs)?;
+        }
+        b':' | b'(' => {
             let digits = text.strip_prefix(b"-").unwrap_or(text);
             if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
                 return Err(BadReply::Number);
             }
         }
+        b',' if text.is_empty() => return Err(BadReply::Number),
+        b'#' if !matches!(text, b"t" | b"f") => return Err(BadReply::Number),
+        b'_' if !text.is_empty() => return Err(BadReply::LineEnd),
         _ => {
             if memchr(b'\r', text).is_some() {
                 return Err(BadReply::LineEnd);
@@ -94,6 +106,23 @@ fn element(scan: &mut ReplyScan, bytes: &[u8]) -> Result<Option<usize>, BadReply
         }
     }
     Ok(Some(newline + 1))
+}
+
+impl ReplyScan {
+    /// What follows are `items` elements one level further in.
+    fn open(&mut self, items: u64) -> Result<(), BadReply> {
+        if self.outer.len() + 1 >= DEPTH_MAX {
+            return Err(BadReply::Depth);
+        }
+        // The innermost level is kept out of the vector, and so is the reply itself, so that the usual
+        // flat array needs none. All others count, even with nothing left to come: a chain of arrays of
+        // one element is as deep for whoever reads it.
+        if self.begun || self.items > 0 {
+            self.outer.push(self.items);
+        }
+        self.items = items;
+        Ok(())
+    }
 }
 
 /// A length, or `None` for the null `-1`. Capped so that sums of lengths cannot wrap.
@@ -123,7 +152,7 @@ mod tests {
         let mut bytes = reply.as_bytes().to_vec();
         bytes.extend_from_slice(b"+next");
         for cut in 0..=reply.len() {
-            let mut scan = ReplyScan::default();
+            let mut scan = ReplyScan::new(Version::Resp3);
             let first =
                 feed(&mut scan, &bytes[..cut]).unwrap_or_else(|bad| panic!("{reply:?} {bad}"));
             if first.done {
@@ -138,7 +167,7 @@ mod tests {
                 "{reply:?} cut at {cut}"
             );
         }
-        let (mut scan, mut start) = (ReplyScan::default(), 0);
+        let (mut scan, mut start) = (ReplyScan::new(Version::Resp3), 0);
         for end in 1..=reply.len() {
             let fed = feed(&mut scan, &bytes[start..end]).expect("valid");
             start += fed.used;
@@ -169,6 +198,20 @@ mod tests {
             "*3\r\n:1\r\n+a\r\n-b\r\n",
             "*2\r\n*2\r\n:1\r\n*0\r\n*1\r\n$1\r\nx\r\n",
             "*1\r\n*1\r\n*1\r\n*-1\r\n",
+            "_\r\n",
+            "#t\r\n",
+            ",1.5\r\n",
+            ",inf\r\n",
+            "(-3492890328409238509324850943850943825024385\r\n",
+            "!9\r\nERR oh no\r\n",
+            "=7\r\ntxt:abc\r\n",
+            "%0\r\n",
+            "%2\r\n$1\r\na\r\n:1\r\n+b\r\n*2\r\n#f\r\n_\r\n",
+            "~2\r\n+a\r\n~0\r\n",
+            "|1\r\n+ttl\r\n:3\r\n$1\r\na\r\n",
+            "*2\r\n|1\r\n+ttl\r\n%1\r\n:1\r\n:2\r\n:7\r\n:8\r\n",
+            "|0\r\n|1\r\n_\r\n_\r\n%1\r\n+a\r\n+b\r\n",
+            ">3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$1\r\nm\r\n",
         ] {
             check(reply);
         }
@@ -177,10 +220,19 @@ mod tests {
     #[test]
     fn what_is_no_reply_is_refused() {
         for (bytes, bad) in [
-            ("!x\r\n", BadReply::Kind),
+            ("?x\r\n", BadReply::Kind),
             ("\r\n", BadReply::Kind),
-            ("%1\r\n", BadReply::Kind),
-            ("_\r\n", BadReply::Kind),
+            (".\r\n", BadReply::Kind),
+            ("*1\r\n>1\r\n", BadReply::Kind),
+            ("%-1\r\n", BadReply::Number),
+            ("|-1\r\n", BadReply::Number),
+            ("$?\r\n", BadReply::Number),
+            ("*?\r\n", BadReply::Number),
+            ("_x\r\n", BadReply::LineEnd),
+            ("#x\r\n", BadReply::Number),
+            (",\r\n", BadReply::Number),
+            ("(1.0\r\n", BadReply::Number),
+            ("!x\r\n", BadReply::Number),
             ("+OK\n", BadReply::LineEnd),
             ("+a\rb\r\n", BadReply::LineEnd),
             (":\r\n", BadReply::Number),
@@ -192,23 +244,52 @@ mod tests {
             ("$9999999999999\r\n", BadReply::Number),
             ("*x\r\n", BadReply::Number),
             ("$3\r\nabcde", BadReply::LineEnd),
-            ("*1\r\n!", BadReply::Kind),
+            ("*1\r\n?", BadReply::Kind),
         ] {
             assert_eq!(
-                feed(&mut ReplyScan::default(), bytes.as_bytes()),
+                feed(&mut ReplyScan::new(Version::Resp3), bytes.as_bytes()),
                 Err(bad),
                 "{bytes:?}"
             );
         }
         let endless = vec![b'+'; LINE_MAX];
         assert_eq!(
-            feed(&mut ReplyScan::default(), &endless),
+            feed(&mut ReplyScan::new(Version::Resp3), &endless),
             Err(BadReply::Line)
         );
     }
 
     #[test]
+    fn types_of_resp3_are_no_replies_where_resp2_is_spoken() {
+        for bytes in [
+            "_\r\n",
+            "#t\r\n",
+            ",1\r\n",
+            "(1\r\n",
+            "!1\r\nx\r\n",
+            "=5\r\ntxt:x\r\n",
+            "%0\r\n",
+            "~0\r\n",
+            "|0\r\n:1\r\n",
+            ">1\r\n:1\r\n",
+            "*1\r\n_\r\n",
+        ] {
+            let mut scan = ReplyScan::default();
+            assert_eq!(
+                feed(&mut scan, bytes.as_bytes()),
+                Err(BadReply::Kind),
+                "{bytes:?}"
+            );
+        }
+    }
+
+    #[test]
     fn nesting_is_bounded_and_costs_no_stack() {
+        for opening in ["%1\r\n", "~3\r\n", "|1\r\n"] {
+            let deep = opening.repeat(1_000_000);
+            let fed = feed(&mut ReplyScan::new(Version::Resp3), deep.as_bytes());
+            assert_eq!(fed, Err(BadReply::Depth), "{opening:?}");
+        }
         for element in ["*2\r\n", "*1\r\n"] {
             let deep = element.repeat(1_000_000);
             assert_eq!(
@@ -224,7 +305,7 @@ mod tests {
 
     #[test]
     fn announced_lengths_allocate_nothing() {
-        let mut scan = ReplyScan::default();
+        let mut scan = ReplyScan::new(Version::Resp3);
         let fed = feed(&mut scan, b"*999999999999\r\n$999999999999\r\nx").expect("valid so far");
         assert_eq!(
             fed,

@@ -1,4 +1,4 @@
-//! What a Redis client asks: RESP arrays of bulk strings.
+//! What a Redis client asks: RESP arrays of bulk strings. Lines typed by hand are `inline`'s.
 //!
 //! The grammar is stricter than Redis' own (lengths in their one canonical form, CR LF behind every
 //! bulk checked), because requests are forwarded as they came, over connections that clients share.
@@ -6,6 +6,7 @@
 use memchr::memchr;
 
 use super::commands::{Keys, Row, Rule, Table};
+use super::inline::{self, Inline};
 use crate::protocol::body::{Number, number_line};
 use crate::protocol::{
     Answer, BadBody, Body, Limits, Local, Parse, Refusal, Request, RequestScan, Span, Verdict,
@@ -17,6 +18,13 @@ const NAME_QUOTED_MAX: usize = 128;
 /// Reads the request at the start of `bytes`.
 pub fn parse(bytes: &[u8], scan: &mut RequestScan, table: &Table, limits: &Limits) -> Parse {
     if scan.args == 0 {
+        if bytes.first().is_some_and(|&first| first != b'*') {
+            return match inline::read(bytes) {
+                Ok(Inline::More) => Parse::More,
+                Ok(Inline::Line(request, len)) => Parse::Inline { request, len },
+                Err(refusal) => Parse::Bad(refusal),
+            };
+        }
         match array_header(bytes, limits) {
             Ok(Some((args, len))) => {
                 scan.args = args;
@@ -126,9 +134,9 @@ fn check_bulk(scan: &RequestScan, len: u64, table: &Table, limits: &Limits) -> R
 }
 
 fn has_key_at_one(command: Option<u16>, table: &Table) -> bool {
-    command.map(|index| table.row(index)).is_some_and(|row| {
-        row.keys.starts_at_one() || row.rule == Rule::Auth || row.rule == Rule::Ping
-    })
+    command
+        .map(|index| table.row(index))
+        .is_some_and(|row| row.keys.starts_at_one() || matches!(row.rule, Rule::Local(_)))
 }
 
 /// The request whose bytes are all there.
@@ -151,12 +159,7 @@ fn understand(bytes: &[u8], scan: &RequestScan, table: &Table, limits: &Limits) 
     match row.rule {
         Rule::Keyless => request(Verdict::Keyless, Span::default()),
         Rule::Everywhere(fan) => request(Verdict::Everywhere(fan), Span::default()),
-        Rule::Ping => request(
-            Verdict::Local(Local::Ping((scan.args == 2).then_some(text))),
-            Span::default(),
-        ),
-        Rule::Auth => request(Verdict::Local(Local::Auth(text)), Span::default()),
-        Rule::Quit => request(Verdict::Local(Local::Quit), Span::default()),
+        Rule::Local(verb) => request(Verdict::Local(Local::Redis(verb)), Span::default()),
         Rule::Split(merge) => {
             // Only the first key was held against the limit while it was read.
             let step = if row.keys == Keys::EverySecond { 2 } else { 1 };
@@ -272,13 +275,16 @@ pub(super) fn args(bytes: &[u8]) -> impl Iterator<Item = Span> + '_ {
     })
 }
 
-/// `*<count>` CR LF: the count and the bytes it takes.
+/// The same, as bytes.
+pub fn words(bytes: &[u8]) -> Vec<&[u8]> {
+    args(bytes).map(|span| span.of(bytes)).collect()
+}
+
+/// `*<count>` CR LF, whose first byte was seen: the count and the bytes it takes.
 #[inline]
 fn array_header(bytes: &[u8], limits: &Limits) -> Result<Option<(u32, usize)>, Refusal> {
-    match bytes.first() {
-        None => return Ok(None),
-        Some(b'*') => {}
-        Some(&other) => return Err(expected('*', other)),
+    if bytes.is_empty() {
+        return Ok(None);
     }
     match number_line(&bytes[1..]) {
         Number::More => Ok(None),

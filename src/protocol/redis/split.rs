@@ -11,6 +11,9 @@ use crate::protocol::{FragmentReply, Join, Joined, Span, Unit};
 /// Longest line a join reads: the header of an array or bulk.
 const HEADER_MAX: usize = 32;
 
+/// The bytes of `_` CR LF.
+const NULL_LEN: u64 = 3;
+
 /// Appends the units of a whole request, in order.
 pub fn units(bytes: &[u8], command: Option<u16>, table: &Table, units: &mut Vec<Unit>) {
     let Some(command) = command else { return };
@@ -66,7 +69,7 @@ fn push_number(mark: char, number: i64, out: &mut Queue, pool: &mut BufferPool) 
 
 /// Whether `reply` is an error.
 pub fn is_error(reply: &Queue) -> bool {
-    reply.front().first() == Some(&b'-')
+    matches!(reply.front().first(), Some(b'-' | b'!'))
 }
 
 /// Joins replies to [`Merge::Array`] fragments: the elements in the order of the request's keys.
@@ -113,6 +116,12 @@ pub fn join_arrays(
             other => return other,
         }
         let reply = &mut replies[usize::from(fragment)];
+        if reply.bytes.front().first() == Some(&b'_') {
+            // The null of RESP3.
+            join.left = NULL_LEN;
+            join.next += 1;
+            continue;
+        }
         match header(&reply.bytes, b'$') {
             Header::Line { value, len } => {
                 join.left = len as u64 + value.map_or(0, |bytes| bytes + 2);

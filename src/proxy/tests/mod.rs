@@ -4,6 +4,7 @@
 
 mod everywhere;
 mod failures;
+mod handshake;
 mod large;
 mod memcached;
 mod order;
@@ -97,6 +98,7 @@ impl Rig {
         };
         let settings = Settings {
             buffer_size: 512,
+            worker: (0, 1),
             seed: 1,
             limits,
         };

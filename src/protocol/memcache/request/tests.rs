@@ -36,6 +36,7 @@ fn read(bytes: &[u8], ends: &[usize], limits: &Limits) -> Outcome {
             Parse::Head { request, body } => head = Some((request, body, end)),
             Parse::More => {}
             Parse::Bad(refusal) => return Outcome::Bad(refusal),
+            Parse::Inline { .. } => unreachable!("only Redis has them"),
         }
     }
     Outcome::More

@@ -1,0 +1,276 @@
+//! The command table, told to clients: COMMAND and its subcommands.
+
+use super::commands::{Row, Table};
+use super::inline::encode;
+use super::request::keys;
+use super::write::Writer;
+use crate::protocol::Span;
+
+/// Answers `COMMAND ...`, whose words are given, its name first.
+pub fn answer(words: &[&[u8]], table: &Table, reply: &mut Writer) {
+    let rest = words.get(2..).unwrap_or_default();
+    let Some(subcommand) = words.get(1) else {
+        reply.array(table.rows().len());
+        for row in table.rows() {
+            describe(row, reply);
+        }
+        return;
+    };
+    match subcommand.to_ascii_uppercase().as_slice() {
+        b"COUNT" if rest.is_empty() => {
+            reply.integer(table.rows().len() as i64);
+        }
+        b"INFO" if rest.is_empty() => answer(&words[..1], table, reply),
+        b"INFO" => {
+            reply.array(rest.len());
+            for name in rest {
+                match table.find(name) {
+                    Some(index) => describe(table.row(index), reply),
+                    None => {
+                        reply.null_array();
+                    }
+                }
+            }
+        }
+        b"DOCS" => {
+            let rows: Vec<&Row> = if rest.is_empty() {
+                table.rows().iter().collect()
+            } else {
+                let found = rest.iter().filter_map(|name| table.find(name));
+                found.map(|index| table.row(index)).collect()
+            };
+            reply.map(rows.len());
+            for row in rows {
+                document(row, reply);
+            }
+        }
+        b"LIST" if rest.is_empty() => {
+            reply.array(table.rows().len());
+            for row in table.rows() {
+                reply.bulk(row.name.to_ascii_lowercase());
+            }
+        }
+        b"LIST" => {
+            // FILTERBY MODULE, ACLCAT or PATTERN: we know no modules and no categories.
+            let pattern = match rest {
+                [filter, kind, pattern]
+                    if filter.eq_ignore_ascii_case(b"FILTERBY")
+                        && kind.eq_ignore_ascii_case(b"PATTERN") =>
+                {
+                    Some(pattern)
+                }
+                _ => None,
+            };
+            let Some(pattern) = pattern else {
+                reply.error("ERR only COMMAND LIST and COMMAND LIST FILTERBY PATTERN are known");
+                return;
+            };
+            let names = table.rows().iter().map(|row| row.name.to_ascii_lowercase());
+            let names: Vec<String> = names
+                .filter(|name| is_like(name.as_bytes(), pattern))
+                .collect();
+            reply.array(names.len());
+            for name in names {
+                reply.bulk(name);
+            }
+        }
+        b"GETKEYS" if !rest.is_empty() => get_keys(rest, table, reply),
+        _ => {
+            let name = String::from_utf8_lossy(&subcommand[..subcommand.len().min(128)]);
+            reply.error(&format!(
+                "ERR unknown subcommand or wrong number of arguments for '{name}'. Try COMMAND HELP."
+            ));
+        }
+    }
+}
+
+/// One element of `COMMAND INFO`, in the shape of Redis 7.
+fn describe(row: &Row, reply: &mut Writer) {
+    let ([first, last, step], elsewhere) = row.keys.described();
+    reply.array(10).bulk(row.name.to_ascii_lowercase());
+    reply.integer(row.arity.described());
+    reply.set(usize::from(elsewhere));
+    if elsewhere {
+        reply.status("movablekeys");
+    }
+    reply.integer(first).integer(last).integer(step);
+    // Categories, hints, specifications of keys, subcommands.
+    reply.set(0).array(0).array(0).array(0);
+}
+
+/// One pair of `COMMAND DOCS`.
+fn document(row: &Row, reply: &mut Writer) {
+    reply.bulk(row.name.to_ascii_lowercase());
+    reply.map(2);
+    reply
+        .bulk("summary")
+        .bulk("See docs/commands.md of nutcrab.");
+    reply.bulk("group").bulk("generic");
+}
+
+/// `COMMAND GETKEYS command arg ...`.
+fn get_keys(words: &[&[u8]], table: &Table, reply: &mut Writer) {
+    let Some(command) = table.find(words[0]) else {
+        reply.error("ERR Invalid command specified");
+        return;
+    };
+    if !table.row(command).arity.fits(words.len() as u32) {
+        reply.error("ERR Invalid number of arguments specified for command");
+        return;
+    }
+    let request = encode(words);
+    let mut found: Vec<Span> = Vec::new();
+    keys(&request, Some(command), table, &mut found);
+    if found.is_empty() {
+        reply.error("ERR The command has no key arguments");
+        return;
+    }
+    reply.array(found.len());
+    for key in found {
+        reply.bulk(key.of(&request));
+    }
+}
+
+/// Whether `text` is like a pattern of `*`, `?`, `[a-z]`, `[^a]` and `\`, in any case of letters.
+///
+/// Costs at most the product of the two lengths.
+pub fn is_like(text: &[u8], pattern: &[u8]) -> bool {
+    let (mut at, mut here) = (0, 0);
+    // Where the last `*` stood, and what it was taken to stand for so far.
+    let mut star: Option<(usize, usize)> = None;
+    loop {
+        if here == pattern.len() && at == text.len() {
+            return true;
+        }
+        if pattern.get(here) == Some(&b'*') {
+            star = Some((here + 1, at));
+            here += 1;
+            continue;
+        }
+        if at < text.len()
+            && here < pattern.len()
+            && let Some(len) = one_like(text[at], &pattern[here..])
+        {
+            at += 1;
+            here += len;
+            continue;
+        }
+        match &mut star {
+            Some((behind, start)) if *start < text.len() => {
+                *start += 1;
+                (here, at) = (*behind, *start);
+            }
+            _ => return false,
+        }
+    }
+}
+
+/// Whether a byte is like the start of a pattern, and how much of the pattern that is.
+fn one_like(byte: u8, pattern: &[u8]) -> Option<usize> {
+    let same = |other: u8| byte.eq_ignore_ascii_case(&other);
+    match pattern {
+        [b'?', ..] => Some(1),
+        [b'\\', escaped, ..] => same(*escaped).then_some(2),
+        [b'[', rest @ ..] => {
+            let (negated, set) = match rest {
+                [b'^', set @ ..] => (true, set),
+                set => (false, set),
+            };
+            let end = set
+                .iter()
+                .position(|&byte| byte == b']')
+                .unwrap_or(set.len());
+            let mut found = false;
+            let mut members = &set[..end];
+            while let [first, rest @ ..] = members {
+                members = rest;
+                if let [b'-', last, rest @ ..] = members {
+                    let (low, high) = ((*first).min(*last), (*first).max(*last));
+                    found |= (low..=high).contains(&byte);
+                    members = rest;
+                } else {
+                    found |= same(*first);
+                }
+            }
+            let len = pattern.len() - set.len() + (end + 1).min(set.len());
+            (found != negated).then_some(len)
+        }
+        [other, ..] => same(*other).then_some(1),
+        [] => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::Version;
+
+    fn ask(text: &str) -> String {
+        let words: Vec<&[u8]> = text.split(' ').map(str::as_bytes).collect();
+        let mut reply = Writer::new(Version::Resp2);
+        answer(&words, &Table::standard(), &mut reply);
+        String::from_utf8(reply.into_bytes()).expect("text")
+    }
+
+    #[test]
+    fn commands_are_told_from_the_table() {
+        let count = Table::standard().rows().len();
+        assert_eq!(ask("command count"), format!(":{count}\r\n"));
+        assert!(ask("command").starts_with(&format!("*{count}\r\n*10\r\n")));
+        assert_eq!(
+            ask("COMMAND INFO get nosuch"),
+            "*2\r\n*10\r\n$3\r\nget\r\n:2\r\n*0\r\n:1\r\n:1\r\n:1\r\n*0\r\n*0\r\n*0\r\n*0\r\n*-1\r\n"
+        );
+        assert_eq!(
+            ask("command list filterby pattern mge?"),
+            "*1\r\n$4\r\nmget\r\n"
+        );
+        assert!(ask("command docs get").starts_with("*2\r\n$3\r\nget\r\n*4\r\n"));
+    }
+
+    #[test]
+    fn keys_are_found_in_a_command() {
+        assert_eq!(
+            ask("command getkeys mset a 1 b 2"),
+            "*2\r\n$1\r\na\r\n$1\r\nb\r\n"
+        );
+        assert_eq!(
+            ask("command getkeys ping"),
+            "-ERR The command has no key arguments\r\n"
+        );
+        assert_eq!(
+            ask("command getkeys nosuch a"),
+            "-ERR Invalid command specified\r\n"
+        );
+        assert_eq!(
+            ask("command getkeys get"),
+            "-ERR Invalid number of arguments specified for command\r\n"
+        );
+    }
+
+    #[test]
+    fn patterns_are_those_of_redis() {
+        for (text, pattern, expected) in [
+            ("save", "save", true),
+            ("save", "SA*", true),
+            ("save", "*", true),
+            ("save", "s?ve", true),
+            ("save", "s[a-c]ve", true),
+            ("save", "s[^a]ve", false),
+            ("save", "s[b", false),
+            ("s*", "s\\*", true),
+            ("save", "s\\*", false),
+            ("maxmemory-policy", "max*pol*y", true),
+            ("maxmemory", "max*pol*y", false),
+            ("", "", true),
+            ("", "?", false),
+            ("a", "", false),
+        ] {
+            assert_eq!(
+                is_like(text.as_bytes(), pattern.as_bytes()),
+                expected,
+                "{text:?} {pattern:?}"
+            );
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! What servers say about themselves, as far as clients ask a proxy for it.
+
+use super::request::words;
+
+/// The request that makes a server tell its [`Facts`].
+pub const QUESTION: &[u8] = b"*2\r\n$4\r\nINFO\r\n$6\r\nserver\r\n";
+
+/// Longest part of a reply that is looked at.
+pub const REPLY_MAX: usize = 64 * 1024;
+
+/// What a server is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Facts {
+    /// `redis_version`: the version of Redis it is compatible with.
+    pub redis_version: String,
+    /// `server_name` and its version, if it is not Redis itself.
+    pub name: Option<(String, String)>,
+}
+
+impl Default for Facts {
+    /// What is said while no server has told: the oldest version that knows all we promise.
+    fn default() -> Self {
+        Self {
+            redis_version: "7.0.0".into(),
+            name: None,
+        }
+    }
+}
+
+impl Facts {
+    /// Reads the reply to [`QUESTION`], or the start of it.
+    pub fn read(reply: &[u8]) -> Self {
+        let text = String::from_utf8_lossy(reply);
+        let value = |name: &str| {
+            let lines = text.lines().filter_map(|line| line.split_once(':'));
+            let value = lines
+                .filter(|line| line.0 == name)
+                .map(|line| line.1)
+                .next();
+            value.filter(|value| is_plain(value)).map(str::to_owned)
+        };
+        let Some(redis_version) = value("redis_version") else {
+            return Self::default();
+        };
+        let name = value("server_name");
+        let name = name.and_then(|name| Some((value(&format!("{name}_version"))?, name)));
+        Self {
+            redis_version,
+            name: name.map(|(version, name)| (name, version)),
+        }
+    }
+
+    /// The name and version of HELLO's reply.
+    pub fn server(&self) -> (&str, &str) {
+        match &self.name {
+            Some((name, version)) => (name, version),
+            None => ("redis", &self.redis_version),
+        }
+    }
+}
+
+/// Whether a value may be repeated to clients as it is.
+fn is_plain(value: &str) -> bool {
+    !value.is_empty() && value.len() <= 64 && value.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+/// Whether a section of INFO is among those that were asked for: the words behind the name, none of
+/// them for all.
+pub fn wants(request: &[u8], section: &str) -> bool {
+    let words = words(request);
+    let sections = words.get(1..).unwrap_or_default();
+    let all: [&[u8]; 3] = [b"all", b"default", b"everything"];
+    sections.is_empty()
+        || sections.iter().any(|asked| {
+            asked.eq_ignore_ascii_case(section.as_bytes())
+                || all.iter().any(|word| asked.eq_ignore_ascii_case(word))
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn facts_are_found_in_the_replies_of_redis_and_valkey() {
+        let redis = b"$60\r\n# Server\r\nredis_version:7.0.15\r\nredis_mode:standalone\r\n\r\n";
+        let facts = Facts::read(redis);
+        assert_eq!(facts.server(), ("redis", "7.0.15"));
+        let valkey =
+            b"=80\r\ntxt:# Server\r\nredis_version:7.2.4\r\nserver_name:valkey\r\nvalkey_version:9.1.0\r\n";
+        let facts = Facts::read(valkey);
+        assert_eq!(facts.server(), ("valkey", "9.1.0"));
+        assert_eq!(facts.redis_version, "7.2.4");
+    }
+
+    #[test]
+    fn what_is_no_such_reply_tells_nothing() {
+        for reply in ["-NOPERM no\r\n", "", "$1\r\nx\r\n", "redis_version:a b\r\n"] {
+            assert_eq!(Facts::read(reply.as_bytes()), Facts::default(), "{reply:?}");
+        }
+    }
+
+    #[test]
+    fn sections_are_asked_for_by_name_or_all_at_once() {
+        let request = |text: &str| {
+            let words: Vec<&str> = text.split(' ').collect();
+            super::super::inline::encode(&words)
+        };
+        for (text, expected) in [
+            ("info", true),
+            ("info SERVER", true),
+            ("info clients server", true),
+            ("info everything", true),
+            ("info clients", false),
+        ] {
+            assert_eq!(wants(&request(text), "server"), expected, "{text}");
+        }
+    }
+}

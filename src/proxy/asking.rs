@@ -1,0 +1,149 @@
+//! Commands of ours that a server must be asked for first: what it is, whether it speaks RESP3,
+//! whether it has such a database.
+//!
+//! The question is a harmless request on the lanes the client would use. Connections to them are
+//! greeted as these lanes ask for, so that an answer, whatever it says, shows that a server accepts
+//! them. What the client asks meanwhile waits.
+
+use super::Proxy;
+use super::cause::Cause;
+use super::exchange::Exchange;
+use super::ids::ClientId;
+use super::pool::GroupIndex;
+use crate::buffer::{BufferPool, Input, Queue};
+use crate::protocol::Answer;
+use crate::protocol::redis::commands::Verb;
+use crate::protocol::redis::info::{Facts, QUESTION, REPLY_MAX};
+use crate::route::ServerIndex;
+
+/// A command whose reply waits for what a server says.
+#[derive(Debug)]
+pub(super) struct Asking {
+    pub verb: Verb,
+    /// The whole command.
+    pub request: Vec<u8>,
+    /// The lanes on which the question is asked. They count the client while it is.
+    pub group: GroupIndex,
+    /// Whether the reply is for nobody.
+    pub mute: bool,
+    /// Servers that were asked.
+    tried: usize,
+    heard: Vec<u8>,
+}
+
+impl Asking {
+    pub fn new(verb: Verb, request: &[u8], group: GroupIndex, mute: bool) -> Self {
+        Self {
+            verb,
+            request: request.to_vec(),
+            group,
+            mute,
+            tried: 0,
+            heard: Vec::new(),
+        }
+    }
+
+    /// Keeps a part of what the server says.
+    pub fn hear(&mut self, partial: &mut Queue, last: Input<'_>, buffers: &mut BufferPool) {
+        if self.heard.len() < REPLY_MAX {
+            self.heard.extend(partial.to_vec());
+            self.heard.extend_from_slice(last.bytes());
+            self.heard.truncate(REPLY_MAX);
+        }
+        partial.clear(buffers);
+    }
+}
+
+impl Proxy {
+    /// Holds the client's command back until a server of the group has answered.
+    pub(super) fn ask(&mut self, id: ClientId, asking: Asking) {
+        let Some(client) = self.clients.find_mut(id) else {
+            return;
+        };
+        let sequence = client.ring.push(Exchange::Asking(Box::new(asking)));
+        client.barrier = true;
+        self.ask_next(id, sequence, Cause::Refused);
+    }
+
+    /// Asks the next server that can be reached; after the last one the command fails for `cause`.
+    fn ask_next(&mut self, id: ClientId, sequence: u32, mut cause: Cause) {
+        loop {
+            let Some(client) = self.clients.find_mut(id) else {
+                return;
+            };
+            let Some(Exchange::Asking(asking)) = client.ring.find(sequence) else {
+                return;
+            };
+            let (pool, group, tried) = (client.pool, asking.group, asking.tried);
+            if tried == self.pools[pool.index()].server_count() {
+                return self.conclude(id, sequence, Err(cause));
+            }
+            asking.tried += 1;
+            asking.heard.clear();
+            let server = ServerIndex(tried as u16);
+            if !self.pools[pool.index()].router.is_live(server) {
+                continue;
+            }
+            let lane = self.pools[pool.index()].lane_of(group, server);
+            let link = match self.primary(pool, lane, server, 0) {
+                Ok(link) => link,
+                Err(failed) => {
+                    cause = failed;
+                    continue;
+                }
+            };
+            if let Some(target) = self.links.find_mut(link) {
+                target.out.push(QUESTION, &mut self.buffers);
+            }
+            let slot = self.slot(id, sequence, None, Answer::Always);
+            self.enqueued(link, slot, QUESTION.len() as u64);
+            return;
+        }
+    }
+
+    /// The server has answered.
+    pub(super) fn asked(&mut self, id: ClientId, sequence: u32) {
+        let Some(client) = self.clients.find_mut(id) else {
+            return;
+        };
+        let pool = &mut self.pools[client.pool.index()];
+        let Some(Exchange::Asking(asking)) = client.ring.find(sequence) else {
+            return;
+        };
+        pool.prove(asking.group);
+        pool.facts = Some(Facts::read(&asking.heard));
+        self.conclude(id, sequence, Ok(()));
+    }
+
+    /// The server will not answer. Those that refuse speak for all; after others the next is asked.
+    pub(super) fn asked_in_vain(&mut self, id: ClientId, sequence: u32, cause: Cause) {
+        match cause {
+            Cause::Version | Cause::Database | Cause::Password => {
+                self.conclude(id, sequence, Err(cause));
+            }
+            _ => self.ask_next(id, sequence, cause),
+        }
+    }
+
+    /// Gives the command its reply.
+    fn conclude(&mut self, id: ClientId, sequence: u32, outcome: Result<(), Cause>) {
+        let Some(client) = self.clients.find_mut(id) else {
+            return;
+        };
+        let Some(exchange) = client.ring.find(sequence) else {
+            return;
+        };
+        let Exchange::Asking(asking) = std::mem::replace(exchange, Exchange::Waiting) else {
+            return;
+        };
+        let reply = self.learned(id, &asking, outcome);
+        let reply = if asking.mute { Vec::new() } else { reply };
+        let Some(client) = self.clients.find_mut(id) else {
+            return;
+        };
+        client.ring.keep(sequence, &reply);
+        if client.ring.is_head(sequence) {
+            self.advance(id);
+        }
+    }
+}

@@ -1,0 +1,676 @@
+//! Commands about the connection, answered without a server where that is the truth.
+
+use super::Proxy;
+use super::asking::Asking;
+use super::cause::Cause;
+use super::client::Ending;
+use super::ids::ClientId;
+use super::pool::GroupIndex;
+use super::session::{Mute, Session};
+use crate::buffer::Input;
+use crate::protocol::redis::commands::Verb;
+use crate::protocol::redis::describe;
+use crate::protocol::redis::hello::{self, Hello};
+use crate::protocol::redis::request::words;
+use crate::protocol::redis::write::Writer;
+use crate::protocol::{Commands, Local, Version};
+
+const NO_HELLO_YET: &str = "NOAUTH HELLO must be called with the client already authenticated, \
+    otherwise the HELLO <proto> AUTH <user> <pass> option can be used to authenticate the client \
+    and select the RESP protocol version at the same time";
+const WRONG_PASSWORD: &str = "WRONGPASS invalid username-password pair or user is disabled.";
+const NO_DATABASE: &str = "ERR DB index is out of range";
+const NO_VERSION: &str = "NOPROTO the servers of this pool do not speak RESP3";
+const NO_ROOM: &str = "ERR too many databases are in use at once";
+
+impl Proxy {
+    /// Answers a command that needs no server, or asks one first.
+    pub(super) fn answer_locally(&mut self, id: ClientId, local: Local, input: Input<'_>) {
+        match local {
+            Local::Quit => self.finish_client(id),
+            Local::Say(reply) => self.answer(id, reply),
+            Local::Stats => self.answer_stats(id),
+            Local::Redis(verb) => self.obey(id, verb, input.bytes()),
+        }
+    }
+
+    /// memcached's `stats`.
+    fn answer_stats(&mut self, id: ClientId) {
+        let (Some(client), Some(stats)) = (self.clients.find(id), &self.overview) else {
+            return self.answer(id, b"END\r\n");
+        };
+        let text = stats.memcached_text(client.pool.index());
+        self.answer(id, text.as_bytes());
+    }
+
+    fn obey(&mut self, id: ClientId, verb: Verb, request: &[u8]) {
+        let Some(client) = self.clients.find(id) else {
+            return;
+        };
+        let words = words(request);
+        let text = words.get(1).copied().unwrap_or_default();
+        let mut reply = Writer::new(client.version());
+        match verb {
+            Verb::Ping if words.len() == 1 => return self.answer(id, b"+PONG\r\n"),
+            Verb::Ping | Verb::Echo => {
+                reply.bulk(text);
+            }
+            Verb::Auth => self.auth(id, &words, &mut reply),
+            Verb::Quit => {
+                self.answer(id, b"+OK\r\n");
+                return self.finish_client(id);
+            }
+            Verb::Reset => {
+                self.reset(id);
+                reply.status("RESET");
+            }
+            Verb::Hello => match self.hello(id, &words) {
+                Ok(Some(group)) => return self.ask_on(id, verb, request, group),
+                Ok(None) => return,
+                Err(error) => {
+                    reply.error(&error);
+                }
+            },
+            Verb::Select => match self.select(id, text) {
+                Ok(Some(group)) => return self.ask_on(id, verb, request, group),
+                Ok(None) => {
+                    reply.status("OK");
+                }
+                Err(error) => {
+                    reply.error(error);
+                }
+            },
+            Verb::Info => {
+                if self.pool(client.pool).facts.is_none() {
+                    let group = client.group;
+                    self.pools[client.pool.index()].stay(group);
+                    return self.ask_on(id, verb, request, group);
+                }
+                reply.verbatim(&self.info(id, request));
+            }
+            Verb::Client => match self.client_command(id, &words, &mut reply) {
+                Told::Reply => {}
+                Told::Nothing => return,
+                Told::ThenClosed => {
+                    self.answer(id, &reply.into_bytes());
+                    return self.finish_client(id);
+                }
+            },
+            Verb::Command => match &self.pool(client.pool).commands {
+                Commands::Redis(table) => describe::answer(&words, table, &mut reply),
+                Commands::Memcache(_) => {}
+            },
+            Verb::Config => self.config(id, &words, &mut reply),
+            Verb::Time => {
+                let now = self.wall();
+                reply.array(2).bulk((now / 1_000_000).to_string());
+                reply.bulk((now % 1_000_000).to_string());
+            }
+            Verb::Lolwut => {
+                let version = env!("CARGO_PKG_VERSION");
+                reply.verbatim(&format!("A crab cracks a nut. nutcrab ver. {version}"));
+            }
+        }
+        self.answer(id, &reply.into_bytes());
+    }
+
+    fn ask_on(&mut self, id: ClientId, verb: Verb, request: &[u8], group: GroupIndex) {
+        let mute = self.clients.find(id).is_some_and(|client| client.is_mute());
+        self.ask(id, Asking::new(verb, request, group, mute));
+    }
+
+    /// The reply to a command for which a server was asked.
+    pub(super) fn learned(
+        &mut self,
+        id: ClientId,
+        asking: &Asking,
+        outcome: Result<(), Cause>,
+    ) -> Vec<u8> {
+        let Some(client) = self.clients.find(id) else {
+            return Vec::new();
+        };
+        let mut reply = Writer::new(client.version());
+        let words = words(&asking.request);
+        let stays = asking.group == client.group;
+        let refused = match outcome {
+            Ok(()) => None,
+            Err(Cause::Version) => Some(NO_VERSION.to_owned()),
+            Err(Cause::Database) => Some(NO_DATABASE.to_owned()),
+            // What does not depend on the answer is told without it.
+            Err(_) if stays => None,
+            Err(cause) => Some(format!("ERR {cause}")),
+        };
+        if let Some(error) = refused {
+            self.leave_group(client.pool, asking.group);
+            reply.error(&error);
+            return reply.into_bytes();
+        }
+        match asking.verb {
+            Verb::Hello => {
+                let hello = hello::read(&words).unwrap_or_default();
+                self.greet(id, &hello, asking.group);
+                return self.hello_reply(id);
+            }
+            Verb::Select => {
+                let database = words.get(1).and_then(|text| number(text)).unwrap_or(0);
+                self.use_database(id, database, asking.group);
+                reply.status("OK");
+            }
+            _ => {
+                self.leave_group(client.pool, asking.group);
+                let text = self.info(id, &asking.request);
+                reply.verbatim(&text);
+            }
+        }
+        reply.into_bytes()
+    }
+
+    fn auth(&mut self, id: ClientId, words: &[&[u8]], reply: &mut Writer) {
+        let Some(client) = self.clients.find_mut(id) else {
+            return;
+        };
+        let password = self.pools[client.pool.index()].config.redis_auth.as_ref();
+        match (words, password) {
+            ([_, _], None) => {
+                // Compat: the words of twemproxy. Test: end_to_end auth.
+                reply.error("ERR Client sent AUTH, but no password is set");
+            }
+            ([_, given], Some(password)) => {
+                client.authenticated = is_equal(password.bytes(), given);
+                if client.authenticated {
+                    reply.status("OK");
+                } else {
+                    reply.error("ERR invalid password");
+                }
+            }
+            ([_, user, given], _) => {
+                if self.log_in(id, user, given) {
+                    reply.status("OK");
+                } else {
+                    reply.error(WRONG_PASSWORD);
+                }
+            }
+            _ => {
+                reply.error("ERR syntax error");
+            }
+        }
+    }
+
+    /// Whether user and password are right; if so the client may do what it likes from now on. There
+    /// is one user, `default`; without a password of the pool any will do, as in Redis.
+    fn log_in(&mut self, id: ClientId, user: &[u8], given: &[u8]) -> bool {
+        let Some(client) = self.clients.find_mut(id) else {
+            return false;
+        };
+        let password = self.pools[client.pool.index()].config.redis_auth.as_ref();
+        let is_right = password.is_none_or(|password| is_equal(password.bytes(), given));
+        let accepted = user == b"default" && is_right;
+        client.authenticated |= accepted;
+        accepted
+    }
+
+    /// Understands a HELLO. Gives the lanes a server must be asked on, or nothing when the reply was
+    /// given.
+    fn hello(&mut self, id: ClientId, words: &[&[u8]]) -> Result<Option<GroupIndex>, String> {
+        let hello = hello::read(words)?;
+        if let Some((user, password)) = hello.auth
+            && !self.log_in(id, user, password)
+        {
+            return Err(WRONG_PASSWORD.into());
+        }
+        let Some(client) = self.clients.find(id) else {
+            return Ok(None);
+        };
+        if !client.authenticated {
+            return Err(NO_HELLO_YET.into());
+        }
+        let version = hello.version.unwrap_or(client.version());
+        let (pool, database) = (client.pool, client.database());
+        let group = self.enter(id, database, version)?;
+        let pool = self.pool(pool);
+        if pool.is_proven(group) && pool.facts.is_some() {
+            self.greet(id, &hello, group);
+            let reply = self.hello_reply(id);
+            self.answer(id, &reply);
+            return Ok(None);
+        }
+        Ok(Some(group))
+    }
+
+    /// The lanes for a database as the client counts.
+    fn enter(
+        &mut self,
+        id: ClientId,
+        database: u32,
+        version: Version,
+    ) -> Result<GroupIndex, &'static str> {
+        let limit = self.limits.groups;
+        let Some(client) = self.clients.find(id) else {
+            return Err(NO_ROOM);
+        };
+        let pool = &mut self.pools[client.pool.index()];
+        let own = pool.config.redis_db;
+        if own > 0 && database > 0 {
+            return Err(NO_DATABASE);
+        }
+        pool.enter(own.max(database), version, limit).ok_or(NO_ROOM)
+    }
+
+    /// Does what a HELLO asked for.
+    fn greet(&mut self, id: ClientId, hello: &Hello<'_>, group: GroupIndex) {
+        if let Some(client) = self.clients.find_mut(id) {
+            if let Some(version) = hello.version
+                && version != client.version()
+            {
+                client.session().version = version;
+            }
+            if let Some(name) = hello.name {
+                client.session().name = name.to_vec();
+            }
+        }
+        self.move_client(id, group);
+    }
+
+    fn hello_reply(&self, id: ClientId) -> Vec<u8> {
+        let Some(client) = self.clients.find(id) else {
+            return Vec::new();
+        };
+        let facts = self.pool(client.pool).facts.clone().unwrap_or_default();
+        let (server, version) = facts.server();
+        let mut reply = Writer::new(client.version());
+        reply.map(7);
+        reply.bulk("server").bulk(server);
+        reply.bulk("version").bulk(version);
+        reply.bulk("proto").integer(client.version().number());
+        reply.bulk("id").integer(client.number as i64);
+        reply.bulk("mode").bulk("standalone");
+        reply.bulk("role").bulk("master");
+        reply.bulk("modules").array(0);
+        reply.into_bytes()
+    }
+
+    /// Understands a SELECT. Gives the lanes a server must be asked on, or nothing when it is done.
+    fn select(&mut self, id: ClientId, text: &[u8]) -> Result<Option<GroupIndex>, &'static str> {
+        let Some(client) = self.clients.find(id) else {
+            return Ok(None);
+        };
+        let digits = text.strip_prefix(b"-").unwrap_or(text);
+        if digits.is_empty() || digits.len() > 18 || !digits.iter().all(u8::is_ascii_digit) {
+            return Err("ERR value is not an integer or out of range");
+        }
+        let database = number(text).ok_or(NO_DATABASE)?;
+        if database == client.database() {
+            return Ok(None);
+        }
+        let (pool, version) = (client.pool, client.version());
+        let group = self.enter(id, database, version)?;
+        if self.pool(pool).is_proven(group) {
+            self.use_database(id, database, group);
+            return Ok(None);
+        }
+        Ok(Some(group))
+    }
+
+    fn use_database(&mut self, id: ClientId, database: u32, group: GroupIndex) {
+        if let Some(client) = self.clients.find_mut(id) {
+            client.session().database = database;
+        }
+        self.move_client(id, group);
+    }
+
+    /// Makes the connection what it was at first.
+    fn reset(&mut self, id: ClientId) {
+        let group = GroupIndex::default();
+        let Some(client) = self.clients.find_mut(id) else {
+            return;
+        };
+        let pool = &mut self.pools[client.pool.index()];
+        client.session = None;
+        client.mute = Mute::No;
+        client.authenticated = pool.config.redis_auth.is_none();
+        pool.stay(group);
+        self.move_client(id, group);
+    }
+}
+
+/// What became of a subcommand of CLIENT.
+pub(super) enum Told {
+    /// The reply was written.
+    Reply,
+    /// There is none.
+    Nothing,
+    /// The reply was written, and is the last one.
+    ThenClosed,
+}
+
+impl Proxy {
+    fn client_command(&mut self, id: ClientId, words: &[&[u8]], reply: &mut Writer) -> Told {
+        let subcommand = words[1].to_ascii_uppercase();
+        let rest = &words[2..];
+        let line = self.client_line(id, &words[1].to_ascii_lowercase());
+        let Some(client) = self.clients.find_mut(id) else {
+            return Told::Nothing;
+        };
+        match (subcommand.as_slice(), rest) {
+            (b"SETNAME", [name]) if hello::is_name(name) => {
+                client.session().name = name.to_vec();
+                reply.status("OK");
+            }
+            (b"SETNAME", [_]) => {
+                reply.error(hello::BAD_NAME);
+            }
+            (b"GETNAME", []) => {
+                match client
+                    .session
+                    .as_ref()
+                    .filter(|known| !known.name.is_empty())
+                {
+                    Some(session) => reply.bulk(&session.name),
+                    None => reply.null(),
+                };
+            }
+            (b"SETINFO", [option, value]) => set_info(client.session(), option, value, reply),
+            (b"ID", []) => {
+                reply.integer(client.number as i64);
+            }
+            (b"INFO", []) | (b"LIST", _) => {
+                reply.verbatim(&line);
+            }
+            (b"NO-EVICT" | b"NO-TOUCH", [switch]) if is_switch(switch) => {
+                // There is nothing here that could be evicted or touched.
+                reply.status("OK");
+            }
+            (b"GETREDIR", []) => {
+                reply.integer(-1);
+            }
+            (b"TRACKING", [switch, ..]) if switch.eq_ignore_ascii_case(b"OFF") => {
+                reply.status("OK");
+            }
+            (b"TRACKING" | b"CACHING", [_, ..]) => {
+                reply.error("ERR client side caching is not supported by nutcrab");
+            }
+            (b"TRACKINGINFO", []) => {
+                reply.map(3).bulk("flags").set(1).bulk("off");
+                reply.bulk("redirect").integer(-1).bulk("prefixes").array(0);
+            }
+            (b"CAPA", [_, ..]) => {
+                reply.status("OK");
+            }
+            (b"UNBLOCK", [_, ..]) => {
+                reply.integer(0);
+            }
+            (b"REPLY", [mode]) => return quieten(client, mode, reply),
+            (b"KILL", filters) => return self.kill(id, filters, reply),
+            (b"MAINT_NOTIFICATIONS", _) => {
+                reply.error("ERR maintenance notifications are not supported by nutcrab");
+            }
+            _ => {
+                let name = String::from_utf8_lossy(&words[1][..words[1].len().min(128)]);
+                reply.error(&format!(
+                    "ERR unknown subcommand or wrong number of arguments for '{name}'. Try CLIENT HELP."
+                ));
+            }
+        }
+        Told::Reply
+    }
+
+    /// `CLIENT KILL`: this connection by its address, or one of this worker by its id.
+    fn kill(&mut self, id: ClientId, filters: &[&[u8]], reply: &mut Writer) -> Told {
+        let Some(client) = self.clients.find(id) else {
+            return Told::Nothing;
+        };
+        let (pool, own) = (client.pool, client.number);
+        let own_address = client.peer.map(|peer| peer.to_string()).unwrap_or_default();
+        if let [address] = filters {
+            if own_address.as_bytes() != *address {
+                reply.error("ERR No such client");
+                return Told::Reply;
+            }
+            reply.status("OK");
+            return Told::ThenClosed;
+        }
+        let (mut number, mut skip_me) = (None, true);
+        for filter in filters.chunks(2) {
+            match filter {
+                [name, value] if name.eq_ignore_ascii_case(b"ID") => {
+                    let text = std::str::from_utf8(value).ok();
+                    let Some(id) = text.and_then(|text| text.parse::<u64>().ok()) else {
+                        reply.error("ERR client-id should be greater than 0");
+                        return Told::Reply;
+                    };
+                    number = Some(id);
+                }
+                [name, value] if name.eq_ignore_ascii_case(b"SKIPME") && is_yes_no(value) => {
+                    skip_me = value.eq_ignore_ascii_case(b"yes");
+                }
+                _ => number = None,
+            }
+        }
+        let Some(number) =
+            number.filter(|_| !filters.is_empty() && filters.len().is_multiple_of(2))
+        else {
+            reply.error(
+                "ERR nutcrab knows CLIENT KILL address and CLIENT KILL ID id [SKIPME yes|no]",
+            );
+            return Told::Reply;
+        };
+        if number == own {
+            reply.integer(i64::from(!skip_me));
+            return if skip_me {
+                Told::Reply
+            } else {
+                Told::ThenClosed
+            };
+        }
+        if number % self.workers != own % self.workers {
+            reply.error("ERR the client is served by another worker of nutcrab");
+            return Told::Reply;
+        }
+        let mut clients = self.clients.iter();
+        let found = clients.find(|(_, client)| client.number == number && client.pool == pool);
+        let found = found.map(|(id, _)| id);
+        drop(clients);
+        reply.integer(i64::from(found.is_some()));
+        if let Some(other) = found {
+            self.close_client(other, Ending::Error, super::CloseHow::Reset);
+        }
+        Told::Reply
+    }
+
+    /// The client's line in `CLIENT LIST`.
+    fn client_line(&self, id: ClientId, subcommand: &[u8]) -> String {
+        let Some(client) = self.clients.find(id) else {
+            return String::new();
+        };
+        let pool = self.pool(client.pool);
+        let address = client.peer.map(|peer| peer.to_string()).unwrap_or_default();
+        let nothing = Session::default();
+        let session = client.session.as_deref().unwrap_or(&nothing);
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        format!(
+            "id={} addr={address} laddr={} fd=-1 name={} age={} idle=0 flags=N db={} sub=0 psub=0 \
+             ssub=0 multi=-1 qbuf={} qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll={} \
+             omem={} tot-mem=0 events=r cmd=client|{} user=default redir=-1 resp={} lib-name={} \
+             lib-ver={}\n",
+            client.number,
+            pool.config.listen.text(),
+            text(&session.name),
+            self.now.since(client.since).as_secs(),
+            session.database,
+            client.pending.len(),
+            client.ring.len(),
+            client.out.len(),
+            text(&subcommand[..subcommand.len().min(32)])
+                .replace(|c: char| !c.is_ascii_graphic(), "?"),
+            session.version.number(),
+            text(&session.library),
+            text(&session.library_version),
+        )
+    }
+
+    /// `CONFIG GET`, for what clients look at before they start.
+    fn config(&mut self, id: ClientId, words: &[&[u8]], reply: &mut Writer) {
+        let Some(client) = self.clients.find(id) else {
+            return;
+        };
+        let patterns = &words[2..];
+        if !words[1].eq_ignore_ascii_case(b"GET") || patterns.is_empty() {
+            let name = String::from_utf8_lossy(&words[1][..words[1].len().min(128)]);
+            reply.error(&format!(
+                "ERR CONFIG {name} is not supported by nutcrab: ask the servers themselves"
+            ));
+            return;
+        }
+        let pool = &self.pool(client.pool).config;
+        let clients = pool.client_connections.map_or(0, |limit| limit.get());
+        let databases = if pool.redis_db > 0 { 1 } else { 16 };
+        // What the proxy itself keeps: nothing. What the servers keep is theirs to tell.
+        let settings = [
+            ("appendonly", "no".to_owned()),
+            ("cluster-enabled", "no".to_owned()),
+            ("databases", databases.to_string()),
+            ("maxclients", clients.to_string()),
+            ("notify-keyspace-events", String::new()),
+            ("proto-max-bulk-len", (512 * 1024 * 1024).to_string()),
+            ("save", String::new()),
+            ("timeout", "0".to_owned()),
+        ];
+        let found: Vec<_> = settings
+            .iter()
+            .filter(|(name, _)| {
+                let is_like = |pattern: &&[u8]| describe::is_like(name.as_bytes(), pattern);
+                patterns.iter().any(is_like)
+            })
+            .collect();
+        reply.map(found.len());
+        for (name, value) in found {
+            reply.bulk(name).bulk(value);
+        }
+    }
+
+    /// The sections of INFO that were asked for.
+    fn info(&self, id: ClientId, request: &[u8]) -> String {
+        let Some(client) = self.clients.find(id) else {
+            return String::new();
+        };
+        let pool = self.pool(client.pool);
+        let stats = &self.stats.pools[client.pool.index()];
+        let facts = pool.facts.clone().unwrap_or_default();
+        let mut server = vec![("redis_version", facts.redis_version.clone())];
+        let own_version;
+        if let Some((name, version)) = &facts.name {
+            own_version = format!("{name}_version");
+            server.push(("server_name", name.clone()));
+            server.push((&own_version, version.clone()));
+        }
+        server.push(("redis_mode", "standalone".into()));
+        server.push(("uptime_in_seconds", (self.now.0 / 1_000_000).to_string()));
+        let sum = |cell: fn(&crate::stats::ServerStats) -> i64| {
+            stats.servers.iter().map(cell).sum::<i64>().to_string()
+        };
+        let sections: [(&str, Vec<(&str, String)>); 6] = [
+            ("Server", server),
+            ("Persistence", vec![("loading", "0".into())]),
+            (
+                "Replication",
+                vec![("role", "master".into()), ("connected_slaves", "0".into())],
+            ),
+            ("Cluster", vec![("cluster_enabled", "0".into())]),
+            ("Keyspace", vec![]),
+            (
+                "Nutcrab",
+                vec![
+                    ("nutcrab_version", env!("CARGO_PKG_VERSION").into()),
+                    ("pool", pool.config.name.clone()),
+                    ("servers", pool.server_count().to_string()),
+                    ("servers_live", pool.live_count().to_string()),
+                    ("workers", self.workers.to_string()),
+                    (
+                        "worker_clients",
+                        stats.client_connections.read().to_string(),
+                    ),
+                    (
+                        "worker_server_connections",
+                        sum(|s| s.server_connections.read()),
+                    ),
+                    ("worker_requests", sum(|s| s.requests.read())),
+                    ("worker_responses", sum(|s| s.responses.read())),
+                ],
+            ),
+        ];
+        let mut text = String::new();
+        for (name, lines) in sections {
+            use crate::protocol::redis::info::wants;
+            if !wants(request, name) {
+                continue;
+            }
+            if !text.is_empty() {
+                text.push_str("\r\n");
+            }
+            text.push_str(&format!("# {name}\r\n"));
+            for (name, value) in lines {
+                text.push_str(&format!("{name}:{value}\r\n"));
+            }
+        }
+        text
+    }
+}
+
+fn set_info(session: &mut Session, option: &[u8], value: &[u8], reply: &mut Writer) {
+    let place = if option.eq_ignore_ascii_case(b"LIB-NAME") {
+        &mut session.library
+    } else if option.eq_ignore_ascii_case(b"LIB-VER") {
+        &mut session.library_version
+    } else {
+        let option = String::from_utf8_lossy(&option[..option.len().min(128)]);
+        reply.error(&format!("ERR Unrecognized option '{option}'"));
+        return;
+    };
+    if !hello::is_name(value) {
+        let option = String::from_utf8_lossy(&option.to_ascii_lowercase()).into_owned();
+        reply.error(&format!(
+            "ERR {option} cannot contain spaces, newlines or special characters."
+        ));
+        return;
+    }
+    *place = value.to_vec();
+    reply.status("OK");
+}
+
+/// `CLIENT REPLY`.
+fn quieten(client: &mut super::client::Client, mode: &[u8], reply: &mut Writer) -> Told {
+    match mode.to_ascii_uppercase().as_slice() {
+        b"ON" => {
+            client.mute = Mute::No;
+            reply.status("OK");
+            return Told::Reply;
+        }
+        b"OFF" => client.mute = Mute::Yes,
+        b"SKIP" if client.mute != Mute::Yes => client.mute = Mute::Next,
+        b"SKIP" => {}
+        _ => {
+            reply.error("ERR syntax error");
+            return Told::Reply;
+        }
+    }
+    Told::Nothing
+}
+
+fn is_switch(word: &[u8]) -> bool {
+    word.eq_ignore_ascii_case(b"ON") || word.eq_ignore_ascii_case(b"OFF")
+}
+
+fn is_yes_no(word: &[u8]) -> bool {
+    word.eq_ignore_ascii_case(b"yes") || word.eq_ignore_ascii_case(b"no")
+}
+
+fn number(text: &[u8]) -> Option<u32> {
+    let database: u32 = std::str::from_utf8(text).ok()?.parse().ok()?;
+    (database <= i32::MAX as u32).then_some(database)
+}
+
+/// Compares in a time that does not tell how much was right.
+fn is_equal(left: &[u8], right: &[u8]) -> bool {
+    let differences = left.iter().zip(right).fold(0, |sum, (a, b)| sum | (a ^ b));
+    left.len() == right.len() && differences == 0
+}
