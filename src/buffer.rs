@@ -104,6 +104,8 @@ pub struct BufferPool {
     size: usize,
     free: Vec<Vec<u8>>,
     keep: usize,
+    /// The fewest that were idle since the last [`BufferPool::tidy`].
+    spare: usize,
 }
 
 impl BufferPool {
@@ -113,7 +115,18 @@ impl BufferPool {
             size,
             free: Vec::new(),
             keep,
+            spare: 0,
         }
+    }
+
+    /// Frees the buffers that were not needed since it was last called, and says how many bytes that
+    /// is.
+    pub fn tidy(&mut self) -> usize {
+        let spare = self.spare.min(self.free.len());
+        self.free.truncate(self.free.len() - spare);
+        self.free.shrink_to(2 * self.free.len());
+        self.spare = self.free.len();
+        spare * self.size
     }
 
     /// How many idle buffers are kept at the moment.
@@ -122,9 +135,9 @@ impl BufferPool {
     }
 
     fn take(&mut self) -> Vec<u8> {
-        self.free
-            .pop()
-            .unwrap_or_else(|| Vec::with_capacity(self.size))
+        let buffer = self.free.pop();
+        self.spare = self.spare.min(self.free.len());
+        buffer.unwrap_or_else(|| Vec::with_capacity(self.size))
     }
 
     /// Takes a buffer back. One of another size, or one too many, is freed.
@@ -183,7 +196,19 @@ impl Queue {
     }
 
     /// Appends a copy of `bytes`, in buffers of `pool`.
-    pub fn push(&mut self, mut bytes: &[u8], pool: &mut BufferPool) {
+    #[inline]
+    pub fn push(&mut self, bytes: &[u8], pool: &mut BufferPool) {
+        if let Some(Segment::Owned { bytes: last, .. }) = self.segments.back_mut()
+            && last.capacity() - last.len() >= bytes.len()
+        {
+            self.len += bytes.len();
+            return last.extend_from_slice(bytes);
+        }
+        self.push_beyond(bytes, pool);
+    }
+
+    /// Appends a copy of `bytes` that does not fit into the last buffer.
+    fn push_beyond(&mut self, mut bytes: &[u8], pool: &mut BufferPool) {
         self.len += bytes.len();
         if let Some(Segment::Owned { bytes: last, .. }) = self.segments.back_mut() {
             let room = last.capacity() - last.len();
@@ -282,6 +307,15 @@ impl Queue {
             "only {} bytes wait, asked for {count}",
             self.len
         );
+        if let Some(Segment::Owned { bytes, start }) = self.segments.front_mut()
+            && count < bytes.len() - *start
+        {
+            // The usual case: one of several small pieces of one buffer.
+            target.push(&bytes[*start..*start + count], pool);
+            *start += count;
+            self.len -= count;
+            return;
+        }
         while count > 0 {
             let front = self
                 .segments
@@ -330,6 +364,16 @@ impl Queue {
                 pool.give(bytes);
             }
         }
+    }
+
+    /// Gives back what an empty queue holds for its next use.
+    pub fn tidy(&mut self) -> usize {
+        if !self.segments.is_empty() || self.segments.capacity() == 0 {
+            return 0;
+        }
+        let freed = self.segments.capacity() * size_of::<Segment>();
+        self.segments = VecDeque::new();
+        freed
     }
 
     /// Drops everything and gives the buffers back.
@@ -405,6 +449,20 @@ mod tests {
         queue.push_owned(vec![0; 10]);
         queue.clear(&mut pool);
         assert_eq!(pool.idle_count(), 1);
+    }
+
+    #[test]
+    fn buffers_that_were_not_needed_for_a_while_are_freed() {
+        let mut pool = BufferPool::new(1024, 100);
+        let mut queue = Queue::new();
+        queue.push(&[0; 50 * 1024], &mut pool);
+        queue.clear(&mut pool);
+        pool.tidy();
+        assert_eq!(pool.idle_count(), 50, "all of them were in use");
+        queue.push(&[0; 10 * 1024], &mut pool);
+        queue.clear(&mut pool);
+        assert_eq!((pool.tidy(), pool.idle_count()), (40 * 1024, 10));
+        assert_eq!((pool.tidy(), pool.idle_count()), (10 * 1024, 0));
     }
 
     #[derive(Debug, Clone)]

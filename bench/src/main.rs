@@ -59,7 +59,10 @@ fn run(words: &[String]) -> io::Result<()> {
         }
         "gather" => gather::outside(&PathBuf::from(word(1)), words),
         "gather-inside" => gather::inside(&PathBuf::from(word(1)), words),
-        "scale" => scale::scale(&programs(words)?, &PathBuf::from(word(1))),
+        "scale" => {
+            let share = option(words, "--share")?.unwrap_or(1.0);
+            scale::scale(&programs(words)?, &PathBuf::from(word(1)), share)
+        }
         "load" => generate(words),
         other => Err(wrong("compare, gather, scale or load", other)),
     }

@@ -32,11 +32,14 @@ struct Cost {
     p99: f64,
 }
 
-/// Measures, and writes `scale.md` into `directory`.
+/// Measures, and writes `scale.md` into `directory`; with a `share` below 1 fewer requests are sent.
 ///
 /// # Errors
 /// Something does not run, or a file cannot be written.
-pub fn scale(programs: &Programs, directory: &Path) -> io::Result<()> {
+pub fn scale(programs: &Programs, directory: &Path, share: f64) -> io::Result<()> {
+    let costs = |proxy: &Proxy, workload: &Workload, requests: u64| {
+        costs(proxy, workload, (requests as f64 * share) as u64)
+    };
     let scratch = Scratch::new()?;
     let place = Place::here(Core::Only(REST_CORE));
     let servers = Servers::start(Protocol::Redis, 4, &place, scratch.path())?;
@@ -155,7 +158,7 @@ fn costs(proxy: &Proxy, workload: &Workload, requests: u64) -> io::Result<Vec<Co
     let batch = workload.pipeline.to_string();
     let words =
         |requests: u64| ["--batch", &batch, "--requests", &requests.to_string()].map(str::to_owned);
-    generate(workload, proxy.address, &words(requests / 10))?;
+    generate(workload, proxy.address, &words(requests / 10 + 1))?;
     let mut cells = Vec::new();
     for _ in 0..ROUNDS {
         let before = process.cpu()?;

@@ -27,6 +27,7 @@ mod portable;
 
 mod listen;
 mod mailbox;
+mod memory;
 mod names;
 pub mod posix;
 mod socket;
@@ -44,6 +45,7 @@ use portable as system;
 
 pub use listen::{BindOptions, Listener, PortSharing, SocketFile};
 pub use mailbox::Mailbox;
+pub use memory::give_back_memory;
 pub use names::Resolver;
 pub use socket::{CloseMode, Endpoint, Socket, SocketOptions, Taken};
 pub use system::{nap, prepare_naps};

@@ -124,6 +124,22 @@ pub(super) enum Number {
 /// we do would let one client shift the framing of a connection that others share.
 #[inline]
 pub(super) fn number_line(bytes: &[u8]) -> Number {
+    let digit = |byte: u8| u64::from(byte - b'0');
+    // Nearly all lengths of keys and numbers of arguments.
+    match *bytes {
+        [ones @ b'0'..=b'9', b'\r', b'\n', ..] => Number::Line {
+            value: digit(ones),
+            len: 3,
+        },
+        [tens @ b'1'..=b'9', ones @ b'0'..=b'9', b'\r', b'\n', ..] => Number::Line {
+            value: 10 * digit(tens) + digit(ones),
+            len: 4,
+        },
+        _ => long_number_line(bytes),
+    }
+}
+
+fn long_number_line(bytes: &[u8]) -> Number {
     let mut value = 0u64;
     for (index, &byte) in bytes.iter().enumerate() {
         match byte {

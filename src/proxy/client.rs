@@ -7,6 +7,7 @@
 //!                                             +------> Lingering --> closed
 //! ```
 
+use std::mem;
 use std::net::SocketAddr;
 
 use super::exchange::Ring;
@@ -62,6 +63,8 @@ pub(super) struct Client {
     /// Requests of this client are outstanding on these instead of the usual connections.
     pub strays: Vec<(ServerIndex, LinkId)>,
     pub armed: Armed,
+    /// Whether nothing came from it since memory was last given back.
+    pub quiet: bool,
     /// When it must have closed at the latest, while `Lingering`.
     pub linger_until: Time,
 }
@@ -138,6 +141,7 @@ impl Client {
             blocking: Vec::new(),
             strays: Vec::new(),
             armed: Armed::default(),
+            quiet: false,
             linger_until: Time::NEVER,
         }
     }
@@ -154,6 +158,22 @@ impl Client {
                 .as_ref()
                 .is_some_and(|upload| upload.holds_back())
             && !(self.barrier && self.upload.is_none() && !self.ring.is_empty())
+    }
+
+    /// If it has said nothing since it was last asked to, gives back all that it does not need while it
+    /// is idle, and says how many bytes that is; else `None`.
+    pub fn tidy(&mut self) -> Option<usize> {
+        if !mem::replace(&mut self.quiet, true) {
+            return None;
+        }
+        let mut freed = self.ring.tidy() + self.out.tidy();
+        if self.pending.is_empty() {
+            freed += mem::take(&mut self.pending).capacity();
+        }
+        if self.blocking.is_empty() {
+            freed += mem::take(&mut self.blocking).capacity() * size_of::<LinkId>();
+        }
+        Some(freed)
     }
 
     /// Whether everything it is owed has been sent.

@@ -288,7 +288,17 @@ impl Ring {
         self.kept = compacted;
     }
 
-    /// Gives back what an idle client does not need.
+    /// Gives back all that an idle client does not need, and says how many bytes that is.
+    pub fn tidy(&mut self) -> usize {
+        if !self.exchanges.is_empty() {
+            return 0;
+        }
+        let freed = self.exchanges.capacity() * size_of::<Exchange>() + self.kept.capacity();
+        (self.exchanges, self.kept) = (VecDeque::new(), Vec::new());
+        freed
+    }
+
+    /// Gives back what is much for a client that has just become idle.
     fn rest(&mut self) {
         if self.exchanges.capacity() > 64 {
             self.exchanges = VecDeque::new();

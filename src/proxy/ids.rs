@@ -1,6 +1,7 @@
 //! Names of connections and pools, and the slab that gives connections theirs.
 
 use std::marker::PhantomData;
+use std::ops::Range;
 
 /// A pool, by its position in the configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -113,7 +114,13 @@ pub(super) struct Slab<T> {
     /// 0 or 1: the lowest bit of every place this slab gives.
     parity: u32,
     count: usize,
+    /// Where the generations of places start that are made from now on: above those of places that
+    /// were given back, so that no id is given twice.
+    floor: u32,
 }
+
+/// A slab with room for so many is never made smaller.
+const PLACES_KEPT: usize = 256;
 
 #[derive(Debug)]
 struct Place<T> {
@@ -129,6 +136,7 @@ impl<T> Slab<T> {
             free: Vec::new(),
             parity,
             count: 0,
+            floor: 0,
         }
     }
 
@@ -136,7 +144,7 @@ impl<T> Slab<T> {
         self.count += 1;
         let slot = self.free.pop().unwrap_or_else(|| {
             self.places.push(Place {
-                generation: 0,
+                generation: self.floor,
                 value: None,
             });
             (self.places.len() - 1) as u32
@@ -185,6 +193,38 @@ impl<T> Slab<T> {
         self.count
     }
 
+    /// Gives back the memory of vacant places behind the last one in use, if it is much, and says how
+    /// many bytes that is.
+    pub fn tidy(&mut self) -> usize {
+        let used = self.places.iter().rposition(|place| place.value.is_some());
+        let used = used.map_or(0, |last| last + 1);
+        if self.places.capacity() <= PLACES_KEPT.max(2 * used) {
+            return 0;
+        }
+        let before = self.places.capacity();
+        for place in self.places.drain(used..) {
+            self.floor = self.floor.max(place.generation);
+        }
+        self.free.retain(|&slot| (slot as usize) < used);
+        self.places.shrink_to(PLACES_KEPT.max(used));
+        self.free.shrink_to(PLACES_KEPT.max(used));
+        (before - self.places.capacity()) * size_of::<Place<T>>()
+    }
+
+    /// How many places there are, in use or not.
+    pub fn place_count(&self) -> usize {
+        self.places.len()
+    }
+
+    /// The values at these places, as far as there are any.
+    pub fn values_mut(&mut self, places: Range<usize>) -> impl Iterator<Item = &mut T> {
+        let len = self.places.len();
+        let places = &mut self.places[places.start.min(len)..places.end.min(len)];
+        places
+            .iter_mut()
+            .filter_map(|place| place.value.as_deref_mut())
+    }
+
     pub fn iter(&self) -> impl Iterator<Item = (Id<T>, &T)> {
         self.places.iter().enumerate().filter_map(|(slot, place)| {
             let conn = ConnId {
@@ -199,6 +239,23 @@ impl<T> Slab<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn places_given_back_and_made_again_have_other_ids() {
+        let mut slab: Slab<u32> = Slab::new(0);
+        let kept = slab.insert(0);
+        let first: Vec<_> = (1..2000).map(|number| slab.insert(number)).collect();
+        for id in &first {
+            slab.remove(*id);
+        }
+        assert!(slab.tidy() > 0);
+        assert_eq!(slab.find(kept), Some(&0));
+        let second: Vec<_> = (1..2000).map(|number| slab.insert(number)).collect();
+        for (old, new) in first.iter().zip(&second) {
+            assert!(slab.find(*old).is_none() && slab.find(*new).is_some());
+        }
+        assert_eq!((slab.len(), slab.tidy()), (2000, 0));
+    }
 
     #[test]
     fn a_place_used_again_has_another_id() {

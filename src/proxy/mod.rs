@@ -34,6 +34,7 @@ mod pool;
 mod replies;
 mod requests;
 mod session;
+mod tidy;
 mod time;
 mod timer;
 mod uploads;
@@ -55,6 +56,7 @@ pub use ids::{ConnId, PoolIndex};
 pub use limits::Limits;
 pub use notice::{Notice, What};
 pub use pool::router;
+pub use tidy::Tidied;
 pub use time::Time;
 
 use client::Client;
@@ -64,8 +66,10 @@ use link::Link;
 use pool::{GroupIndex, Pool};
 use timer::Timers;
 
-/// Memory of idle buffers kept for reuse, whatever their size (`-m`); one is always kept.
-const KEPT_LEN: usize = 1024 * 1024;
+/// Memory of idle buffers kept for reuse, whatever their size (`-m`): at the usual size one for each of
+/// a thousand clients that are answered in one turn. One is always kept; those that are not needed for a
+/// while are freed, see `tidy`.
+const KEPT_LEN: usize = 16 * 1024 * 1024;
 
 /// What the proxy wants done.
 #[derive(Clone, Debug, PartialEq)]
@@ -162,6 +166,8 @@ pub struct Proxy {
     /// Connections whose stalled input is to be looked at again.
     waking: Vec<ConnId>,
     scratch: Scratch,
+    /// The place of the client at which [`Proxy::tidy`] goes on.
+    tidied: usize,
 }
 
 /// Memory that is used within one call and kept for the next.
@@ -211,6 +217,7 @@ impl Proxy {
             dirty: Vec::new(),
             waking: Vec::new(),
             scratch: Scratch::default(),
+            tidied: 0,
         }
     }
 

@@ -32,6 +32,7 @@ impl Proxy {
         if client.state == State::Lingering {
             return;
         }
+        client.quiet = false;
         let mut pending = mem::take(&mut client.pending);
         if pending.is_empty() {
             let used = self.read_requests(id, input);

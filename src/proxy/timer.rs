@@ -36,6 +36,11 @@ impl Timers {
         }
     }
 
+    /// Gives memory back that was needed for many more entries.
+    pub fn tidy(&mut self) {
+        self.heap.shrink_to(2 * self.heap.len());
+    }
+
     /// The earliest entry.
     pub fn next(&self) -> Option<Time> {
         self.heap.peek().map(|Reverse((at, _))| *at)

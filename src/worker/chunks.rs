@@ -39,6 +39,17 @@ impl Chunks {
         &mut self.current
     }
 
+    /// Forgets the chunks that are lent: those that come back are freed.
+    pub fn tidy(&mut self) -> usize {
+        let free = self
+            .lent
+            .iter()
+            .filter(|chunk| Rc::strong_count(chunk) == 1)
+            .count();
+        self.lent.clear();
+        free * CHUNK_LEN
+    }
+
     #[cold]
     fn change(&mut self) {
         let free = self

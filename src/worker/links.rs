@@ -61,6 +61,9 @@ impl Link {
     }
 }
 
+/// A table with room for so many is never made smaller.
+const ENTRIES_KEPT: usize = 256;
+
 /// All connections of a worker.
 #[derive(Debug, Default)]
 pub struct Links {
@@ -97,6 +100,23 @@ impl Links {
         self.entries[index] = entry;
     }
 
+    /// Gives back the memory of free places behind the last connection, if it is much, and says how
+    /// many bytes that is.
+    pub fn tidy(&mut self) -> usize {
+        let used = self
+            .entries
+            .iter()
+            .rposition(|entry| !matches!(entry, Entry::Free));
+        let used = used.map_or(0, |last| last + 1);
+        let before = self.entries.capacity();
+        if before <= ENTRIES_KEPT.max(2 * used) {
+            return 0;
+        }
+        self.entries.truncate(used);
+        self.entries.shrink_to(ENTRIES_KEPT.max(used));
+        (before - self.entries.capacity()) * size_of::<Entry>()
+    }
+
     /// Takes a connection out; `Free` if it is not there.
     pub fn take(&mut self, conn: ConnId) -> Entry {
         let Some(entry) = self.at(conn.index()) else {
@@ -130,5 +150,22 @@ mod tests {
         assert!(matches!(links.take(new), Entry::Resolving(_)));
         assert!(matches!(links.take(new), Entry::Free));
         assert!(links.at(1000).is_none());
+    }
+
+    #[test]
+    fn room_that_many_connections_needed_is_given_back() {
+        let mut links = Links::default();
+        let id = |number: u64| ConnId::from_token(number);
+        for number in 0..2000 {
+            links.put(id(number), Entry::Resolving(id(number)));
+        }
+        assert_eq!(links.tidy(), 0);
+        for number in 10..2000 {
+            links.take(id(number));
+        }
+        assert!(links.tidy() > 0);
+        assert!(links.is_resolving(id(9)) && links.at(10).is_none());
+        links.put(id(1500), Entry::Resolving(id(1500)));
+        assert!(links.is_resolving(id(1500)) && !links.is_resolving(id(1499)));
     }
 }

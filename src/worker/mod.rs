@@ -21,6 +21,7 @@ mod links;
 mod parting;
 #[cfg(test)]
 mod tests;
+mod tidying;
 
 use std::io;
 use std::net::SocketAddr;
@@ -41,6 +42,7 @@ use chunks::Chunks;
 use gather::Gather;
 use links::{Entry, Link, Links};
 use parting::Parting;
+use tidying::Tidying;
 
 pub use clock::Clock;
 pub use inbox::{Message, Report, Seat};
@@ -50,6 +52,12 @@ const READS_PER_TURN: usize = 4;
 
 /// How long the core may go by one reading of the time of day.
 const EPOCH_EVERY: Duration = Duration::from_secs(1);
+
+/// What a client that is gone has freed, in bytes, about.
+const CLIENT_COST: usize = 512;
+
+/// Entries of a list that are kept whatever happens.
+const LIST_KEPT: usize = 256;
 
 /// What a worker is made with.
 pub struct Setup {
@@ -131,6 +139,8 @@ impl Worker {
             proxy,
             links: Links::default(),
             parting: Parting::default(),
+            tidying: Tidying::default(),
+            departed: 0,
             chunks: Chunks::new(),
             to_read: Vec::new(),
             now: Time::default(),
@@ -158,6 +168,9 @@ struct Loop {
     proxy: Proxy,
     links: Links,
     parting: Parting,
+    tidying: Tidying,
+    /// Clients that were closed since memory was last given back.
+    departed: usize,
     chunks: Chunks,
     /// Connections with something to read; each at most once (`Link::listed`).
     to_read: Vec<ConnId>,
@@ -187,6 +200,9 @@ impl Loop {
             }
             self.begin_turn();
             self.gather.turn(self.now, ready.len());
+            if !ready.is_empty() {
+                self.tidying.busy(self.now);
+            }
             while let Ok(message) = inbox.try_recv() {
                 self.take(message);
             }
@@ -197,6 +213,9 @@ impl Loop {
             self.proxy.expire();
             self.parting.expire(self.now);
             self.obey_all();
+            if self.tidying.is_due(self.now) {
+                self.tidy();
+            }
             match self.phase {
                 Phase::Running => {}
                 Phase::Stopped => return Ok(Outcome::Stopped),
@@ -212,11 +231,26 @@ impl Loop {
         if !self.to_read.is_empty() {
             return Some(Duration::ZERO);
         }
-        let deadlines = [self.proxy.next_deadline(), self.parting.next_deadline()];
+        let deadlines = [
+            self.proxy.next_deadline(),
+            self.parting.next_deadline(),
+            self.tidying.next(),
+        ];
         let next = deadlines.into_iter().flatten().min()?;
         // From the start of the turn that has just passed: the difference is less than a timer's
         // precision, and reading the clock again would cost more than it brings.
         Some(next.since(self.now))
+    }
+
+    /// Gives memory back that is not needed any more.
+    fn tidy(&mut self) {
+        let departed = std::mem::take(&mut self.departed) * CLIENT_COST;
+        let mut tidied = self.proxy.tidy();
+        tidied.freed += departed + self.links.tidy() + self.chunks.tidy();
+        self.to_read.shrink_to(LIST_KEPT);
+        if self.tidying.tidied(tidied, self.now) {
+            engine::give_back_memory();
+        }
     }
 
     /// The only place where the clock is read.
@@ -440,6 +474,7 @@ impl Loop {
         let Entry::Open(link) = self.links.take(conn) else {
             return;
         };
+        self.departed += 1;
         match how {
             CloseHow::Reset => link.socket.close(CloseMode::Reset),
             CloseHow::Gracefully if link.settled || link.seat.is_none() => {

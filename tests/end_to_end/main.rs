@@ -12,6 +12,7 @@ mod large;
 mod large_joins;
 mod limits;
 mod malformed;
+mod memory;
 mod sockets;
 mod timeouts;
 mod traffic;

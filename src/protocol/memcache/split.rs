@@ -166,11 +166,12 @@ impl Head {
 }
 
 fn head(reply: &Queue, key: &[u8]) -> Head {
-    let mut copy = [0; HEADER_MAX];
+    let mut copy;
     let front = reply.front();
     let front = if front.len() >= HEADER_MAX || front.len() == reply.len() {
         &front[..front.len().min(HEADER_MAX)]
     } else {
+        copy = [0; HEADER_MAX];
         let count = reply.peek(&mut copy);
         &copy[..count]
     };

@@ -6,7 +6,7 @@
 
 use memchr::memchr;
 
-use crate::protocol::body::feed_block;
+use crate::protocol::body::{Number, feed_block, number_line};
 use crate::protocol::{BadReply, Fed, ReplyScan, Version};
 
 /// Deepest nesting of arrays, maps, sets, pushes and attributes in a reply.
@@ -14,6 +14,9 @@ pub const DEPTH_MAX: usize = 64;
 
 /// Longest simple string, error or number.
 pub const LINE_MAX: usize = 64 * 1024;
+
+/// Lengths of so many bytes and more are left to [`length`], which knows their limit.
+const USUAL_LENGTHS: u64 = 1 << 32;
 
 /// Takes the next bytes of the reply `scan` stands in. What it does not use of them is the next reply,
 /// or a line whose end is missing, to be given again together with more bytes.
@@ -57,6 +60,15 @@ fn element(scan: &mut ReplyScan, bytes: &[u8]) -> Result<Option<usize>, BadReply
         // Out of order by nature: never inside a reply.
         b'>' if !scan.begun => scan.push = true,
         _ => return Err(BadReply::Kind),
+    }
+    // Nearly all elements: a length in its usual form. Everything else is looked at below.
+    if kind == b'$'
+        && let Number::Line { value, len } = number_line(&bytes[1..])
+        && value < USUAL_LENGTHS
+    {
+        scan.items -= 1;
+        scan.left = value + 2;
+        return Ok(Some(len + 1));
     }
     let Some(newline) = memchr(b'\n', &bytes[..bytes.len().min(LINE_MAX)]) else {
         return if bytes.len() < LINE_MAX {

@@ -162,6 +162,9 @@ fn understand(bytes: &[u8], scan: &RequestScan, table: &Table, limits: &Limits) 
         Rule::Local(verb) => request(Verdict::Local(Local::Redis(verb)), Span::default()),
         Rule::Split(merge) => {
             // Only the first key was held against the limit while it was read.
+            if bytes.len() <= limits.key {
+                return request(Verdict::Split(merge), text);
+            }
             let step = if row.keys == Keys::EverySecond { 2 } else { 1 };
             match args(bytes)
                 .skip(1)

@@ -1,7 +1,5 @@
 //! Requests cut over several servers, and their replies joined again.
 
-use std::io::Write;
-
 use super::commands::{Keys, Rule, Table};
 use super::request::args;
 use crate::buffer::{BufferPool, Queue};
@@ -50,7 +48,7 @@ pub fn fragment(
     let row = table.row(command);
     debug_assert!(matches!(row.rule, Rule::Split(_)));
     let step = if row.keys == Keys::EverySecond { 2 } else { 1 };
-    push_number('*', (1 + units.len() * step) as i64, out, pool);
+    push_number(b'*', (1 + units.len() * step) as i64, out, pool);
     out.push(table.fragment_name(command), pool);
     for unit in units {
         out.push(unit.whole.of(bytes), pool);
@@ -58,13 +56,26 @@ pub fn fragment(
 }
 
 /// Writes a mark and a number, without allocating.
-fn push_number(mark: char, number: i64, out: &mut Queue, pool: &mut BufferPool) {
+fn push_number(mark: u8, number: i64, out: &mut Queue, pool: &mut BufferPool) {
     let mut line = [0; HEADER_MAX];
-    let mut rest = &mut line[..];
-    // A mark and at most 20 digits fit.
-    let _ = write!(rest, "{mark}{number}");
-    let len = HEADER_MAX - rest.len();
-    out.push(&line[..len], pool);
+    // A mark, a sign and at most 19 digits fit.
+    let mut start = HEADER_MAX;
+    let mut rest = number.unsigned_abs();
+    loop {
+        start -= 1;
+        line[start] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    if number < 0 {
+        start -= 1;
+        line[start] = b'-';
+    }
+    start -= 1;
+    line[start] = mark;
+    out.push(&line[start..], pool);
 }
 
 /// Whether `reply` is an error.
@@ -91,7 +102,7 @@ pub fn join_arrays(
             }
         }
         join.started = true;
-        push_number('*', order.len() as i64, out, pool);
+        push_number(b'*', order.len() as i64, out, pool);
         out.push(b"\r\n", pool);
     }
     while join.next < order.len() || join.left > 0 {
@@ -216,7 +227,7 @@ pub fn join_sum(replies: &mut [FragmentReply], out: &mut Queue, pool: &mut Buffe
             None => return Joined::Bad,
         }
     }
-    push_number(':', sum, out, pool);
+    push_number(b':', sum, out, pool);
     out.push(b"\r\n", pool);
     Joined::Done
 }
