@@ -186,10 +186,13 @@ impl Proxy {
 
     /// How long the client that keeps a connection from being read since `since` may do so. Each one
     /// that follows a closed one has half the time, so that together they hold up the connection for
-    /// less than twice the time of one, however many they are.
+    /// less than twice the time of one, however many they are. That is at most half the pool's timeout:
+    /// what waits behind them is late, but not too late.
     fn grace(&self, link: &Link, since: Time) -> Duration {
         let halvings = self.offences(link, since).min(31);
-        self.limits.slow_client_grace / (1 << halvings)
+        let usual = self.limits.slow_client_grace;
+        let timeout = self.pool(link.pool).config.timeout;
+        timeout.map_or(usual, |timeout| usual.min(timeout / 4)) / (1 << halvings)
     }
 
     /// How many clients were closed on the connection shortly before `since`.

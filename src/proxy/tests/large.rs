@@ -285,6 +285,25 @@ fn clients_that_do_not_read_hold_up_a_connection_together_no_longer_than_two() {
 }
 
 #[test]
+fn clients_that_do_not_read_make_nobody_elses_request_late() {
+    // A timeout of 400 ms; a client that does not read is given a second where there is none.
+    let (mut rig, first) = ready(pool(1), limits());
+    let slow = [first, rig.client(), rig.client()];
+    let other = rig.client();
+    for client in slow {
+        rig.full.push(client);
+        rig.receive(client, ask("GET a") + &ask("GET b"));
+    }
+    rig.receive(other, ask("GET c"));
+    let value = format!("$5000\r\n{}\r\n", "v".repeat(5000));
+    rig.receive(rig.link(0), value.repeat(6) + ":1\r\n");
+    for _ in 0..39 {
+        rig.pass(Duration::from_millis(10));
+    }
+    assert_eq!(rig.take(other), ":1\r\n");
+}
+
+#[test]
 fn a_connection_that_is_stopped_again_before_it_is_woken_is_woken_again() {
     let (mut rig, client) = ready(pool(1), limits());
     let link = rig.link(0);
