@@ -12,6 +12,7 @@ mod machine;
 mod network;
 mod partitions;
 mod replies;
+mod rows;
 mod servers;
 mod soak;
 #[path = "../support/mod.rs"]
