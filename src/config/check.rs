@@ -17,7 +17,7 @@ use super::keys::{
 use super::mistake::{Mistake, Place, Problem, Report, nearest, quoted};
 use super::{Config, Password, Pool, Process, Server};
 use crate::hash::Hash;
-use crate::protocol::Protocol;
+use crate::protocol::{Limits, Protocol};
 use crate::route::Distribution;
 
 /// Most servers of a pool: indices of servers are 16 bits wide, and the ring of a larger pool
@@ -139,6 +139,12 @@ impl Checker<'_> {
         Process {
             workers: NonZeroU32::new(draft.workers),
             gather: Duration::from_micros(draft.gather.into()),
+            client_connections: NonZeroU32::new(draft.client_connections),
+            client_request_limit: draft.client_request_limit as usize,
+            client_output_limit: draft.client_output_limit as usize,
+            slow_client_grace: milliseconds(draft.slow_client_grace),
+            server_queue_limit: draft.server_queue_limit as usize,
+            memory_limit: (draft.memory_limit > 0).then(|| u64::from(draft.memory_limit) << 20),
         }
     }
 
@@ -458,15 +464,16 @@ fn meant(text: &str, names: &[&str]) -> String {
 
 /// A draft in real types. `None`: something required is missing or was refused.
 fn finish(name: String, draft: PoolDraft) -> Option<Pool> {
-    let milliseconds = |count: u32| Duration::from_millis(count.into());
+    let protocol = if draft.redis {
+        Protocol::Redis
+    } else {
+        Protocol::Memcache
+    };
+    let limits = limits(protocol, &draft);
     Some(Pool {
         name,
         listen: draft.listen?,
-        protocol: if draft.redis {
-            Protocol::Redis
-        } else {
-            Protocol::Memcache
-        },
+        protocol,
         hash: Hash::ALL[draft.hash].1,
         hash_tag: draft.hash_tag,
         distribution: Distribution::ALL[draft.distribution].1,
@@ -488,6 +495,42 @@ fn finish(name: String, draft: PoolDraft) -> Option<Pool> {
         connect_timeout: milliseconds(draft.connect_timeout),
         flush_all: draft.flush_all,
         failed_get: FAILED_GETS[draft.failed_get].1,
+        client_connections_per_address: NonZeroU32::new(draft.client_connections_per_address),
+        limits,
         servers: draft.servers,
     })
+}
+
+fn milliseconds(count: u32) -> Duration {
+    Duration::from_millis(count.into())
+}
+
+/// What the requests of a pool may be: what was written, as far as its servers take as much.
+fn limits(protocol: Protocol, draft: &PoolDraft) -> Limits {
+    let most = *protocol.limits();
+    // 0 stands for a key that is absent where its default depends on the protocol.
+    let or = |written: u32, most: usize| match written {
+        0 => most,
+        written => written as usize,
+    };
+    Limits {
+        key: match protocol {
+            Protocol::Redis => or(draft.key_limit, most.key),
+            Protocol::Memcache => or(draft.key_limit, most.key).min(most.key),
+        },
+        bulk: match draft.value_limit {
+            0 => most.bulk,
+            written => u64::from(written).min(most.bulk),
+        },
+        args: match protocol {
+            Protocol::Redis => draft.argument_limit,
+            Protocol::Memcache => most.args,
+        },
+        request: or(draft.request_limit, most.request),
+        inline: match protocol {
+            Protocol::Redis => draft.inline_limit as usize,
+            Protocol::Memcache => most.inline,
+        },
+        ..most
+    }
 }

@@ -93,6 +93,12 @@ pub struct PoolDraft {
     pub(super) connect_timeout: u32,
     pub(super) flush_all: bool,
     pub(super) failed_get: usize,
+    pub(super) client_connections_per_address: u32,
+    pub(super) key_limit: u32,
+    pub(super) value_limit: u32,
+    pub(super) argument_limit: u32,
+    pub(super) request_limit: u32,
+    pub(super) inline_limit: u32,
 }
 
 /// The process-wide settings while their keys are being read.
@@ -100,6 +106,12 @@ pub struct PoolDraft {
 pub struct ProcessDraft {
     pub(super) workers: u32,
     pub(super) gather: u32,
+    pub(super) client_connections: u32,
+    pub(super) client_request_limit: u32,
+    pub(super) client_output_limit: u32,
+    pub(super) slow_client_grace: u32,
+    pub(super) server_queue_limit: u32,
+    pub(super) memory_limit: u32,
 }
 
 /// Most workers: more than this many threads hammering one set of servers helps nobody.
@@ -111,6 +123,8 @@ pub const PROCESS_SECTION: &str = "nutcrab";
 /// Microseconds. Beyond about 200 no gain was seen; what is far beyond is a mistake of the unit.
 pub const GATHER_MAX: u32 = 1000;
 
+const BYTES: &str = "bytes";
+const MEBIBYTES: &str = "mebibytes";
 const MICROSECONDS: &str = "microseconds";
 const MILLISECONDS: &str = "milliseconds";
 const PLAIN: &str = "a number";
@@ -309,6 +323,82 @@ pub const KEYS: &[Key<PoolDraft>] = &[
             field: |pool| &mut pool.failed_get,
         },
     },
+    Key {
+        name: "client_connections_per_address",
+        presence: Presence::Default("0"),
+        help: "Most clients of this pool from one source address at once, over all workers; \
+               of IPv6, from one /64 network. 0: no such limit. Does not apply to unix \
+               sockets. Not in twemproxy.",
+        form: Form::Number {
+            min: 0,
+            max: NUMBER_MAX,
+            unit: PLAIN,
+            field: |pool| &mut pool.client_connections_per_address,
+        },
+    },
+    Key {
+        name: "key_limit",
+        presence: Presence::Optional,
+        help: "Longest key, in bytes; a longer one is answered with an error. Absent: 65536 \
+               for Redis, 250 for memcached, where more has no effect because memcached \
+               itself takes no more. Not in twemproxy.",
+        form: Form::Number {
+            min: 1,
+            max: 1024 * 1024,
+            unit: BYTES,
+            field: |pool| &mut pool.key_limit,
+        },
+    },
+    Key {
+        name: "value_limit",
+        presence: Presence::Optional,
+        help: "Longest argument or value, in bytes; a longer one is answered with an error. \
+               Absent: 536870912 for Redis, 1073741824 for memcached, which are their own \
+               limits; more has no effect. Not in twemproxy.",
+        form: Form::Number {
+            min: 1,
+            max: 1024 * 1024 * 1024,
+            unit: BYTES,
+            field: |pool| &mut pool.value_limit,
+        },
+    },
+    Key {
+        name: "argument_limit",
+        presence: Presence::Default("1048576"),
+        help: "Most arguments of a Redis request, its name included; more are answered with \
+               an error. Not in twemproxy.",
+        form: Form::Number {
+            min: 1,
+            max: 1024 * 1024,
+            unit: PLAIN,
+            field: |pool| &mut pool.argument_limit,
+        },
+    },
+    Key {
+        name: "request_limit",
+        presence: Presence::Optional,
+        help: "Bytes of a request that must be there as a whole before it can be sent on, \
+               such as one with many keys; a longer one is answered with an error. Absent: \
+               67108864 for Redis, 1048576 for memcached. Not in twemproxy.",
+        form: Form::Number {
+            min: 1024,
+            max: 1024 * 1024 * 1024,
+            unit: BYTES,
+            field: |pool| &mut pool.request_limit,
+        },
+    },
+    Key {
+        name: "inline_limit",
+        presence: Presence::Default("65536"),
+        help: "Longest line of an inline command of Redis, in bytes; a longer one is answered \
+               with an error. Not in twemproxy.",
+        form: Form::Number {
+            min: 64,
+            max: 1024 * 1024,
+            unit: BYTES,
+            field: |pool| &mut pool.inline_limit,
+        },
+    },
 ];
 
 /// The keys of the mapping `nutcrab:`, which is about the whole process.
@@ -336,6 +426,81 @@ pub const PROCESS_KEYS: &[Key<ProcessDraft>] = &[
             max: GATHER_MAX,
             unit: MICROSECONDS,
             field: |process| &mut process.gather,
+        },
+    },
+    Key {
+        name: "client_connections",
+        presence: Presence::Default("0"),
+        help: "Most clients of the process at once, over all pools. 0: what the limit of open \
+               files leaves. Further ones are answered with an error and closed.",
+        form: Form::Number {
+            min: 0,
+            max: NUMBER_MAX,
+            unit: PLAIN,
+            field: |process| &mut process.client_connections,
+        },
+    },
+    Key {
+        name: "client_request_limit",
+        presence: Presence::Default("4096"),
+        help: "Requests of one client that may be unanswered; its further ones are left \
+               unread until replies are there.",
+        form: Form::Number {
+            min: 1,
+            max: 1024 * 1024,
+            unit: PLAIN,
+            field: |process| &mut process.client_request_limit,
+        },
+    },
+    Key {
+        name: "client_output_limit",
+        presence: Presence::Default("524288"),
+        help: "Bytes of replies that may wait for one client to read them, and bytes of early \
+               replies that may wait for an earlier one. Beyond it the client's requests are \
+               left unread, then its replies.",
+        form: Form::Number {
+            min: 1024,
+            max: 1024 * 1024 * 1024,
+            unit: BYTES,
+            field: |process| &mut process.client_output_limit,
+        },
+    },
+    Key {
+        name: "slow_client_grace",
+        presence: Presence::Default("1000"),
+        help: "How long a client that does not read its replies may hold up a connection to a \
+               server that others share, before it is closed.",
+        form: Form::Number {
+            min: 1,
+            max: NUMBER_MAX,
+            unit: MILLISECONDS,
+            field: |process| &mut process.slow_client_grace,
+        },
+    },
+    Key {
+        name: "server_queue_limit",
+        presence: Presence::Default("67108864"),
+        help: "Bytes of requests that may wait to be sent on one connection to a server; \
+               further requests are answered with an error.",
+        form: Form::Number {
+            min: 1024,
+            max: 1024 * 1024 * 1024,
+            unit: BYTES,
+            field: |process| &mut process.server_queue_limit,
+        },
+    },
+    Key {
+        name: "memory_limit",
+        presence: Presence::Default("1024"),
+        help: "Memory of the whole process, all buffers included. From three quarters of it \
+               on, clients may have an eighth of their usual limits; from seven eighths on, \
+               requests are answered with an error and new clients are refused; beyond it the \
+               clients with the most buffered bytes are closed. 0: no limit.",
+        form: Form::Number {
+            min: 0,
+            max: 1024 * 1024,
+            unit: MEBIBYTES,
+            field: |process| &mut process.memory_limit,
         },
     },
 ];

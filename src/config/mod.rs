@@ -24,7 +24,7 @@ pub use mistake::{Mistake, Mistakes, Place, Problem};
 pub use schema::json_schema;
 
 use crate::hash::Hash;
-use crate::protocol::Protocol;
+use crate::protocol::{self, Protocol};
 use crate::route::Distribution;
 
 /// Reads and checks a configuration file.
@@ -118,6 +118,18 @@ pub struct Process {
     pub workers: Option<NonZeroU32>,
     /// `gather`: the longest a busy worker waits for more requests before it sends; zero: it never does.
     pub gather: Duration,
+    /// `client_connections`: most clients of the process at once. `None`: as many as files may be open.
+    pub client_connections: Option<NonZeroU32>,
+    /// `client_request_limit`: unanswered requests of one client.
+    pub client_request_limit: usize,
+    /// `client_output_limit`: bytes that may wait for one client.
+    pub client_output_limit: usize,
+    /// `slow_client_grace`: how long a client that does not read may hold up others.
+    pub slow_client_grace: Duration,
+    /// `server_queue_limit`: bytes that may wait to be sent on one connection to a server.
+    pub server_queue_limit: usize,
+    /// `memory_limit`, in bytes. `None`: no limit.
+    pub memory_limit: Option<u64>,
 }
 
 /// One pool: an address to listen on and the servers behind it.
@@ -169,6 +181,11 @@ pub struct Pool {
     pub flush_all: bool,
     /// `failed_get`: what a failed server means for a memcached get of keys on several.
     pub failed_get: FailedGet,
+    /// `client_connections_per_address`. `None`: no such limit.
+    pub client_connections_per_address: Option<NonZeroU32>,
+    /// `key_limit`, `value_limit`, `argument_limit`, `request_limit`, `inline_limit`: what a request of a
+    /// client may at most be; never more than the protocol's servers take.
+    pub limits: protocol::Limits,
     /// Sorted by name as the pools are; at least one; indices follow this order everywhere.
     pub servers: Vec<Server>,
 }

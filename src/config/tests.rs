@@ -48,6 +48,12 @@ fn absent_keys_have_their_defaults() {
     let expected = Process {
         workers: None,
         gather: Duration::from_micros(100),
+        client_connections: None,
+        client_request_limit: 4096,
+        client_output_limit: 512 * 1024,
+        slow_client_grace: Duration::from_secs(1),
+        server_queue_limit: 64 * 1024 * 1024,
+        memory_limit: Some(1 << 30),
     };
     assert_eq!(config.process, expected);
     let [pool] = &config.pools[..] else {
@@ -79,6 +85,8 @@ fn absent_keys_have_their_defaults() {
         connect_timeout: Duration::from_millis(5000),
         flush_all: true,
         failed_get: FailedGet::Error,
+        client_connections_per_address: None,
+        limits: protocol::Limits::MEMCACHE,
         servers: vec![Server {
             name: "127.0.0.1:6379".into(),
             pname: "127.0.0.1:6379:1".into(),
@@ -156,6 +164,20 @@ fn every_key_is_read() {
         ("flush_all: false", |p| !p.flush_all),
         ("failed_get: error", |p| p.failed_get == FailedGet::Error),
         ("failed_get: miss", |p| p.failed_get == FailedGet::Miss),
+        ("client_connections_per_address: 7", |p| {
+            p.client_connections_per_address == NonZeroU32::new(7)
+        }),
+        ("key_limit: 9", |p| p.limits.key == 9),
+        ("key_limit: 251", |p| p.limits.key == 250),
+        ("redis: true\nkey_limit: 251", |p| p.limits.key == 251),
+        ("value_limit: 9", |p| p.limits.bulk == 9),
+        ("redis: true\nvalue_limit: 1073741824", |p| {
+            p.limits.bulk == 512 * 1024 * 1024
+        }),
+        ("redis: true\nargument_limit: 9", |p| p.limits.args == 9),
+        ("request_limit: 2048", |p| p.limits.request == 2048),
+        ("redis: true\ninline_limit: 99", |p| p.limits.inline == 99),
+        ("redis: true", |p| p.limits == protocol::Limits::REDIS),
         ("distribution: ketama", |p| {
             p.distribution == Distribution::Ketama
         }),

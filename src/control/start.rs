@@ -7,7 +7,6 @@ use std::hash::{BuildHasher, Hasher};
 use std::io;
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
 
 use super::daemon::PidFile;
 use super::doors::{Desk, Doors};
@@ -19,7 +18,7 @@ use super::watch::Control;
 use super::{Event, signals, summary, threads};
 use crate::admin::Admin;
 use crate::cli::{Options, StatsAddr};
-use crate::config::{Config, Pool};
+use crate::config::{Config, Pool, Process};
 use crate::engine::{
     BindOptions, Endpoint, Engine, Listener, Mailbox, PortSharing, Resolver, posix,
 };
@@ -65,8 +64,9 @@ pub fn start(
     ));
 
     let core_count = thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let worker_count = options.worker_count(config.process.workers, core_count);
-    let pools: Vec<Arc<Pool>> = config.pools.into_iter().map(Arc::new).collect();
+    let Config { pools, process } = config;
+    let worker_count = options.worker_count(process.workers, core_count);
+    let pools: Vec<Arc<Pool>> = pools.into_iter().map(Arc::new).collect();
     let budget = Budget::new(&pools, worker_count, posix::raise_open_files());
     budget.check()?;
 
@@ -88,7 +88,7 @@ pub fn start(
         pools: &pools,
         stats: &stats,
         clock,
-        gather: config.process.gather,
+        process: &process,
         control: &mailbox,
     };
     let desks = team.start(worker_count).map_err(internal)?;
@@ -148,7 +148,7 @@ struct Team<'a> {
     pools: &'a [Arc<Pool>],
     stats: &'a Arc<Stats>,
     clock: Clock,
-    gather: Duration,
+    process: &'a Process,
     control: &'a Mailbox<Event>,
 }
 
@@ -185,13 +185,24 @@ impl Team<'_> {
                 buffer_size: self.options.mbuf_size,
                 worker: (index as u32, count as u32),
                 seed: random(),
-                limits: Limits::default(),
+                limits: limits(self.process),
             },
             clock: self.clock,
-            gather: self.gather,
+            gather: self.process.gather,
             resolver: resolver.clone(),
             report: Box::new(move |report: Report| control.send(Event::Report(report))),
         }
+    }
+}
+
+/// What the configuration says about the limits of a core.
+fn limits(process: &Process) -> Limits {
+    Limits {
+        outstanding: process.client_request_limit,
+        window: process.client_output_limit,
+        slow_client_grace: process.slow_client_grace,
+        queue: process.server_queue_limit,
+        ..Limits::default()
     }
 }
 

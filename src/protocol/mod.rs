@@ -82,6 +82,10 @@ pub struct Limits {
     pub request: usize,
     /// A request with more than this missing is handed over as a head and a body.
     pub head: usize,
+    /// Bytes of an inline command.
+    pub inline: usize,
+    /// Whether they are those of a client that has not said its password yet.
+    pub stranger: bool,
 }
 
 impl Limits {
@@ -92,6 +96,8 @@ impl Limits {
         args: 1024 * 1024,
         request: 64 * 1024 * 1024,
         head: 16 * 1024,
+        inline: 64 * 1024,
+        stranger: false,
     };
     /// A Redis client that has not said its password yet: Redis' own limits for it.
     pub const REDIS_STRANGER: Limits = Limits {
@@ -99,6 +105,7 @@ impl Limits {
         bulk: 16 * 1024,
         args: 10,
         request: 256 * 1024,
+        stranger: true,
         ..Self::REDIS
     };
     /// memcached: its own limits; 1 GiB is the largest item size it can be started with.
@@ -108,7 +115,37 @@ impl Limits {
         args: u32::MAX,
         request: 1024 * 1024,
         head: 16 * 1024,
+        inline: 0,
+        stranger: false,
     };
+
+    /// These, as far as they allow no more than those of a client without its password.
+    pub fn for_stranger(&self) -> Limits {
+        let least = Self::REDIS_STRANGER;
+        Limits {
+            key: self.key.min(least.key),
+            bulk: self.bulk.min(least.bulk),
+            args: self.args.min(least.args),
+            request: self.request.min(least.request),
+            stranger: true,
+            ..*self
+        }
+    }
+}
+
+/// Which of the [`Limits`] a request went beyond.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Excess {
+    /// [`Limits::key`].
+    Key,
+    /// [`Limits::bulk`].
+    Value,
+    /// [`Limits::args`].
+    Arguments,
+    /// [`Limits::request`].
+    Request,
+    /// [`Limits::inline`].
+    Inline,
 }
 
 /// How far the parse of an incomplete request has come. Belongs to one request: start each with
@@ -287,9 +324,20 @@ pub enum Local {
     Stats,
 }
 
-/// A whole error reply, line end included.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal(Box<[u8]>);
+/// A whole error reply, line end included. Two are equal if they say the same.
+#[derive(Clone, Debug)]
+pub struct Refusal {
+    text: Box<[u8]>,
+    excess: Option<Excess>,
+}
+
+impl PartialEq for Refusal {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Eq for Refusal {}
 
 impl Refusal {
     /// An error reply with this text behind the protocol's mark of an error. Control bytes, which
@@ -305,12 +353,28 @@ impl Refusal {
             }
         }));
         line.extend_from_slice(b"\r\n");
-        Self(line.into_boxed_slice())
+        Self {
+            text: line.into_boxed_slice(),
+            excess: None,
+        }
+    }
+
+    /// The same, for a request that goes beyond a limit.
+    pub fn beyond(self, excess: Excess) -> Self {
+        Self {
+            excess: Some(excess),
+            ..self
+        }
+    }
+
+    /// The limit the request went beyond, if that is why.
+    pub fn excess(&self) -> Option<Excess> {
+        self.excess
     }
 
     /// The bytes to send.
     pub fn bytes(&self) -> &[u8] {
-        &self.0
+        &self.text
     }
 }
 

@@ -73,6 +73,7 @@ impl Proxy {
         } else if let Some((client, since)) = link.blocked {
             if since + self.grace(link, since) <= self.now {
                 let pool = link.pool;
+                self.stats.pools[pool.index()].slow_client_grace_hits.add(1);
                 let count = self.offences(link, since) + 1;
                 let now = self.now;
                 if let Some(link) = self.links.find_mut(id) {

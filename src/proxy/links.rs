@@ -52,9 +52,12 @@ impl Proxy {
     /// Refuses a request because too much waits before it, and tells of it once for each queue.
     #[cold]
     fn queue_full(&mut self, link: LinkId) -> Cause {
-        if let Some(found) = self.links.find_mut(link)
-            && found.sent >= found.full
-        {
+        let Some(found) = self.links.find_mut(link) else {
+            return Cause::QueueFull;
+        };
+        let stats = &self.stats.pools[found.pool.index()];
+        stats.server_queue_limit_hits.add(1);
+        if found.sent >= found.full {
             found.full = found.appended;
             let (pool, server) = (found.pool, Some(found.server));
             let what = What::QueueFull {

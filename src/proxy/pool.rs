@@ -9,7 +9,7 @@ use super::ids::{ClientId, LinkId};
 use super::time::Time;
 use crate::config;
 use crate::protocol::redis::info::Facts;
-use crate::protocol::{Commands, Protocol, Version};
+use crate::protocol::{self, Commands, Protocol, Version};
 use crate::route::{Router, ServerIndex, Weighted};
 
 /// One pool as one worker sees it.
@@ -18,6 +18,8 @@ pub(super) struct Pool {
     pub config: Arc<config::Pool>,
     pub protocol: Protocol,
     pub commands: Commands,
+    /// The limits of requests of clients that have not said the pool's password.
+    pub stranger: protocol::Limits,
     pub router: Arc<Router>,
     /// One a server for each group, in the order of the groups, then of the servers.
     pub lanes: Vec<Lane>,
@@ -91,6 +93,7 @@ impl Pool {
         Self {
             protocol: config.protocol,
             commands,
+            stranger: config.limits.for_stranger(),
             router: Arc::new(router(&config, &live)),
             lanes: lanes(&config, &first).collect(),
             groups: vec![first],

@@ -161,6 +161,9 @@ impl Proxy {
             return;
         };
         let (pool, server) = (link.pool, Some(link.server));
+        if bad == BadReply::Depth {
+            self.stats.pools[pool.index()].nesting_limit_hits.add(1);
+        }
         self.notice(Notice {
             pool,
             server,

@@ -16,7 +16,7 @@ use crate::config::CrossShard;
 use crate::protocol::memcache::base64;
 use crate::protocol::redis::commands::Verb;
 use crate::protocol::{
-    Answer, Family, Limits, Local, Parse, Refusal, Request, RequestScan, Verdict,
+    Answer, Excess, Family, Local, Parse, Refusal, Request, RequestScan, Verdict,
 };
 use crate::route::ServerIndex;
 
@@ -162,6 +162,12 @@ impl Proxy {
             }
             if !client.may_ask(self.limits.outstanding, self.limits.window) {
                 client.stalled = true;
+                let stats = &self.stats.pools[client.pool.index()];
+                if client.out.len() >= self.limits.window {
+                    stats.client_output_limit_hits.add(1);
+                } else if client.ring.len() >= self.limits.outstanding {
+                    stats.client_request_limit_hits.add(1);
+                }
                 return used;
             }
             client.barrier &= client.upload.is_some();
@@ -176,9 +182,9 @@ impl Proxy {
             }
             let pool = &self.pools[client.pool.index()];
             let limits = if client.authenticated {
-                pool.protocol.limits()
+                &pool.config.limits
             } else {
-                &Limits::REDIS_STRANGER
+                &pool.stranger
             };
             match pool.commands.parse(rest.bytes(), &mut client.scan, limits) {
                 Parse::Done { request, len } => {
@@ -208,7 +214,7 @@ impl Proxy {
 
     /// Answers bytes that are no request, and reads no more from the client.
     pub(super) fn refuse_for_good(&mut self, id: ClientId, refusal: &Refusal) {
-        self.answer(id, refusal.bytes());
+        self.refuse(id, refusal);
         let Some(client) = self.clients.find_mut(id) else {
             return;
         };
@@ -288,11 +294,30 @@ impl Proxy {
                 self.forward(id, server, input, request.answer);
             }
             Verdict::Local(local) => self.answer_locally(id, local, input),
-            Verdict::Refuse(refusal) => {
-                if request.answer != Answer::Never {
-                    self.answer(id, refusal.bytes());
-                }
+            Verdict::Refuse(refusal) if request.answer != Answer::Never => {
+                self.refuse(id, &refusal);
             }
+            Verdict::Refuse(refusal) => self.count_excess(id, &refusal),
+        }
+    }
+
+    /// Answers a request that is not served, and counts the limit it went beyond.
+    pub(super) fn refuse(&mut self, id: ClientId, refusal: &Refusal) {
+        self.count_excess(id, refusal);
+        self.answer(id, refusal.bytes());
+    }
+
+    fn count_excess(&self, id: ClientId, refusal: &Refusal) {
+        let (Some(excess), Some(client)) = (refusal.excess(), self.clients.find(id)) else {
+            return;
+        };
+        let stats = &self.stats.pools[client.pool.index()];
+        match excess {
+            Excess::Key => stats.key_limit_hits.add(1),
+            Excess::Value => stats.value_limit_hits.add(1),
+            Excess::Arguments => stats.argument_limit_hits.add(1),
+            Excess::Request => stats.request_limit_hits.add(1),
+            Excess::Inline => stats.inline_limit_hits.add(1),
         }
     }
 

@@ -45,7 +45,7 @@ impl Proxy {
         let upload = match request.verdict {
             Verdict::Refuse(refusal) => {
                 if answer != Answer::Never {
-                    self.answer(id, refusal.bytes());
+                    self.refuse(id, &refusal);
                 }
                 discard
             }

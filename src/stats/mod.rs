@@ -152,7 +152,31 @@ counters! {
         server_ejects Counter Twemproxy "servers taken out after too many failures";
         forward_error Counter Twemproxy "requests answered with an error of the proxy";
         fragments Counter Twemproxy "parts that requests with several keys were split into";
-        client_refused Counter Nutcrab "clients turned away at the limit of client_connections";
+        client_refused Counter Nutcrab
+            "clients turned away at the limit of client_connections, the pool's or the process'";
+        client_connections_per_address_hits Counter Nutcrab
+            "clients turned away at the limit of client_connections_per_address";
+        client_request_limit_hits Counter Nutcrab
+            "times a client was left unread because so many of its requests were unanswered";
+        client_output_limit_hits Counter Nutcrab
+            "times a client was left unread because so much output waited for it";
+        slow_client_grace_hits Counter Nutcrab
+            "clients closed because they did not read and held up others";
+        key_limit_hits Counter Nutcrab "requests refused for the length of a key";
+        value_limit_hits Counter Nutcrab "requests refused for the length of an argument or value";
+        argument_limit_hits Counter Nutcrab "requests refused for the number of their arguments";
+        request_limit_hits Counter Nutcrab "requests refused for their length";
+        inline_limit_hits Counter Nutcrab "inline commands refused for their length";
+        nesting_limit_hits Counter Nutcrab
+            "server connections closed for a reply nested too deeply";
+        server_queue_limit_hits Counter Nutcrab
+            "requests refused because so much waited to be sent to the server";
+        memory_limit_hits Counter Nutcrab
+            "requests refused because the process was short of memory";
+        memory_limit_closed Counter Nutcrab
+            "connections closed because the process had used up its memory";
+        memory_limit_refused Counter Nutcrab
+            "clients turned away because the process was short of memory";
     }
 
     /// What one thread counted for one server of a pool.

@@ -322,6 +322,8 @@ fn pool(draw: &mut Draw, index: usize, large: u32, quiet: bool) -> PoolPlan {
         connect_timeout: Duration::from_micros(draw.micros(100_000, 3_000_000)),
         flush_all: true,
         failed_get: FailedGet::Error,
+        client_connections_per_address: None,
+        limits: *protocol.limits(),
         servers,
     };
     PoolPlan {

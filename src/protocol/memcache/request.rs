@@ -18,7 +18,7 @@ use memchr::{memchr, memchr2};
 use super::commands::{Form, Row, Rule, Table};
 use super::{Words, base64};
 use crate::protocol::{
-    Answer, Body, Family, Fan, Limits, Local, Merge, Parse, Partial, Reach, Refusal, Request,
+    Answer, Body, Excess, Family, Fan, Limits, Local, Merge, Parse, Partial, Reach, Refusal, Request,
     RequestScan, Span, Verdict,
 };
 
@@ -152,6 +152,7 @@ enum Complaint {
     /// No such command, or the wrong number of words.
     Error,
     Format,
+    KeyTooLong,
     Usage,
     Delta,
     Exptime,
@@ -166,10 +167,16 @@ enum Complaint {
 }
 
 fn refusal(complaint: Complaint) -> Refusal {
+    let excess = match complaint {
+        Complaint::TooLarge => Some(Excess::Value),
+        Complaint::LineTooLong => Some(Excess::Request),
+        Complaint::KeyTooLong => Some(Excess::Key),
+        _ => None,
+    };
     // All but one are memcached's words. A line too long makes it close in silence.
     let (mark, text) = match complaint {
         Complaint::Error => ("ERROR", ""),
-        Complaint::Format => ("CLIENT_ERROR ", "bad command line format"),
+        Complaint::Format | Complaint::KeyTooLong => ("CLIENT_ERROR ", "bad command line format"),
         Complaint::Usage => (
             "CLIENT_ERROR ",
             "bad command line format.  Usage: delete <key> [noreply]",
@@ -183,7 +190,11 @@ fn refusal(complaint: Complaint) -> Refusal {
         Complaint::Flag => ("CLIENT_ERROR ", "invalid or duplicate flag"),
         Complaint::Decoding => ("CLIENT_ERROR ", "error decoding key"),
     };
-    Refusal::new(mark, text.as_bytes())
+    let refusal = Refusal::new(mark, text.as_bytes());
+    match excess {
+        Some(excess) => refusal.beyond(excess),
+        None => refusal,
+    }
 }
 
 fn refuse(command: Option<u16>, complaint: Complaint) -> Request {
@@ -266,8 +277,11 @@ impl Line<'_> {
             longest = longest.max(key.len());
             several = true;
         }
-        if longest > self.limits.key || !self.sound {
+        if !self.sound {
             return self.refuse(Complaint::Format);
+        }
+        if longest > self.limits.key {
+            return self.refuse(Complaint::KeyTooLong);
         }
         match self.row.rule {
             Rule::Split(merge) if several => self.request(Verdict::Split(merge), first),
@@ -290,7 +304,7 @@ impl Line<'_> {
             && is_expiry(args.word(2))
             && (needed < 5 || number_up_to(args.word(4), u64::MAX));
         let request = if !fits {
-            self.refuse(Complaint::Format)
+            self.refuse(self.about(args.words[0]))
         } else if data > self.limits.bulk {
             self.refuse(Complaint::TooLarge)
         } else {
@@ -372,7 +386,7 @@ impl Line<'_> {
         // A time may stand behind the key, if it is 0.
         let zero = args.count > 1 && args.word(1) == b"0";
         let request = match args.count {
-            1..=3 if !self.is_key(args.words[0]) => self.refuse(Complaint::Format),
+            1..=3 if !self.is_key(args.words[0]) => self.refuse(self.about(args.words[0])),
             1 => self.request(Verdict::Forward, args.words[0]),
             2 if silent || zero => self.request(Verdict::Forward, args.words[0]),
             3 if silent && zero => self.request(Verdict::Forward, args.words[0]),
@@ -389,7 +403,7 @@ impl Line<'_> {
     fn changed(&self, args: Args<'_>, valid: fn(&[u8]) -> bool, complaint: Complaint) -> Request {
         let silent = args.is_silent_from(2);
         let request = match args.count {
-            2 | 3 if !self.is_key(args.words[0]) => self.refuse(Complaint::Format),
+            2 | 3 if !self.is_key(args.words[0]) => self.refuse(self.about(args.words[0])),
             2 | 3 if !valid(args.word(1)) => self.refuse(complaint),
             2 | 3 => self.request(Verdict::Forward, args.words[0]),
             _ => return self.refuse(Complaint::Error),
@@ -484,6 +498,15 @@ impl Line<'_> {
         let text = format!("{} is not passed on by the proxy", self.row.name);
         let refusal = Refusal::new("CLIENT_ERROR ", text.as_bytes());
         self.request(Verdict::Refuse(refusal), Span::default())
+    }
+
+    /// What is wrong with a line whose key is this word.
+    fn about(&self, key: Span) -> Complaint {
+        if self.sound && key.len() > self.limits.key {
+            Complaint::KeyTooLong
+        } else {
+            Complaint::Format
+        }
     }
 
     /// Whether a word of this line can go to a server as a key.

@@ -9,7 +9,8 @@ use super::commands::{Keys, Row, Rule, Table};
 use super::inline::{self, Inline};
 use crate::protocol::body::{Number, number_line};
 use crate::protocol::{
-    Answer, BadBody, Body, Limits, Local, Parse, Refusal, Request, RequestScan, Span, Verdict,
+    Answer, BadBody, Body, Excess, Limits, Local, Parse, Refusal, Request, RequestScan, Span,
+    Verdict,
 };
 
 /// Longest name that is looked up and longest quoted in an error, as in Redis.
@@ -86,7 +87,7 @@ fn incomplete(
         return Parse::Head { request, body };
     }
     if end + 2 > limits.request {
-        return Parse::Bad(protocol_error("request too large"));
+        return Parse::Bad(protocol_error("request too large").beyond(Excess::Request));
     }
     Parse::More
 }
@@ -116,19 +117,21 @@ fn understand_head(bytes: &[u8], scan: &RequestScan, table: &Table) -> Option<Re
 /// The limits of the bulk about to be read, which has `len` bytes.
 fn check_bulk(scan: &RequestScan, len: u64, table: &Table, limits: &Limits) -> Result<(), Refusal> {
     if len > limits.bulk {
-        let text = if limits.bulk < Limits::REDIS.bulk {
+        let text = if limits.stranger {
             "unauthenticated bulk length"
         } else {
             "invalid bulk length"
         };
-        return Err(protocol_error(text));
+        return Err(protocol_error(text).beyond(Excess::Value));
     }
     if len <= limits.key as u64 {
         return Ok(());
     }
     match scan.seen {
-        0 => Err(protocol_error("command name too long")),
-        1 if has_key_at_one(scan.command, table) => Err(protocol_error("key too long")),
+        0 if len > Limits::REDIS.key as u64 => Err(protocol_error("command name too long")),
+        1 if has_key_at_one(scan.command, table) => {
+            Err(protocol_error("key too long").beyond(Excess::Key))
+        }
         _ => Ok(()),
     }
 }
@@ -171,7 +174,7 @@ fn understand(bytes: &[u8], scan: &RequestScan, table: &Table, limits: &Limits) 
                 .step_by(step)
                 .find(|key| key.len() > limits.key)
             {
-                Some(_) => refuse(error("key too long")),
+                Some(_) => refuse(error("key too long").beyond(Excess::Key)),
                 None => request(Verdict::Split(merge), text),
             }
         }
@@ -294,8 +297,13 @@ fn array_header(bytes: &[u8], limits: &Limits) -> Result<Option<(u32, usize)>, R
         Number::Line { value, len } if value >= 1 && value <= u64::from(limits.args) => {
             Ok(Some((value as u32, len + 1)))
         }
-        Number::Line { value, .. } if value >= 1 && limits.args < Limits::REDIS.args => {
-            Err(protocol_error("unauthenticated multibulk length"))
+        Number::Line { value, .. } if value >= 1 => {
+            let text = if limits.stranger {
+                "unauthenticated multibulk length"
+            } else {
+                "invalid multibulk length"
+            };
+            Err(protocol_error(text).beyond(Excess::Arguments))
         }
         Number::Line { .. } | Number::Bad => Err(protocol_error("invalid multibulk length")),
     }

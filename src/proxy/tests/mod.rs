@@ -2,6 +2,7 @@
 //!
 //! The simulation in `tests/simulation` looks for what nobody thought of; these say what was.
 
+mod bounds;
 mod everywhere;
 mod failures;
 mod handshake;
@@ -53,6 +54,8 @@ pub(super) fn pool(servers: usize) -> Pool {
         connect_timeout: Duration::from_secs(5),
         flush_all: true,
         failed_get: FailedGet::Error,
+        client_connections_per_address: None,
+        limits: *Protocol::Redis.limits(),
         servers: (0..servers)
             .map(|index| Server {
                 name: format!("s{index}"),
@@ -70,6 +73,7 @@ pub(super) fn pool(servers: usize) -> Pool {
 /// A proxy and what the world has seen of it.
 struct Rig {
     proxy: Proxy,
+    stats: Arc<WorkerStats>,
     now: Time,
     /// What was written to each connection.
     written: HashMap<ConnId, Vec<u8>>,
@@ -102,12 +106,10 @@ impl Rig {
             seed: 1,
             limits,
         };
+        let stats = Arc::new(WorkerStats::new(&[names]));
         Self {
-            proxy: Proxy::new(
-                &[Arc::new(pool)],
-                Arc::new(WorkerStats::new(&[names])),
-                settings,
-            ),
+            proxy: Proxy::new(&[Arc::new(pool)], Arc::clone(&stats), settings),
+            stats,
             now: Time(1_000_000),
             written: HashMap::new(),
             links: Vec::new(),

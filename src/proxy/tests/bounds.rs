@@ -1,0 +1,129 @@
+//! Every limit a request or client can run into: what it is told, and where it is counted.
+
+use super::*;
+use crate::protocol;
+use crate::stats::{Counter, PoolStats};
+
+/// A pool of one server with these limits of requests.
+fn bounded(limits: protocol::Limits) -> Pool {
+    Pool {
+        limits,
+        timeout: None,
+        ..pool(1)
+    }
+}
+
+fn count(rig: &Rig, counter: fn(&PoolStats) -> &Counter) -> i64 {
+    counter(&rig.stats.pools[0]).read()
+}
+
+#[test]
+fn a_request_beyond_a_limit_is_told_so_and_counted() {
+    let usual = *Protocol::Redis.limits();
+    type Row = (
+        fn(&mut protocol::Limits),
+        &'static str,
+        &'static str,
+        fn(&PoolStats) -> &Counter,
+    );
+    let rows: [Row; 5] = [
+        (
+            |limits| limits.key = 4,
+            "*2\r\n$3\r\nGET\r\n$5\r\nabcde\r\n",
+            "-ERR Protocol error: key too long\r\n",
+            |stats| &stats.key_limit_hits,
+        ),
+        (
+            |limits| limits.key = 4,
+            "*3\r\n$4\r\nMGET\r\n$1\r\na\r\n$5\r\nabcde\r\n",
+            "-ERR key too long\r\n",
+            |stats| &stats.key_limit_hits,
+        ),
+        (
+            |limits| limits.bulk = 100,
+            "*3\r\n$3\r\nSET\r\n$1\r\na\r\n$101\r\n",
+            "-ERR Protocol error: invalid bulk length\r\n",
+            |stats| &stats.value_limit_hits,
+        ),
+        (
+            |limits| limits.args = 3,
+            "*4\r\n",
+            "-ERR Protocol error: invalid multibulk length\r\n",
+            |stats| &stats.argument_limit_hits,
+        ),
+        (
+            |limits| limits.request = 1024,
+            "*2\r\n$4\r\nMGET\r\n$1100\r\n",
+            "-ERR Protocol error: request too large\r\n",
+            |stats| &stats.request_limit_hits,
+        ),
+    ];
+    for (change, request, answer, counter) in rows {
+        let mut limits = usual;
+        change(&mut limits);
+        let mut rig = Rig::new(bounded(limits));
+        let client = rig.client();
+        rig.receive(client, request);
+        assert_eq!(rig.take(client), answer, "{request:?}");
+        assert_eq!(count(&rig, counter), 1, "{request:?}");
+        // What fits exactly is no excess.
+        let mut rig = Rig::new(bounded(limits));
+        let client = rig.client();
+        rig.receive(client, ask("GET abcd"));
+        assert_eq!(rig.take(client), "");
+        assert_eq!(count(&rig, counter), 0, "{request:?}");
+    }
+}
+
+#[test]
+fn a_client_left_unread_at_a_limit_is_counted() {
+    let limits = Limits {
+        outstanding: 2,
+        ..Limits::default()
+    };
+    let (mut rig, client) = ready(pool(1), limits);
+    rig.receive(client, ask("GET a").repeat(2));
+    assert_eq!(count(&rig, |stats| &stats.client_request_limit_hits), 0);
+    rig.receive(client, ask("GET a"));
+    assert_eq!(count(&rig, |stats| &stats.client_request_limit_hits), 1);
+    let limits = Limits {
+        window: 70,
+        ..Limits::default()
+    };
+    let (mut rig, client) = ready(pool(1), limits);
+    rig.full.push(client);
+    rig.receive(client, ask("PING").repeat(10));
+    assert_eq!(count(&rig, |stats| &stats.client_output_limit_hits), 0);
+    rig.receive(client, ask("PING"));
+    assert_eq!(count(&rig, |stats| &stats.client_output_limit_hits), 1);
+}
+
+#[test]
+fn a_full_queue_to_a_server_is_answered_with_an_error_and_counted() {
+    let limits = Limits {
+        queue: 100,
+        ..Limits::default()
+    };
+    let mut rig = Rig::with_limits(pool(1), limits);
+    let client = rig.client();
+    // Nothing is sent before the connection is there.
+    rig.receive(client, ask("GET a").repeat(6));
+    assert_eq!(count(&rig, |stats| &stats.server_queue_limit_hits), 1);
+    rig.establish();
+    let link = rig.link(0);
+    assert_eq!(rig.take(link), ask("GET a").repeat(5));
+    rig.receive(link, ":1\r\n".repeat(5));
+    assert_eq!(
+        rig.take(client),
+        ":1\r\n".repeat(5) + "-ERR too many requests are waiting for the server\r\n"
+    );
+}
+
+#[test]
+fn a_reply_nested_too_deeply_costs_its_connection_and_is_counted() {
+    let (mut rig, client) = ready(pool(1), Limits::default());
+    rig.receive(client, ask("GET a"));
+    rig.receive(rig.link(0), "*2\r\n".repeat(100));
+    assert_eq!(rig.take(client), "-ERR Invalid argument\r\n");
+    assert_eq!(count(&rig, |stats| &stats.nesting_limit_hits), 1);
+}
