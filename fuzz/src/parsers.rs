@@ -26,6 +26,8 @@ const SMALL: Limits = Limits {
     args: 6,
     request: 1024 * 1024,
     head: 16,
+    inline: 256,
+    stranger: false,
 };
 
 /// Small limits for a client that has not said its password. None is that small that a head is handed

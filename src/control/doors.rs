@@ -1,9 +1,14 @@
 //! The listening sockets of all pools: accepting clients, counting them, handing them to workers.
 //!
-//! A client goes to the worker with the fewest. At a limit it is accepted and closed at once, so
-//! that it learns of it; when the process has no descriptors left, accepting pauses and clients wait
-//! in the kernel's queue.
+//! A client goes to the worker with the fewest. At a limit it is told so in its protocol and closed.
+//! The same when the process has no descriptors left: one is held in reserve for that, so that no
+//! client hangs in the kernel's queue and the listener never reports the same client for ever. For
+//! other shortages accepting pauses.
+//!
+//! Each listener lets in a batch a turn and they take turns in being the first, so that a storm on
+//! one pool costs the others a batch at most.
 
+use std::fmt;
 use std::io;
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -11,10 +16,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use super::log::Log;
+use super::places::Addresses;
 use super::systemd::Inherited;
 use crate::config::{Listen, Pool};
 use crate::engine::{
-    BindOptions, Endpoint, Engine, Listener, Mailbox, PortSharing, Socket, SocketOptions,
+    BindOptions, Endpoint, Engine, Listener, Mailbox, PortSharing, Socket, SocketOptions, memory,
+    posix,
 };
 use crate::proxy::{PoolIndex, Time};
 use crate::stats::WorkerStats;
@@ -48,6 +55,8 @@ struct Door {
     /// Clients of this pool, over all workers.
     count: Arc<AtomicUsize>,
     limit: Option<NonZeroU32>,
+    /// What a client is told that is turned away.
+    farewell: &'static [u8],
     /// Clients may be waiting although no edge will say so again.
     waiting: bool,
     /// Until then the log has its line about clients that were turned away.
@@ -58,8 +67,15 @@ struct Door {
 #[derive(Debug)]
 pub struct Doors {
     doors: Vec<Door>,
+    /// By pool: its clients by where they come from.
+    addresses: Vec<Addresses>,
     /// Most clients of the process.
     limit: usize,
+    /// What the process may use of memory, in bytes.
+    memory_limit: Option<u64>,
+    reserve: posix::Reserve,
+    /// The listener that is the first in the next turn.
+    first: usize,
     paused_until: Option<Time>,
     /// Until then the log has its line about pauses.
     told_until: Time,
@@ -108,21 +124,36 @@ impl Doors {
                 },
                 count: Arc::clone(&count),
                 limit: pool.client_connections,
+                farewell: pool.protocol.too_many_clients(),
                 waiting: true,
                 told_until: Time::default(),
             }));
         }
+        let addresses = pools
+            .iter()
+            .map(|pool| Addresses::new(pool.client_connections_per_address))
+            .collect();
         Ok(Self {
             doors,
+            addresses,
             limit: usize::MAX,
+            memory_limit: None,
+            reserve: posix::Reserve::new(),
+            first: 0,
             paused_until: None,
             told_until: Time::default(),
         })
     }
 
-    /// From now on clients are reported to this engine; at most `limit` of them are let in.
-    pub fn watch(&mut self, engine: &Engine, limit: usize) -> io::Result<()> {
-        self.limit = limit;
+    /// From now on clients are reported to this engine; at most `limit` of them are let in, and none
+    /// while the process is close to `memory_limit` bytes.
+    pub fn watch(
+        &mut self,
+        engine: &Engine,
+        limit: usize,
+        memory_limit: Option<u64>,
+    ) -> io::Result<()> {
+        (self.limit, self.memory_limit) = (limit, memory_limit);
         for (number, door) in self.doors.iter_mut().enumerate() {
             engine.watch(&mut door.listener, number)?;
         }
@@ -162,73 +193,135 @@ impl Doors {
             return;
         }
         self.paused_until = None;
-        for door in self.doors.iter_mut().filter(|door| door.waiting) {
-            for _ in 0..ACCEPTS_PER_TURN {
-                match door.listener.accept() {
-                    Ok(Some(socket)) => door.admit(socket, self.limit, desks, stats, log, now),
-                    Ok(None) => {
-                        door.waiting = false;
-                        break;
-                    }
-                    Err(error) => {
-                        if now >= self.told_until {
-                            self.told_until = now + TELL_EVERY;
-                            let name = &door.name;
-                            log.warn(format_args!("pool {name:?}: accepting pauses: {error}"));
-                        }
-                        self.paused_until = Some(now + PAUSE);
-                        return;
-                    }
+        self.reserve.refill();
+        let short = memory::is_short(self.memory_limit);
+        let crowd = Crowd {
+            limit: self.limit,
+            short,
+            desks,
+            stats,
+            log,
+            now,
+        };
+        let count = self.doors.len();
+        for number in (0..count).map(|number| (self.first + number) % count) {
+            let door = &mut self.doors[number];
+            if !door.waiting {
+                continue;
+            }
+            let addresses = &mut self.addresses[door.pool.index()];
+            if let Err(error) = door.accept(&crowd, addresses, &mut self.reserve) {
+                if now >= self.told_until {
+                    self.told_until = now + TELL_EVERY;
+                    let name = &door.name;
+                    log.warn(format_args!("pool {name:?}: accepting pauses: {error}"));
                 }
+                self.paused_until = Some(now + PAUSE);
+                break;
             }
         }
+        self.first = (self.first + 1) % count.max(1);
     }
 }
 
+/// What letting in depends on, the same for all listeners in one turn.
+struct Crowd<'a> {
+    /// Most clients of the process.
+    limit: usize,
+    /// Whether there is too little memory for more.
+    short: bool,
+    desks: &'a [Desk],
+    stats: &'a WorkerStats,
+    log: &'a Log,
+    now: Time,
+}
+
 impl Door {
-    /// Hands a client to a worker, or turns it away.
-    fn admit(
+    /// Lets in a batch of those who wait.
+    ///
+    /// # Errors
+    /// None can be accepted for now, not even to be turned away.
+    fn accept(
         &mut self,
-        mut socket: Socket,
-        limit: usize,
-        desks: &[Desk],
-        stats: &WorkerStats,
-        log: &Log,
-        now: Time,
-    ) {
-        let total: usize = desks
-            .iter()
-            .map(|desk| desk.count.load(Ordering::Relaxed))
-            .sum();
-        let here = self.count.load(Ordering::Relaxed);
-        let full_here = self.limit.is_some_and(|limit| here >= limit.get() as usize);
-        if full_here || total >= limit {
-            stats.pools[self.pool.index()].client_refused.add(1);
-            if now >= self.told_until {
-                self.told_until = now + TELL_EVERY;
-                let (name, count, what) = match full_here {
-                    true => (&self.name, here, "client_connections"),
-                    false => (&self.name, total, "open files"),
-                };
-                log.warn(format_args!(
-                    "pool {name:?}: clients are turned away: {count} are connected, \
-                     the limit of {what}"
-                ));
+        crowd: &Crowd<'_>,
+        addresses: &mut Addresses,
+        reserve: &mut posix::Reserve,
+    ) -> io::Result<()> {
+        for _ in 0..ACCEPTS_PER_TURN {
+            match self.listener.accept() {
+                Ok(Some(socket)) => self.admit(socket, crowd, addresses),
+                Ok(None) => {
+                    self.waiting = false;
+                    break;
+                }
+                Err(error) if posix::is_out_of_descriptors(&error) && reserve.spend() => {
+                    let waits = self.listener.accept();
+                    if let Ok(Some(socket)) = waits {
+                        let what = format_args!("the limit of open files is reached");
+                        self.turn_away(socket, crowd, what);
+                    }
+                    reserve.refill();
+                }
+                Err(error) => return Err(error),
             }
-            return;
         }
-        let fewest = desks
-            .iter()
-            .min_by_key(|desk| desk.count.load(Ordering::Relaxed));
+        Ok(())
+    }
+
+    /// Hands a client to a worker, or turns it away.
+    fn admit(&mut self, mut socket: Socket, crowd: &Crowd<'_>, addresses: &mut Addresses) {
+        let count = |desk: &Desk| desk.count.load(Ordering::Relaxed);
+        let total: usize = crowd.desks.iter().map(count).sum();
+        let here = self.count.load(Ordering::Relaxed);
+        let stats = &crowd.stats.pools[self.pool.index()];
+        if self.limit.is_some_and(|limit| here >= limit.get() as usize) {
+            stats.client_refused.add(1);
+            let what = format_args!("{here} are connected, the limit of client_connections");
+            return self.turn_away(socket, crowd, what);
+        }
+        if total >= crowd.limit {
+            stats.client_refused.add(1);
+            let what = format_args!("{total} are connected, the most the process may have");
+            return self.turn_away(socket, crowd, what);
+        }
+        if crowd.short {
+            stats.memory_limit_refused.add(1);
+            return self.turn_away(socket, crowd, format_args!("memory_limit is near"));
+        }
+        let mut address = None;
+        if let Some(limit) = addresses.limit()
+            && let Some(ip) = socket.peer_ip()
+        {
+            address = addresses.place(ip);
+            if address.is_none() {
+                stats.client_connections_per_address_hits.add(1);
+                let what = format_args!("{ip} has {limit}, client_connections_per_address");
+                return self.turn_away(socket, crowd, what);
+            }
+        }
+        let fewest = crowd.desks.iter().min_by_key(|desk| count(desk));
         let Some(desk) = fewest else { return };
         // A client that has left already cannot be given options; it is let go.
         if socket.set_options(self.options).is_ok() {
-            let seat = Seat::take(&self.count, &desk.count);
+            let seat = Seat::take_with(&self.count, &desk.count, address);
             desk.mailbox.send(Message::Client {
                 pool: self.pool,
                 socket,
                 seat,
             });
+        }
+    }
+
+    /// Tells a client that it cannot be served, and the log why.
+    fn turn_away(&mut self, socket: Socket, crowd: &Crowd<'_>, why: fmt::Arguments<'_>) {
+        socket.dismiss(self.farewell);
+        if crowd.now >= self.told_until {
+            self.told_until = crowd.now + TELL_EVERY;
+            let name = &self.name;
+            let log = crowd.log;
+            log.warn(format_args!(
+                "pool {name:?}: clients are turned away: {why}"
+            ));
         }
     }
 }

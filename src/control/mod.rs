@@ -14,6 +14,7 @@ pub mod log;
 mod daemon;
 mod doors;
 mod health;
+mod places;
 mod quota;
 mod signals;
 mod start;

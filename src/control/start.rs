@@ -70,6 +70,9 @@ pub fn start(
     let budget = Budget::new(&pools, worker_count, posix::raise_open_files());
     budget.check()?;
 
+    let wish = process.client_connections.map(|wish| wish.get() as usize);
+    let client_limit = budget.client_limit.min(wish.unwrap_or(usize::MAX));
+
     let mut doors = Doors::open(&pools, &mut inherited)?;
     let mut stats_listener = bind_stats(options, &pools, &mut inherited)?;
     inherited.finish()?;
@@ -80,7 +83,7 @@ pub fn start(
     let engine = Engine::new().map_err(internal)?;
     let (mailbox, inbox) = Mailbox::new(&engine).map_err(internal)?;
     doors
-        .watch(&engine, budget.client_limit)
+        .watch(&engine, client_limit, process.memory_limit)
         .map_err(internal)?;
     let clock = Clock::start();
     let team = Team {
@@ -189,6 +192,7 @@ impl Team<'_> {
             },
             clock: self.clock,
             gather: self.process.gather,
+            memory_limit: self.process.memory_limit,
             resolver: resolver.clone(),
             report: Box::new(move |report: Report| control.send(Event::Report(report))),
         }

@@ -1,6 +1,7 @@
 //! Starting threads whose end is noticed.
 
 use std::any::Any;
+use std::backtrace::Backtrace;
 use std::io;
 use std::panic::{self, AssertUnwindSafe};
 use std::thread;
@@ -37,7 +38,11 @@ pub fn start<T: 'static>(
         .map(drop)
 }
 
-/// From now on panics are told in the log, with their place, instead of on stderr.
+/// Frames of a backtrace that are logged: what is farther out is the start of the thread.
+const FRAMES_MAX: usize = 64;
+
+/// From now on panics are told in the log, with their place and how they came about, instead of on
+/// stderr.
 pub fn log_panics(log: &Log) {
     let log = log.clone();
     panic::set_hook(Box::new(move |info| {
@@ -48,7 +53,25 @@ pub fn log_panics(log: &Log) {
             .map_or_else(String::new, ToString::to_string);
         let reason = reason(info.payload());
         log.error(format_args!("panic in thread {name} at {place}: {reason}"));
+        // A line of the log is too short for all of it.
+        let trace = Backtrace::force_capture().to_string();
+        for frame in frames(&trace).take(FRAMES_MAX) {
+            log.error(format_args!("panic in thread {name}: {frame}"));
+        }
     }));
+}
+
+/// The frames of a printed backtrace: each a line with the function, and mostly one with its place.
+fn frames(trace: &str) -> impl Iterator<Item = String> + '_ {
+    let mut lines = trace.lines().map(str::trim).peekable();
+    std::iter::from_fn(move || {
+        let function = lines.next()?;
+        let place = lines.next_if(|line| line.starts_with("at "));
+        Some(match place {
+            Some(place) => format!("{function} {place}"),
+            None => function.to_owned(),
+        })
+    })
 }
 
 /// The text of a panic.
@@ -86,6 +109,15 @@ mod tests {
         assert!(matches!(end, Event::Broke(text) if text == "thread test: no more"));
         let end = told(|| panic!("a planted fault"));
         assert!(matches!(end, Event::Broke(text) if text == "thread test panicked"));
+    }
+
+    #[test]
+    fn a_backtrace_is_cut_into_frames() {
+        let trace = "   0: one::two\n             at ./src/a.rs:3:4\n   1: three\n";
+        let frames: Vec<String> = frames(trace).collect();
+        assert_eq!(frames, ["0: one::two at ./src/a.rs:3:4", "1: three"]);
+        let own = Backtrace::force_capture().to_string();
+        assert!(super::frames(&own).any(|frame| frame.contains("a_backtrace_is_cut_into_frames")));
     }
 
     #[test]

@@ -208,6 +208,8 @@ fn level_of(what: &What) -> Level {
         | What::Late { .. }
         | What::QueueFull { .. }
         | What::Greeting { .. } => Level::Warn,
-        What::SlowClient | What::StalledUpload | What::BadRequest => Level::Notice,
+        What::SlowClient | What::ShedClient { .. } | What::StalledUpload | What::BadRequest => {
+            Level::Notice
+        }
     }
 }

@@ -27,7 +27,7 @@ mod portable;
 
 mod listen;
 mod mailbox;
-mod memory;
+pub mod memory;
 mod names;
 pub mod posix;
 mod socket;

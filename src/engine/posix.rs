@@ -91,6 +91,49 @@ pub fn is_shortage(number: i32) -> bool {
     shortages.contains(&number)
 }
 
+/// Whether a system error means that the process, or the machine, has no descriptor left.
+pub fn is_out_of_descriptors(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(libc::EMFILE) | Some(libc::ENFILE)
+    )
+}
+
+/// A descriptor that is held to be given up when there is no other.
+#[derive(Debug)]
+pub struct Reserve(Option<File>);
+
+impl Reserve {
+    /// Holds one.
+    pub fn new() -> Self {
+        let mut reserve = Self(None);
+        reserve.refill();
+        reserve
+    }
+
+    /// Gives the descriptor up, so that something else can have it. `false`: there is none.
+    pub fn spend(&mut self) -> bool {
+        self.0.take().is_some()
+    }
+
+    /// Holds one again, if it can be had.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a descriptor is wanted, whatever stands behind it"
+    )]
+    pub fn refill(&mut self) {
+        if self.0.is_none() {
+            self.0 = File::open("/dev/null").ok();
+        }
+    }
+}
+
+impl Default for Reserve {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 /// The machine, as uname(2) tells it.
 #[derive(Clone, Debug)]
 pub struct Machine {

@@ -183,6 +183,23 @@ impl Socket {
         }
     }
 
+    /// The address of the peer, over TCP.
+    pub fn peer_ip(&self) -> Option<std::net::IpAddr> {
+        match self {
+            Self::Tcp(stream) => stream.peer_addr().ok().map(|address| address.ip()),
+            Self::Unix(_) => None,
+        }
+    }
+
+    /// Says `last` to a peer that is not to be served, as far as its socket takes it, and closes.
+    pub fn dismiss(mut self, last: &[u8]) {
+        // What the peer has sent already is read first: closing with unread input is a reset, and
+        // would take the words back. Whatever fails, the peer is gone.
+        let _ = self.read(&mut [0; 1024]);
+        let _ = self.write_one(last);
+        self.finish();
+    }
+
     /// Tells the peer that nothing more will be sent; reading goes on.
     pub fn finish(&mut self) {
         // It fails only on a connection that is broken already.

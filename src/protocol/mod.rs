@@ -9,6 +9,8 @@
 //! come, in any cut, and never reads a byte twice except to find the end of a short line.
 
 pub mod body;
+#[cfg(test)]
+mod boundaries;
 pub mod memcache;
 pub mod redis;
 
@@ -635,6 +637,14 @@ impl Protocol {
         match self {
             Self::Redis => Refusal::new("-ERR ", text.as_bytes()),
             Self::Memcache => Refusal::new("SERVER_ERROR ", text.as_bytes()),
+        }
+    }
+
+    /// What a client is told, in the servers' own words, that is one too many.
+    pub fn too_many_clients(self) -> &'static [u8] {
+        match self {
+            Self::Redis => b"-ERR max number of clients reached\r\n",
+            Self::Memcache => b"ERROR Too many open connections\r\n",
         }
     }
 

@@ -35,6 +35,8 @@ pub enum Cause {
     QueueFull,
     /// The servers' replies are too large to be made one.
     TooLarge,
+    /// The process is short of memory.
+    NoMemory,
     /// Any other system error, by its number.
     Os(i32),
 }
@@ -75,6 +77,7 @@ impl fmt::Display for Cause {
             Cause::Version => "server does not speak RESP3",
             Cause::QueueFull => "too many requests are waiting for the server",
             Cause::TooLarge => "the replies of the servers are too large to be joined",
+            Cause::NoMemory => "the proxy is short of memory",
             Cause::Os(number) => {
                 // The standard library says `No route to host (os error 113)`.
                 let text = io::Error::from_raw_os_error(*number).to_string();

@@ -62,7 +62,9 @@ impl Proxy {
             Cause::TimedOut => stats.server_timedout.add(1),
             _ => stats.server_err.add(1),
         }
-        if state != State::Ready {
+        // A shortage of ours says nothing about the server.
+        let blameless = cause == Cause::NoMemory || (idle && cause == Cause::Eof);
+        if state != State::Ready && cause != Cause::NoMemory {
             let draw = self.draw();
             let at_once = self.pool(pool).config.server_failure_limit.get().max(3);
             let (longest, now) = (self.limits.backoff_max, self.now);
@@ -70,7 +72,7 @@ impl Proxy {
             lane.connect_failed(cause, at_once, longest, now, draw);
         }
         // A server may close connections that are not used; that says nothing about its health.
-        if !(idle && cause == Cause::Eof) {
+        if !blameless {
             self.actions.push_back(Action::Failed {
                 pool,
                 server,

@@ -40,6 +40,8 @@ pub struct Limits {
     pub linger: Duration,
     /// The longest pause between two attempts to connect to a server that refuses.
     pub backoff_max: Duration,
+    /// Attempts a second to connect to servers that refuse, all of them together. 0: any number.
+    pub retries: u32,
 }
 
 impl Default for Limits {
@@ -59,6 +61,7 @@ impl Default for Limits {
             tombstones: 4096,
             linger: Duration::from_secs(1),
             backoff_max: Duration::from_secs(1),
+            retries: 100,
         }
     }
 }

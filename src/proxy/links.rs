@@ -23,6 +23,10 @@ impl Proxy {
             return Err(Cause::Invalid);
         };
         let (pool, group) = (client.pool, client.group);
+        if self.is_short() {
+            self.stats.pools[pool.index()].memory_limit_hits.add(1);
+            return Err(Cause::NoMemory);
+        }
         let link = if client.strays.is_empty() {
             None
         } else {
@@ -125,10 +129,20 @@ impl Proxy {
         if let Some(link) = lane.primaries[place] {
             return Ok(link);
         }
-        lane.may_connect(self.now)?;
+        self.may_connect(pool, lane_index)?;
         let link = self.open(pool, lane_index, server, Kind::Primary(place));
         self.pools[pool.index()].lane(lane_index).primaries[place] = Some(link);
         Ok(link)
+    }
+
+    /// Whether an attempt to connect may be made; if not, why the last one failed.
+    pub(super) fn may_connect(&mut self, pool: PoolIndex, lane: LaneIndex) -> Result<(), Cause> {
+        let lane = self.pools[pool.index()].lane(lane);
+        lane.may_connect(self.now)?;
+        if lane.is_retrying() && !self.retries.take(self.now) {
+            return Err(lane.last_cause());
+        }
+        Ok(())
     }
 
     /// A further connection of the lane.

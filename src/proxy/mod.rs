@@ -4,7 +4,7 @@
 //!
 //! - what happened: [`Proxy::turn`], [`Proxy::accept`], [`Proxy::connected`], [`Proxy::received`],
 //!   [`Proxy::ended`], [`Proxy::failed`], [`Proxy::sent`], [`Proxy::expire`], [`Proxy::set_router`],
-//!   [`Proxy::set_failing`], [`Proxy::preconnect`], [`Proxy::drain`];
+//!   [`Proxy::set_failing`], [`Proxy::set_pressure`], [`Proxy::preconnect`], [`Proxy::drain`];
 //! - what to do: [`Proxy::poll_action`], until it has none;
 //! - what is the case: [`Proxy::output`], [`Proxy::wants_read`], [`Proxy::next_deadline`].
 //!
@@ -31,8 +31,10 @@ mod links;
 mod local;
 mod notice;
 mod pool;
+mod pressure;
 mod replies;
 mod requests;
+mod retries;
 mod session;
 mod tidy;
 mod time;
@@ -56,6 +58,7 @@ pub use ids::{ConnId, PoolIndex};
 pub use limits::Limits;
 pub use notice::{Notice, What};
 pub use pool::router;
+pub use pressure::Pressure;
 pub use tidy::Tidied;
 pub use time::Time;
 
@@ -64,6 +67,7 @@ use exchange::Fanout;
 use ids::{ClientId, LinkId, Side, Slab};
 use link::Link;
 use pool::{GroupIndex, Pool};
+use retries::Retries;
 use timer::Timers;
 
 /// Memory of idle buffers kept for reuse, whatever their size (`-m`): at the usual size one for each of
@@ -149,9 +153,15 @@ pub struct Proxy {
     stats: Arc<WorkerStats>,
     /// What all workers have counted, for clients that ask.
     overview: Option<Arc<Stats>>,
+    /// As they are under the present pressure.
     limits: Limits,
+    /// As they are without pressure.
+    usual: Limits,
+    pressure: Pressure,
     buffers: BufferPool,
     timers: Timers,
+    /// What all servers that refuse may be tried together.
+    retries: Retries,
     now: Time,
     /// What the next client will be called; all workers together use every number.
     next_client: u64,
@@ -202,11 +212,14 @@ impl Proxy {
             stats,
             overview: None,
             limits: settings.limits,
+            usual: settings.limits,
+            pressure: Pressure::None,
             buffers: BufferPool::new(
                 settings.buffer_size,
                 (KEPT_LEN / settings.buffer_size).max(1),
             ),
             timers: Timers::default(),
+            retries: Retries::per_second(settings.limits.retries),
             now: Time::default(),
             next_client: u64::from(settings.worker.0) + 1,
             workers: u64::from(settings.worker.1).max(1),

@@ -52,6 +52,11 @@ pub enum What {
     },
     /// A client did not read its replies and was closed.
     SlowClient,
+    /// The process used too much memory, and a client for which much was kept was closed.
+    ShedClient {
+        /// How many bytes.
+        held: usize,
+    },
     /// A client stopped in the middle of a large request and was closed.
     StalledUpload,
     /// A client sent something that is no request and was closed.
@@ -79,6 +84,10 @@ impl fmt::Display for What {
             ),
             What::Greeting { command, line } => write!(f, "{command} failed: {line}"),
             What::SlowClient => f.write_str("client closed: it does not read its replies"),
+            What::ShedClient { held } => write!(
+                f,
+                "client closed: memory_limit is reached, and {held} bytes were kept for it"
+            ),
             What::StalledUpload => f.write_str("client closed: it stopped within a large request"),
             What::BadRequest => f.write_str("client closed: malformed request"),
         }

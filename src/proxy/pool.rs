@@ -257,6 +257,16 @@ impl Lane {
         }
     }
 
+    /// Whether the next attempt follows so many failures that attempts are to be rare.
+    pub fn is_retrying(&self) -> bool {
+        self.retry_at > Time::default()
+    }
+
+    /// Why the last attempt failed.
+    pub fn last_cause(&self) -> Cause {
+        self.last_cause
+    }
+
     /// An attempt to connect succeeded.
     pub fn connected(&mut self) {
         self.failures = 0;

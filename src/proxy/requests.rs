@@ -234,7 +234,11 @@ impl Proxy {
             return;
         };
         let pool = &self.pools[client.pool.index()];
-        let limits = pool.protocol.limits();
+        let limits = if client.authenticated {
+            &pool.config.limits
+        } else {
+            &pool.stranger
+        };
         let mut scan = RequestScan::default();
         match pool.commands.parse(bytes, &mut scan, limits) {
             Parse::Done { request, len } => self.handle(id, request, Input::copied(&bytes[..len])),

@@ -32,7 +32,8 @@ impl Proxy {
         let Some(client) = self.clients.find(id) else {
             return;
         };
-        let (authenticated, answer) = (client.authenticated, request.answer);
+        let (pool, authenticated) = (client.pool, client.authenticated);
+        let answer = request.answer;
         let mute = client.is_mute();
         let discard = Upload {
             body,
@@ -51,6 +52,13 @@ impl Proxy {
             }
             _ if !authenticated => {
                 self.answer(id, b"-NOAUTH Authentication required\r\n");
+                discard
+            }
+            _ if self.is_short() => {
+                self.stats.pools[pool.index()].memory_limit_hits.add(1);
+                if answer != Answer::Never {
+                    self.answer_error(id, Cause::NoMemory);
+                }
                 discard
             }
             _ => match self.route_upload(id, &request, input) {
@@ -343,7 +351,7 @@ impl Proxy {
         if found.spares.len() >= self.limits.spares {
             return Ok(None);
         }
-        found.may_connect(self.now)?;
+        self.may_connect(pool, lane)?;
         Ok(Some(self.open_spare(pool, lane, server)))
     }
 

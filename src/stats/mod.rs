@@ -139,6 +139,7 @@ counters! {
         total_connections Counter Twemproxy
             "connections ever made: clients, servers (also failed attempts) and listeners";
         curr_connections Gauge Twemproxy "connections open now, listeners among them";
+        memory_bytes Gauge Nutcrab "memory in use by the workers, in bytes";
     }
 
     /// What one thread counted for one pool.

@@ -80,14 +80,23 @@ pub enum Report {
 /// A client's place among those that are counted. The place is free again when this is dropped.
 #[derive(Debug)]
 pub struct Seat {
-    counts: [Arc<AtomicUsize>; 2],
+    counts: [Option<Arc<AtomicUsize>>; 3],
 }
 
 impl Seat {
     /// Counts one more client of a pool and of a worker.
     pub fn take(pool: &Arc<AtomicUsize>, worker: &Arc<AtomicUsize>) -> Self {
-        let counts = [Arc::clone(pool), Arc::clone(worker)];
-        for count in &counts {
+        Self::take_with(pool, worker, None)
+    }
+
+    /// Counts it for its source address, too, if those are counted.
+    pub fn take_with(
+        pool: &Arc<AtomicUsize>,
+        worker: &Arc<AtomicUsize>,
+        address: Option<Arc<AtomicUsize>>,
+    ) -> Self {
+        let counts = [Some(Arc::clone(pool)), Some(Arc::clone(worker)), address];
+        for count in counts.iter().flatten() {
             count.fetch_add(1, Ordering::Relaxed);
         }
         Self { counts }
@@ -96,7 +105,7 @@ impl Seat {
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        for count in &self.counts {
+        for count in self.counts.iter().flatten() {
             count.fetch_sub(1, Ordering::Relaxed);
         }
     }

@@ -18,6 +18,7 @@ mod clock;
 mod gather;
 mod inbox;
 mod links;
+mod memory;
 mod parting;
 #[cfg(test)]
 mod tests;
@@ -41,6 +42,7 @@ use crate::stats::{Stats, WorkerStats};
 use chunks::Chunks;
 use gather::Gather;
 use links::{Entry, Link, Links};
+use memory::Memory;
 use parting::Parting;
 use tidying::Tidying;
 
@@ -52,6 +54,8 @@ const READS_PER_TURN: usize = 4;
 
 /// How long the core may go by one reading of the time of day.
 const EPOCH_EVERY: Duration = Duration::from_secs(1);
+/// New clients that are taken over in one turn.
+const NEWCOMERS_PER_TURN: usize = 64;
 
 /// What a client that is gone has freed, in bytes, about.
 const CLIENT_COST: usize = 512;
@@ -73,6 +77,8 @@ pub struct Setup {
     pub clock: Clock,
     /// The longest it may wait, with many clients active, for more requests. Zero: it never does.
     pub gather: Duration,
+    /// Bytes of memory the process may use. `None`: no limit.
+    pub memory_limit: Option<u64>,
     /// For servers given by host name.
     pub resolver: Resolver,
     /// Called, on the worker's thread, with what control must know. Must not block.
@@ -143,6 +149,8 @@ impl Worker {
             departed: 0,
             chunks: Chunks::new(),
             to_read: Vec::new(),
+            memory: Memory::new(setup.memory_limit),
+            crowded: false,
             now: Time::default(),
             next_epoch: Time::default(),
             phase: Phase::Running,
@@ -174,6 +182,9 @@ struct Loop {
     chunks: Chunks,
     /// Connections with something to read; each at most once (`Link::listed`).
     to_read: Vec<ConnId>,
+    memory: Memory,
+    /// More messages wait than one turn takes.
+    crowded: bool,
     /// The time of this turn.
     now: Time,
     /// When the core is to be told the time of day again.
@@ -203,9 +214,7 @@ impl Loop {
             if !ready.is_empty() {
                 self.tidying.busy(self.now);
             }
-            while let Ok(message) = inbox.try_recv() {
-                self.take(message);
-            }
+            self.take_all(inbox);
             for event in &ready {
                 self.note(*event);
             }
@@ -213,6 +222,7 @@ impl Loop {
             self.proxy.expire();
             self.parting.expire(self.now);
             self.obey_all();
+            self.weigh();
             if self.tidying.is_due(self.now) {
                 self.tidy();
             }
@@ -228,7 +238,7 @@ impl Loop {
 
     /// How long the next wait may be. `None`: for ever.
     fn patience(&self) -> Option<Duration> {
-        if !self.to_read.is_empty() {
+        if !self.to_read.is_empty() || self.crowded {
             return Some(Duration::ZERO);
         }
         let deadlines = [
@@ -236,10 +246,36 @@ impl Loop {
             self.parting.next_deadline(),
             self.tidying.next(),
         ];
-        let next = deadlines.into_iter().flatten().min()?;
+        let next = deadlines.into_iter().flatten().min();
         // From the start of the turn that has just passed: the difference is less than a timer's
         // precision, and reading the clock again would cost more than it brings.
-        Some(next.since(self.now))
+        let next = next.map(|next| next.since(self.now));
+        [next, self.memory.patience()].into_iter().flatten().min()
+    }
+
+    /// Tells the core how much memory is left, and does what follows from it.
+    fn weigh(&mut self) {
+        let pressure = self.memory.turn(self.now);
+        self.setup.stats.memory_bytes.set(self.memory.mine());
+        if let Some(pressure) = pressure {
+            self.proxy.set_pressure(pressure);
+            self.obey_all();
+        }
+    }
+
+    /// Takes what control has sent. Of new clients only a batch at a time: those who are there already
+    /// come first.
+    fn take_all(&mut self, inbox: &Receiver<Message>) {
+        let mut newcomers = 0;
+        self.crowded = false;
+        while let Ok(message) = inbox.try_recv() {
+            newcomers += usize::from(matches!(message, Message::Client { .. }));
+            self.take(message);
+            if newcomers == NEWCOMERS_PER_TURN {
+                self.crowded = true;
+                return;
+            }
+        }
     }
 
     /// Gives memory back that is not needed any more.
@@ -286,12 +322,25 @@ impl Loop {
     }
 
     fn accept(&mut self, pool: PoolIndex, mut socket: Socket, seat: Seat) {
+        #[cfg(debug_assertions)]
+        self.plant_panic();
         let conn = self.proxy.accept_from(pool, socket.peer());
         let watched = self.engine.watch(&mut socket, conn.index());
         self.links
             .put(conn, Entry::Open(Link::new(conn, socket, Some(seat))));
         if let Err(error) = watched {
             self.proxy.failed(conn, Cause::from_io(&error));
+        }
+    }
+
+    /// For the test of what becomes of the process: with NUTCRAB_PLANT_PANIC=N a worker panics at its
+    /// Nth client at once. Not in a release.
+    #[cfg(debug_assertions)]
+    fn plant_panic(&self) {
+        let wish = std::env::var("NUTCRAB_PLANT_PANIC").ok();
+        let count = wish.and_then(|wish| wish.parse().ok());
+        if count.is_some_and(|count| self.proxy.client_count() + 1 >= count) {
+            panic!("a planted fault");
         }
     }
 

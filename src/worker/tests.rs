@@ -54,6 +54,7 @@ fn team(servers: &[String]) -> Team {
             limits: Limits::default(),
         },
         clock: Clock::start(),
+        memory_limit: None,
         gather: Duration::from_micros(100),
         resolver: Resolver::default(),
         // A test that ends early does not listen any more.

@@ -13,6 +13,7 @@ mod large_joins;
 mod limits;
 mod malformed;
 mod memory;
+mod overload;
 mod sockets;
 mod timeouts;
 mod traffic;

@@ -239,3 +239,23 @@ fn a_line_feed_ends_a_line_as_it_does_for_memcached() {
     );
     neighbour.check(b"get a\r\n", b"VALUE a 0 1\r\nx\r\nEND\r\n");
 }
+
+#[test]
+fn http_on_a_redis_port_is_refused_and_logged_once() {
+    let server = Server::redis();
+    let pool = Pool::redis("alpha").servers(std::slice::from_ref(&server));
+    let mut proxy = Proxy::nutcrab(vec![pool]);
+    let request = "POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 30\r\n\r\n\
+                   *3\r\n$3\r\nSET\r\n$4\r\nhttp\r\n$1\r\nx\r\n";
+    let mut browser = proxy.client("alpha");
+    browser.send(request.as_bytes());
+    let answer = browser.read_to_end();
+    assert!(answer.starts_with(b"-ERR "), "{}", shown(&answer));
+    assert_eq!(answer.iter().filter(|&&byte| byte == b'\n').count(), 1);
+    let mut client = proxy.client("alpha");
+    client.check(&pipeline(&["GET http"]), b"$-1\r\n");
+    eventually("the log tells of it", || {
+        let log = proxy.process().log();
+        (log.matches("malformed request").count() == 1).then_some(())
+    });
+}

@@ -9,6 +9,7 @@ mod drains;
 mod limits;
 mod logs;
 mod options;
+mod panics;
 mod side_by_side;
 mod systemd;
 
@@ -107,12 +108,13 @@ fn a_stop_does_not_wait_longer_than_it_may() {
     assert_eq!(client.read_until(|_| false).1, End::Closed);
 }
 
-/// A client that answers PING is let in; one that is turned away reads the end.
+/// A client whose PING is answered is let in; one that is turned away reads why, and the end.
 fn is_let_in(wire: &mut Wire) -> bool {
     // Sending to a closed connection may fail; reading tells.
     let _ = wire.try_send(PING);
-    match wire.read_until(|got| got.len() >= 7).1 {
-        End::Open => true,
+    let (got, end) = wire.read_until(|got| got.len() >= 7);
+    match end {
+        End::Open => got.starts_with(b"+PONG"),
         End::Closed => false,
         End::Silent => panic!("neither let in nor turned away"),
     }

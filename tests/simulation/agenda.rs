@@ -29,6 +29,8 @@ pub enum Event {
     Fault,
     /// A server's spell of bad behaviour may be over.
     Recover(usize),
+    /// Memory is no longer scarce.
+    Ease,
     /// The next phase of the run begins.
     Phase,
 }

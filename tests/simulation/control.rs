@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use nutcrab::proxy::{Health, HealthChange, PoolIndex, Time};
+use nutcrab::proxy::{Health, HealthChange, PoolIndex, Pressure, Time};
 use nutcrab::route::{Router, ServerIndex};
 
 use crate::agenda::{Event, Micros};
@@ -24,6 +24,8 @@ pub enum Order {
     Route(PoolIndex, Arc<Router>),
     /// Whether a success of the server is worth a report.
     Failing(PoolIndex, ServerIndex, bool),
+    /// How scarce memory is.
+    Pressure(Pressure),
 }
 
 /// See the top of the file.

@@ -2,7 +2,10 @@
 //!
 //! Those that befall a single reply are the server's (`server`), those of a client its own (`client`).
 
+use nutcrab::proxy::Pressure;
+
 use crate::agenda::{Event, Micros};
+use crate::control::Order;
 use crate::ledger::Fault;
 use crate::network::{End, Owner, WireId};
 use crate::scene::Phase;
@@ -49,6 +52,7 @@ impl World {
             }
             Fault::Eof => self.close_idle(server),
             Fault::Surplus => self.surplus(server),
+            Fault::Memory => self.press(span),
             fault @ (Fault::ClientStall | Fault::ClientReset) => self.strike_client(fault, span),
             _ => {}
         }
@@ -151,6 +155,34 @@ impl World {
                 self.scene.surplus.push((worker, socket));
                 return;
             }
+        }
+    }
+
+    /// Memory is scarce for a while: requests may be refused, and whoever holds much be closed.
+    fn press(&mut self, span: Micros) {
+        let until = self.scene.now + span;
+        let over = Pressure::Over { by: 100_000 };
+        let pressure = self
+            .scene
+            .draw
+            .pick(&[Pressure::Tight, Pressure::Short, over]);
+        for pool in 0..self.scene.plan.pools.len() {
+            let now = self.scene.now;
+            self.scene.ledger.strike(now, pool, Fault::Memory, until);
+        }
+        for client in &mut self.clients {
+            client.blame(&mut self.scene, Fault::Memory, until);
+        }
+        for worker in &mut self.workers {
+            worker.order(&mut self.scene, Order::Pressure(pressure));
+        }
+        self.scene.agenda.add(until, Event::Ease);
+    }
+
+    /// There is enough memory again.
+    pub(crate) fn ease(&mut self) {
+        for worker in &mut self.workers {
+            worker.order(&mut self.scene, Order::Pressure(Pressure::None));
         }
     }
 

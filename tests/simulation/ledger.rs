@@ -59,11 +59,13 @@ pub enum Fault {
     StalledRequest,
     /// More traffic than the wires carry in time.
     Overload,
+    /// The process runs short of memory.
+    Memory,
 }
 
 impl Fault {
     /// Every fault.
-    pub const ALL: [Fault; 23] = [
+    pub const ALL: [Fault; 24] = [
         Fault::Refuse,
         Fault::ConnectHang,
         Fault::Unreachable,
@@ -87,6 +89,7 @@ impl Fault {
         Fault::Vanish,
         Fault::StalledRequest,
         Fault::Overload,
+        Fault::Memory,
     ];
 
     /// Faults of servers and of the wires to them.
@@ -115,8 +118,8 @@ impl Fault {
 /// any way is out, and with all out there is nobody to ask.
 pub fn explanations(text: &str, ejects: bool) -> Option<Vec<Fault>> {
     use Fault::{
-        ConnectHang, Delay, Early, Eof, Garbage, Loading, Misfit, Mute, Overload, Password, Refuse,
-        Reset, Restart, SlowReader, Stall, Stop, Surplus, Truncate, Unreachable,
+        ConnectHang, Delay, Early, Eof, Garbage, Loading, Memory, Misfit, Mute, Overload, Password,
+        Refuse, Reset, Restart, SlowReader, Stall, Stop, Surplus, Truncate, Unreachable,
     };
     let mut faults = match text {
         "Connection refused" => vec![Refuse, Restart],
@@ -142,6 +145,7 @@ pub fn explanations(text: &str, ejects: bool) -> Option<Vec<Fault>> {
         "too many requests are waiting for the server" => {
             vec![ConnectHang, Delay, Mute, Overload, SlowReader, Stall, Stop]
         }
+        "the proxy is short of memory" => vec![Memory],
         _ => return None,
     };
     if ejects && text == "Connection refused" {

@@ -268,6 +268,7 @@ fn limits(draw: &mut Draw) -> Limits {
         tombstones: draw.pick(&[1, 4, 4096, 4096]),
         linger: millis(draw, 20_000, 1_000_000),
         backoff_max: millis(draw, 20_000, 1_000_000),
+        retries: draw.pick(&[usual.retries, usual.retries, 5]),
     }
 }
 

@@ -283,6 +283,7 @@ impl Worker {
             Message::Order(Order::Failing(pool, server, failing)) => {
                 self.proxy.set_failing(pool, server, failing);
             }
+            Message::Order(Order::Pressure(pressure)) => self.proxy.set_pressure(pressure),
             Message::Preconnect => self.proxy.preconnect(),
             Message::Drain => {
                 self.drained = true;

@@ -190,6 +190,7 @@ impl World {
             }
             Event::Fault => self.strike(),
             Event::Recover(server) => self.recover(server),
+            Event::Ease => self.ease(),
             Event::Phase => self.next_phase(),
         }
     }
@@ -264,6 +265,7 @@ impl World {
 
     /// Faults stop.
     fn calm(&mut self) {
+        self.ease();
         let scene = &mut self.scene;
         scene.net.unstall_all(scene.now, &mut scene.agenda);
         for server in 0..self.servers.len() {

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Mutex, OnceLock};
+use std::time::Duration;
 
 use super::eventually;
 
@@ -100,6 +101,37 @@ impl Process {
     /// The most memory in bytes that was ever resident.
     pub fn peak_bytes(&self) -> u64 {
         self.status_kib("VmHWM:") * 1024
+    }
+
+    /// How many files it has open.
+    pub fn open_files(&self) -> u64 {
+        let path = format!("/proc/{}/fd", self.id());
+        let files = fs::read_dir(&path).unwrap_or_else(|e| panic!("{path}: {e}"));
+        files.count() as u64
+    }
+
+    /// From now on it may have so many files open.
+    pub fn limit_open_files(&self, count: u64) {
+        let (process, limit) = (self.id().to_string(), format!("--nofile={count}:{count}"));
+        let status = Command::new("prlimit")
+            .args(["--pid", &process, &limit])
+            .status();
+        assert!(status.expect("util-linux has prlimit").success());
+    }
+
+    /// Processor time it has used, over all threads.
+    pub fn processor_time(&self) -> Duration {
+        let path = format!("/proc/{}/stat", self.id());
+        let stat = fs::read_to_string(&path).unwrap_or_else(|e| panic!("{path}: {e}"));
+        // Behind the name in parentheses: user and system time are the 12th and 13th, in hundredths.
+        let fields = stat.rsplit(')').next().unwrap_or_default();
+        let ticks: u64 = fields
+            .split_whitespace()
+            .skip(11)
+            .take(2)
+            .filter_map(|field| field.parse::<u64>().ok())
+            .sum();
+        Duration::from_millis(10 * ticks)
     }
 
     fn status_kib(&self, field: &str) -> u64 {

@@ -132,20 +132,25 @@ pub struct Proxy {
 impl Proxy {
     /// The proxy under test, with the number of workers the environment asks for.
     pub fn nutcrab(pools: Vec<Pool>) -> Self {
-        Self::nutcrab_of(workers(), pools, &[])
+        Self::nutcrab_of(workers(), pools, &[], "")
     }
 
     /// The proxy under test with one worker: all clients share its server connections.
     pub fn nutcrab_of_one_worker(pools: Vec<Pool>) -> Self {
-        Self::nutcrab_of(1, pools, &[])
+        Self::nutcrab_of(1, pools, &[], "")
     }
 
     /// The proxy under test with further options, as on its command line.
     pub fn nutcrab_with(pools: Vec<Pool>, options: &[&str]) -> Self {
-        Self::nutcrab_of(workers(), pools, options)
+        Self::nutcrab_of(workers(), pools, options, "")
     }
 
-    fn nutcrab_of(workers: usize, pools: Vec<Pool>, options: &[&str]) -> Self {
+    /// The proxy under test with these lines in the mapping `nutcrab:`.
+    pub fn nutcrab_configured(pools: Vec<Pool>, process: &str) -> Self {
+        Self::nutcrab_of(workers(), pools, &[], process)
+    }
+
+    fn nutcrab_of(workers: usize, pools: Vec<Pool>, options: &[&str], process: &str) -> Self {
         let program = &binary();
         let workers = workers.to_string();
         let mut arguments = options.to_vec();
@@ -153,7 +158,7 @@ impl Proxy {
         if !program.ends_with("nutcracker") {
             arguments.extend(["--workers", &workers]);
         }
-        Self::start(program, pools, &arguments)
+        Self::start(program, pools, &arguments, process)
     }
 
     /// The proxy under test, started by another program that is given the command line:
@@ -167,23 +172,38 @@ impl Proxy {
             .copied()
             .chain(["--workers", &workers])
             .collect();
-        Self::start_with(program, &[first, &[&binary()]].concat(), pools, &options)
+        Self::start_with(
+            program,
+            &[first, &[&binary()]].concat(),
+            pools,
+            &options,
+            "",
+        )
     }
 
     /// The original.
     pub fn nutcracker(pools: Vec<Pool>) -> Self {
-        Self::start("nutcracker", pools, &[])
+        Self::start("nutcracker", pools, &[], "")
     }
 
-    fn start(program: &str, pools: Vec<Pool>, options: &[&str]) -> Self {
-        Self::start_with(program, &[], pools, options)
+    fn start(program: &str, pools: Vec<Pool>, options: &[&str], process: &str) -> Self {
+        Self::start_with(program, &[], pools, options, process)
     }
 
-    /// `first` stands before all other arguments.
-    fn start_with(program: &str, first: &[&str], pools: Vec<Pool>, options: &[&str]) -> Self {
+    /// `first` stands before all other arguments, `process` in the mapping `nutcrab:`.
+    fn start_with(
+        program: &str,
+        first: &[&str],
+        pools: Vec<Pool>,
+        options: &[&str],
+        process: &str,
+    ) -> Self {
         let (stats, directory) = (Port::free(), scratch());
         let path = directory.path();
-        let yaml: String = pools.iter().map(|pool| pool.yaml(path)).collect();
+        let mut yaml: String = pools.iter().map(|pool| pool.yaml(path)).collect();
+        if !process.is_empty() {
+            let _ = write!(yaml, "nutcrab:\n{process}");
+        }
         let file = path.join(CONFIGURATION);
         std::fs::write(&file, &yaml).expect("the test's directory can be written");
         let (file, number) = (file.display().to_string(), stats.number().to_string());

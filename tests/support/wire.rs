@@ -148,6 +148,28 @@ impl Wire {
         }
     }
 
+    /// Sends until the other side has taken nothing for half a second, and says how many bytes it took.
+    pub fn send_until_stuck(&mut self, bytes: &[u8]) -> usize {
+        let limit = Some(Duration::from_millis(500));
+        let mut sent = 0;
+        while sent < bytes.len() {
+            let rest = &bytes[sent..];
+            let taken = match &mut self.stream {
+                Stream::Tcp(stream) => stream
+                    .set_write_timeout(limit)
+                    .and_then(|()| stream.write(rest)),
+                Stream::Unix(stream) => stream
+                    .set_write_timeout(limit)
+                    .and_then(|()| stream.write(rest)),
+            };
+            match taken {
+                Ok(count) if count > 0 => sent += count,
+                _ => break,
+            }
+        }
+        sent
+    }
+
     /// Sends each byte in a packet of its own; stops quietly when the other side has closed.
     pub fn send_bytewise(&mut self, bytes: &[u8]) {
         for byte in bytes {

@@ -18,8 +18,8 @@ use memchr::{memchr, memchr2};
 use super::commands::{Form, Row, Rule, Table};
 use super::{Words, base64};
 use crate::protocol::{
-    Answer, Body, Excess, Family, Fan, Limits, Local, Merge, Parse, Partial, Reach, Refusal, Request,
-    RequestScan, Span, Verdict,
+    Answer, Body, Excess, Family, Fan, Limits, Local, Merge, Parse, Partial, Reach, Refusal,
+    Request, RequestScan, Span, Verdict,
 };
 
 /// Longest line of anything but a get, line end included. From there on memcached closes (up to 1.5;

@@ -5,10 +5,7 @@
 
 use memchr::memchr;
 
-use crate::protocol::Refusal;
-
-/// Longest line, as in Redis.
-pub const LINE_MAX: usize = 64 * 1024;
+use crate::protocol::{Excess, Limits, Refusal};
 
 /// What a line at the start of a client's bytes came to.
 #[derive(Debug, PartialEq)]
@@ -20,12 +17,12 @@ pub enum Inline {
 }
 
 /// Reads the line at the start of `bytes`.
-pub fn read(bytes: &[u8]) -> Result<Inline, Refusal> {
-    let Some(newline) = memchr(b'\n', &bytes[..bytes.len().min(LINE_MAX)]) else {
-        return if bytes.len() < LINE_MAX {
+pub fn read(bytes: &[u8], limits: &Limits) -> Result<Inline, Refusal> {
+    let Some(newline) = memchr(b'\n', &bytes[..bytes.len().min(limits.inline)]) else {
+        return if bytes.len() < limits.inline {
             Ok(Inline::More)
         } else {
-            Err(protocol_error("too big inline request"))
+            Err(protocol_error("too big inline request").beyond(Excess::Inline))
         };
     };
     let line = &bytes[..newline];
@@ -159,11 +156,11 @@ mod tests {
                 "*2\r\n$4\r\necho\r\n$6\r\nA\n\"xzz\r\n",
             ),
         ] {
-            let read = read(format!("{line}next").as_bytes());
+            let read = super::read(format!("{line}next").as_bytes(), &Limits::REDIS);
             let expected = Inline::Line(expected.into(), line.len());
             assert_eq!(read, Ok(expected), "{line:?}");
             for cut in 0..line.len() {
-                let read = super::read(&line.as_bytes()[..cut]);
+                let read = super::read(&line.as_bytes()[..cut], &Limits::REDIS);
                 assert_eq!(read, Ok(Inline::More), "{line:?} cut at {cut}");
             }
         }
@@ -178,11 +175,15 @@ mod tests {
             ("POST / HTTP/1.1\r\n", "this is not an HTTP server"),
             ("host: 127.0.0.1\r\n", "this is not an HTTP server"),
         ] {
-            assert_eq!(read(line.as_bytes()), Err(protocol_error(text)), "{line:?}");
+            assert_eq!(
+                read(line.as_bytes(), &Limits::REDIS),
+                Err(protocol_error(text)),
+                "{line:?}"
+            );
         }
-        let long = vec![b'a'; LINE_MAX];
+        let long = vec![b'a'; Limits::REDIS.inline];
         let text = "too big inline request";
-        assert_eq!(read(&long), Err(protocol_error(text)));
-        assert_eq!(read(&long[1..]), Ok(Inline::More));
+        assert_eq!(read(&long, &Limits::REDIS), Err(protocol_error(text)));
+        assert_eq!(read(&long[1..], &Limits::REDIS), Ok(Inline::More));
     }
 }

@@ -20,7 +20,7 @@ const NAME_QUOTED_MAX: usize = 128;
 pub fn parse(bytes: &[u8], scan: &mut RequestScan, table: &Table, limits: &Limits) -> Parse {
     if scan.args == 0 {
         if bytes.first().is_some_and(|&first| first != b'*') {
-            return match inline::read(bytes) {
+            return match inline::read(bytes, limits) {
                 Ok(Inline::More) => Parse::More,
                 Ok(Inline::Line(request, len)) => Parse::Inline { request, len },
                 Err(refusal) => Parse::Bad(refusal),

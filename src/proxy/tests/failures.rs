@@ -203,6 +203,41 @@ fn attempts_to_connect_to_a_server_that_refuses_become_rare() {
 }
 
 #[test]
+fn many_servers_that_refuse_are_tried_no_more_often_than_a_few() {
+    const SERVERS: usize = 300;
+    let mut rig = Rig::new(pool(SERVERS));
+    let client = rig.client();
+    let keys: String = (0..SERVERS)
+        .map(|server| ask(&format!("GET {}", key(server, SERVERS, 0))))
+        .collect();
+    let mut attempts = [0; 20];
+    for attempts in &mut attempts {
+        for _ in 0..10 {
+            rig.receive(client, &keys);
+            rig.now = rig.now + Duration::from_millis(100);
+            *attempts += rig.links.len();
+            for (_, link) in std::mem::take(&mut rig.links) {
+                rig.proxy.failed(link, Cause::Refused);
+            }
+            rig.settle();
+            assert_eq!(
+                rig.take(client),
+                "-ERR Connection refused\r\n".repeat(SERVERS)
+            );
+        }
+    }
+    assert!(attempts[0] >= SERVERS, "the first ones follow at once");
+    assert!(
+        attempts[2..].iter().all(|&count| count <= 120),
+        "{attempts:?}"
+    );
+    assert!(
+        attempts[2..].iter().all(|&count| count >= 80),
+        "{attempts:?}"
+    );
+}
+
+#[test]
 fn a_refused_greeting_is_never_the_clients_fault() {
     let config = Pool {
         redis_db: 9,
