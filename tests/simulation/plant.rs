@@ -61,7 +61,10 @@ impl Scene {
         let pair = |same: bool| {
             let fits = |pair: &[(Option<u32>, Vec<u8>)]| {
                 let known = pair[0].0.is_some() && pair[1].0.is_some();
-                known && (pair[0].0 == pair[1].0) == same && pair[0].1 != pair[1].1
+                // Of two counts one client cannot know that they are not its own.
+                let telling = pair.iter().any(|(_, reply)| !reply.starts_with(b":"));
+                let differ = telling && pair[0].1 != pair[1].1;
+                known && (pair[0].0 == pair[1].0) == same && differ
             };
             batch.windows(2).position(fits)
         };
