@@ -20,7 +20,10 @@ mod tests;
 
 use std::str::FromStr;
 
-pub(crate) use md5::words as md5_words;
+pub(crate) use md5::{
+    LANES as MD5_LANES, SHORT_MAX as MD5_SHORT_MAX, words as md5_words,
+    words_of_short as md5_words_of_short,
+};
 
 /// A key hash, named as in the `hash` key of the configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -9,10 +9,8 @@
 //! The points stand in one sorted array. In front of it lies an index by the upper bits of the
 //! hash: it has several entries a point, so the search between two of them is over a point or two.
 
-use std::io::Write;
-
 use super::{Candidate, ServerIndex};
-use crate::hash::md5_words;
+use crate::hash::{MD5_LANES, MD5_SHORT_MAX, md5_words, md5_words_of_short};
 
 /// Points of a server of average weight.
 const POINTS_PER_SERVER: f32 = 160.0;
@@ -104,15 +102,27 @@ fn points(servers: &[Candidate<'_>]) -> Vec<Point> {
     let counts = digest_counts(servers);
     let digests = counts.iter().sum::<u64>() as usize;
     let mut points = Vec::with_capacity(digests * POINTS_PER_DIGEST as usize);
-    let mut label = Vec::new();
+    let mut labels: [Vec<u8>; MD5_LANES] = Default::default();
     for (server, digests) in servers.iter().zip(counts) {
-        for i in 0..digests {
-            write_label(&mut label, server.name, i);
-            let values = md5_words(&label);
-            points.extend(values.map(|value| Point {
-                value,
-                server: server.index,
-            }));
+        let mut made = 0;
+        while made < digests {
+            let now = (digests - made).min(MD5_LANES as u64);
+            for (label, i) in labels.iter_mut().zip(made..) {
+                write_label(label, server.name, i);
+            }
+            // The last label is the longest; labels beyond those wanted do no harm.
+            let words = if labels[MD5_LANES - 1].len() <= MD5_SHORT_MAX {
+                md5_words_of_short(&labels.each_ref().map(Vec::as_slice))
+            } else {
+                labels.each_ref().map(|label| md5_words(label))
+            };
+            for value in words.iter().take(now as usize).flatten() {
+                points.push(Point {
+                    value: *value,
+                    server: server.index,
+                });
+            }
+            made += now;
         }
     }
     points
@@ -156,7 +166,19 @@ fn digest_count(weight: u32, total: f32, live_count: usize) -> u64 {
 fn write_label(label: &mut Vec<u8>, name: &str, i: u64) {
     label.clear();
     label.extend_from_slice(name.as_bytes());
-    write!(label, "-{i}").expect("a Vec takes every write");
+    label.push(b'-');
+    let mut digits = [0; 20];
+    let mut start = digits.len();
+    let mut rest = i;
+    loop {
+        start -= 1;
+        digits[start] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    label.extend_from_slice(&digits[start..]);
     // Compat: all labels of a very long name are equal. Test: labels_are_cut.
     label.truncate(LABEL_LIMIT);
 }
