@@ -1,13 +1,14 @@
 //! What the measurements were made on, for the page that shows them.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::process::find;
 use crate::systems::{Programs, System};
 
-/// One line a fact, as a Markdown list.
-pub fn facts(programs: &Programs) -> String {
+/// One line a fact, as a Markdown list: the machine, the versions of `systems` and of the servers.
+pub fn facts(programs: &Programs, systems: &[System]) -> String {
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
     let cpu = read("/proc/cpuinfo");
     let model = cpu.lines().find_map(|line| line.strip_prefix("model name"));
@@ -29,31 +30,27 @@ pub fn facts(programs: &Programs) -> String {
         kernel.trim(),
         congestion.trim()
     );
-    for (name, program, argument) in [
-        (
-            System::Nutcrab.name(),
-            Some(programs.nutcrab.as_path()),
-            "--version",
-        ),
-        (
-            System::Nutcracker.name(),
-            programs.nutcracker.as_deref(),
-            "-V",
-        ),
-        (System::Haproxy.name(), programs.haproxy.as_deref(), "-v"),
-        (System::Envoy.name(), programs.envoy.as_deref(), "--version"),
-        (
-            "Redis",
-            crate::process::find("redis-server").as_deref(),
-            "--version",
-        ),
-        (
-            "memcached",
-            crate::process::find("memcached").as_deref(),
-            "--version",
-        ),
-    ] {
-        match program.map(|program| version(program, argument)) {
+    let mut versions: Vec<(&str, Option<PathBuf>, &str)> = Vec::new();
+    for system in systems
+        .iter()
+        .filter(|&&system| system != System::NutcrabPlain)
+    {
+        let argument = match system {
+            System::Nutcracker => "-V",
+            System::Haproxy => "-v",
+            _ => "--version",
+        };
+        versions.push((
+            system.name(),
+            programs.of(*system).map(Path::to_owned),
+            argument,
+        ));
+    }
+    for (name, program) in [("Redis", "redis-server"), ("memcached", "memcached")] {
+        versions.push((name, find(program), "--version"));
+    }
+    for (name, program, argument) in versions {
+        match program.map(|program| version(&program, argument)) {
             Some(version) => text.push_str(&format!("- {name}: {version}\n")),
             None => text.push_str(&format!("- {name}: not installed, left out\n")),
         }

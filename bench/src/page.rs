@@ -9,7 +9,7 @@ use crate::chart;
 use crate::compare;
 use crate::machine;
 use crate::report::{self, Results};
-use crate::systems::Programs;
+use crate::systems::{Programs, System};
 use crate::workloads::Profile;
 
 /// Compares, and writes `comparison.md`, `comparison.csv` and `comparison.svg` into `directory`. A
@@ -40,7 +40,7 @@ pub fn compare(
         );
     })?;
     let results = Results::new(&samples);
-    let facts = machine::facts(programs);
+    let facts = machine::facts(programs, &System::ALL[1..]);
     let title = format!(
         "CPU of the proxy per request, relative to nutcracker ({})",
         machine::today()

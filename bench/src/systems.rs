@@ -84,7 +84,8 @@ impl Programs {
         }
     }
 
-    fn of(&self, system: System) -> Option<&Path> {
+    /// Its program, if it is one and installed.
+    pub fn of(&self, system: System) -> Option<&Path> {
         match system {
             System::Direct => None,
             System::Nutcrab | System::NutcrabPlain => Some(&self.nutcrab),

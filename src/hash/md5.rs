@@ -4,8 +4,6 @@
 //! itself is offered too; and, since a large ring needs ten thousands of digests of short texts, many
 //! of them at once, side by side in the lanes of a vector unit.
 
-use std::sync::OnceLock;
-
 use ::md5::{Digest, Md5};
 
 /// The first four bytes of the digest, little-endian.
@@ -57,29 +55,39 @@ pub(crate) fn words_of_short(texts: &[&[u8]; LANES]) -> [[u32; 4]; LANES] {
 /// The digest of one block in each lane (RFC 1321, section 3.4).
 fn digest(block: &[Lanes; 16]) -> [Lanes; 4] {
     const START: [u32; 4] = [0x6745_2301, 0xefcd_ab89, 0x98ba_dcfe, 0x1032_5476];
-    let mut state = START.map(|word| [word; LANES]);
-    let sines = sines();
-    for step in 0..16 {
-        let (sine, shift) = (sines[step], [7, 12, 17, 22][step % 4]);
-        one(&mut state, &block[step], sine, shift, |x, y, z| {
-            (x & y) | (!x & z)
-        });
+    let [mut a, mut b, mut c, mut d] = START.map(|word| [word; LANES]);
+    for at in [0, 4, 8, 12] {
+        let mix = |x: u32, y: u32, z: u32| (x & y) | (!x & z);
+        step::<7>(&mut a, &b, &c, &d, &block[at + 0], SINES[at + 0], mix);
+        step::<12>(&mut d, &a, &b, &c, &block[at + 1], SINES[at + 1], mix);
+        step::<17>(&mut c, &d, &a, &b, &block[at + 2], SINES[at + 2], mix);
+        step::<22>(&mut b, &c, &d, &a, &block[at + 3], SINES[at + 3], mix);
     }
-    for step in 0..16 {
-        let (sine, shift) = (sines[16 + step], [5, 9, 14, 20][step % 4]);
-        let word = &block[(5 * step + 1) % 16];
-        one(&mut state, word, sine, shift, |x, y, z| (x & z) | (y & !z));
+    for at in [0, 4, 8, 12] {
+        let mix = |x: u32, y: u32, z: u32| (x & z) | (y & !z);
+        let word = |step: usize| &block[(5 * step + 1) % 16];
+        step::<5>(&mut a, &b, &c, &d, word(at + 0), SINES[at + 16], mix);
+        step::<9>(&mut d, &a, &b, &c, word(at + 1), SINES[at + 17], mix);
+        step::<14>(&mut c, &d, &a, &b, word(at + 2), SINES[at + 18], mix);
+        step::<20>(&mut b, &c, &d, &a, word(at + 3), SINES[at + 19], mix);
     }
-    for step in 0..16 {
-        let (sine, shift) = (sines[32 + step], [4, 11, 16, 23][step % 4]);
-        let word = &block[(3 * step + 5) % 16];
-        one(&mut state, word, sine, shift, |x, y, z| x ^ y ^ z);
+    for at in [0, 4, 8, 12] {
+        let mix = |x: u32, y: u32, z: u32| x ^ y ^ z;
+        let word = |step: usize| &block[(3 * step + 5) % 16];
+        step::<4>(&mut a, &b, &c, &d, word(at + 0), SINES[at + 32], mix);
+        step::<11>(&mut d, &a, &b, &c, word(at + 1), SINES[at + 33], mix);
+        step::<16>(&mut c, &d, &a, &b, word(at + 2), SINES[at + 34], mix);
+        step::<23>(&mut b, &c, &d, &a, word(at + 3), SINES[at + 35], mix);
     }
-    for step in 0..16 {
-        let (sine, shift) = (sines[48 + step], [6, 10, 15, 21][step % 4]);
-        let word = &block[7 * step % 16];
-        one(&mut state, word, sine, shift, |x, y, z| y ^ (x | !z));
+    for at in [0, 4, 8, 12] {
+        let mix = |x: u32, y: u32, z: u32| y ^ (x | !z);
+        let word = |step: usize| &block[7 * step % 16];
+        step::<6>(&mut a, &b, &c, &d, word(at + 0), SINES[at + 48], mix);
+        step::<10>(&mut d, &a, &b, &c, word(at + 1), SINES[at + 49], mix);
+        step::<15>(&mut c, &d, &a, &b, word(at + 2), SINES[at + 50], mix);
+        step::<21>(&mut b, &c, &d, &a, word(at + 3), SINES[at + 51], mix);
     }
+    let mut state = [a, b, c, d];
     for (word, start) in state.iter_mut().zip(START) {
         for lane in word {
             *lane = lane.wrapping_add(start);
@@ -88,34 +96,47 @@ fn digest(block: &[Lanes; 16]) -> [Lanes; 4] {
     state
 }
 
-/// One step in every lane.
-#[inline(always)]
-fn one(
-    state: &mut [Lanes; 4],
+/// One step in every lane. A function of its own, with a shift known to the compiler: so its loop
+/// stays a loop, and becomes one over vectors.
+#[inline(never)]
+fn step<const SHIFT: u32>(
+    a: &mut Lanes,
+    b: &Lanes,
+    c: &Lanes,
+    d: &Lanes,
     word: &Lanes,
     sine: u32,
-    shift: u32,
     mix: impl Fn(u32, u32, u32) -> u32,
 ) {
-    let [a, b, c, d] = *state;
-    let mut next = [0; LANES];
     for lane in 0..LANES {
         let sum = a[lane]
             .wrapping_add(mix(b[lane], c[lane], d[lane]))
             .wrapping_add(word[lane])
             .wrapping_add(sine);
-        next[lane] = b[lane].wrapping_add(sum.rotate_left(shift));
+        a[lane] = b[lane].wrapping_add(sum.rotate_left(SHIFT));
     }
-    *state = [d, next, b, c];
 }
 
 /// The whole parts of 2^32 times the sines of 1 to 64.
-fn sines() -> &'static [u32; 64] {
-    static SINES: OnceLock<[u32; 64]> = OnceLock::new();
-    SINES.get_or_init(|| {
-        std::array::from_fn(|step| ((step as f64 + 1.0).sin().abs() * 4_294_967_296.0) as u32)
-    })
-}
+#[rustfmt::skip]
+const SINES: [u32; 64] = [
+    0xd76a_a478, 0xe8c7_b756, 0x2420_70db, 0xc1bd_ceee,
+    0xf57c_0faf, 0x4787_c62a, 0xa830_4613, 0xfd46_9501,
+    0x6980_98d8, 0x8b44_f7af, 0xffff_5bb1, 0x895c_d7be,
+    0x6b90_1122, 0xfd98_7193, 0xa679_438e, 0x49b4_0821,
+    0xf61e_2562, 0xc040_b340, 0x265e_5a51, 0xe9b6_c7aa,
+    0xd62f_105d, 0x0244_1453, 0xd8a1_e681, 0xe7d3_fbc8,
+    0x21e1_cde6, 0xc337_07d6, 0xf4d5_0d87, 0x455a_14ed,
+    0xa9e3_e905, 0xfcef_a3f8, 0x676f_02d9, 0x8d2a_4c8a,
+    0xfffa_3942, 0x8771_f681, 0x6d9d_6122, 0xfde5_380c,
+    0xa4be_ea44, 0x4bde_cfa9, 0xf6bb_4b60, 0xbebf_bc70,
+    0x289b_7ec6, 0xeaa1_27fa, 0xd4ef_3085, 0x0488_1d05,
+    0xd9d4_d039, 0xe6db_99e5, 0x1fa2_7cf8, 0xc4ac_5665,
+    0xf429_2244, 0x432a_ff97, 0xab94_23a7, 0xfc93_a039,
+    0x655b_59c3, 0x8f0c_cc92, 0xffef_f47d, 0x8584_5dd1,
+    0x6fa8_7e4f, 0xfe2c_e6e0, 0xa301_4314, 0x4e08_11a1,
+    0xf753_7e82, 0xbd3a_f235, 0x2ad7_d2bb, 0xeb86_d391,
+];
 
 #[cfg(test)]
 mod tests {
