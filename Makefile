@@ -1,7 +1,7 @@
 # Every target is one line that calls cargo or a script; `make help` lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test lint simulate fuzz faults soak bench bench-gather bench-scale instructions instructions-budget pages deb test-deb test-availability
+.PHONY: help build demo test lint simulate fuzz faults soak bench bench-gather bench-scale instructions instructions-budget pages deb test-deb test-availability clients
 
 # Words for the program behind a target, such as: make demo ARGS=--once
 ARGS ?=
@@ -42,6 +42,9 @@ soak: ## checked traffic under mixed faults against real servers, for half an ho
 
 pages: ## the manual page, completions and tables of docs/, anew from the tables of the code
 	UPDATE_PAGES=1 cargo test --locked --test pages -- --test-threads=1
+
+clients: ## client libraries in default settings through nutcrab (installs them into target/clients)
+	@scripts/clients
 
 lint: ## formatting, clippy and the licences of dependencies
 	@scripts/test lint
