@@ -58,7 +58,7 @@ fn digest(block: &[Lanes; 16]) -> [Lanes; 4] {
     let [mut a, mut b, mut c, mut d] = START.map(|word| [word; LANES]);
     for at in [0, 4, 8, 12] {
         let mix = |x: u32, y: u32, z: u32| (x & y) | (!x & z);
-        step::<7>(&mut a, &b, &c, &d, &block[at + 0], SINES[at + 0], mix);
+        step::<7>(&mut a, &b, &c, &d, &block[at], SINES[at], mix);
         step::<12>(&mut d, &a, &b, &c, &block[at + 1], SINES[at + 1], mix);
         step::<17>(&mut c, &d, &a, &b, &block[at + 2], SINES[at + 2], mix);
         step::<22>(&mut b, &c, &d, &a, &block[at + 3], SINES[at + 3], mix);
@@ -66,7 +66,7 @@ fn digest(block: &[Lanes; 16]) -> [Lanes; 4] {
     for at in [0, 4, 8, 12] {
         let mix = |x: u32, y: u32, z: u32| (x & z) | (y & !z);
         let word = |step: usize| &block[(5 * step + 1) % 16];
-        step::<5>(&mut a, &b, &c, &d, word(at + 0), SINES[at + 16], mix);
+        step::<5>(&mut a, &b, &c, &d, word(at), SINES[at + 16], mix);
         step::<9>(&mut d, &a, &b, &c, word(at + 1), SINES[at + 17], mix);
         step::<14>(&mut c, &d, &a, &b, word(at + 2), SINES[at + 18], mix);
         step::<20>(&mut b, &c, &d, &a, word(at + 3), SINES[at + 19], mix);
@@ -74,7 +74,7 @@ fn digest(block: &[Lanes; 16]) -> [Lanes; 4] {
     for at in [0, 4, 8, 12] {
         let mix = |x: u32, y: u32, z: u32| x ^ y ^ z;
         let word = |step: usize| &block[(3 * step + 5) % 16];
-        step::<4>(&mut a, &b, &c, &d, word(at + 0), SINES[at + 32], mix);
+        step::<4>(&mut a, &b, &c, &d, word(at), SINES[at + 32], mix);
         step::<11>(&mut d, &a, &b, &c, word(at + 1), SINES[at + 33], mix);
         step::<16>(&mut c, &d, &a, &b, word(at + 2), SINES[at + 34], mix);
         step::<23>(&mut b, &c, &d, &a, word(at + 3), SINES[at + 35], mix);
@@ -82,7 +82,7 @@ fn digest(block: &[Lanes; 16]) -> [Lanes; 4] {
     for at in [0, 4, 8, 12] {
         let mix = |x: u32, y: u32, z: u32| y ^ (x | !z);
         let word = |step: usize| &block[7 * step % 16];
-        step::<6>(&mut a, &b, &c, &d, word(at + 0), SINES[at + 48], mix);
+        step::<6>(&mut a, &b, &c, &d, word(at), SINES[at + 48], mix);
         step::<10>(&mut d, &a, &b, &c, word(at + 1), SINES[at + 49], mix);
         step::<15>(&mut c, &d, &a, &b, word(at + 2), SINES[at + 50], mix);
         step::<21>(&mut b, &c, &d, &a, word(at + 3), SINES[at + 51], mix);
