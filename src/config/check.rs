@@ -17,7 +17,7 @@ use super::keys::{
 use super::mistake::{Mistake, Place, Problem, Report, nearest, quoted};
 use super::{Config, Password, Pool, Process, Server};
 use crate::hash::Hash;
-use crate::protocol::{Limits, Protocol};
+use crate::protocol::{Limits, Policy, Protocol};
 use crate::route::Distribution;
 
 /// Most servers of a pool: indices of servers are 16 bits wide, and the ring of a larger pool
@@ -40,8 +40,8 @@ pub(super) fn check(bytes: &[u8], resolve: Resolve<'_>) -> Result<Config, Vec<Mi
     }
 }
 
-struct Checker<'a> {
-    report: Report,
+pub(super) struct Checker<'a> {
+    pub(super) report: Report,
     resolve: Resolve<'a>,
 }
 
@@ -168,6 +168,14 @@ impl Checker<'_> {
                 Problem::PasswordWithoutRedis
             });
         }
+        if let Some(&line) = lines.get("commands")
+            && !draft.redis
+            && whole == Whole::Read
+        {
+            self.report.add(line, place, Some("commands"), || {
+                Problem::CommandsWithoutRedis
+            });
+        }
         let listen_line = lines.get("listen").copied().unwrap_or(line);
         let pool = finish(name, draft)?;
         Some(Found { pool, listen_line })
@@ -239,6 +247,10 @@ impl Checker<'_> {
             *field(draft) = self.servers(key.name, place, node);
             return;
         }
+        if let Form::Commands(field) = &key.form {
+            *field(draft) = self.commands(key.name, place, node);
+            return;
+        }
         let NodeKind::Text(text) = &node.kind else {
             self.expected(&node, place, Some(key.name), &key.allowed());
             return;
@@ -263,7 +275,7 @@ impl Checker<'_> {
                 Ok(listen) => put(field(draft), Some(Some(listen))),
                 Err(reason) => Err(reason),
             },
-            Form::Servers(_) => Ok(()),
+            Form::Servers(_) | Form::Commands(_) => Ok(()),
         };
         if let Err(reason) = outcome {
             self.report
@@ -360,7 +372,13 @@ impl Checker<'_> {
         }
     }
 
-    fn expected(&mut self, node: &Node, place: &Place, key: Option<&'static str>, allowed: &str) {
+    pub(super) fn expected(
+        &mut self,
+        node: &Node,
+        place: &Place,
+        key: Option<&'static str>,
+        allowed: &str,
+    ) {
         let structured = match &node.kind {
             NodeKind::Map(_) => true,
             NodeKind::List(items) => !items.is_empty(),
@@ -406,7 +424,7 @@ impl Checker<'_> {
         });
     }
 
-    fn twice(
+    pub(super) fn twice(
         &mut self,
         line: usize,
         place: &Place,
@@ -458,7 +476,7 @@ fn put<V>(field: &mut V, value: Option<V>) -> Result<(), String> {
     Ok(())
 }
 
-fn meant(text: &str, names: &[&str]) -> String {
+pub(super) fn meant(text: &str, names: &[&str]) -> String {
     nearest(text, names).map_or_else(String::new, |near| format!("did you mean {near:?}?"))
 }
 
@@ -492,6 +510,10 @@ fn finish(name: String, draft: PoolDraft) -> Option<Pool> {
         server_failure_limit: NonZeroU32::new(draft.server_failure_limit)
             .unwrap_or(NonZeroU32::MIN),
         cross_shard: CROSS_SHARDS[draft.cross_shard].1,
+        commands: Policy {
+            several: draft.servers.len() > 1,
+            ..draft.commands
+        },
         connect_timeout: milliseconds(draft.connect_timeout),
         flush_all: draft.flush_all,
         failed_get: FAILED_GETS[draft.failed_get].1,

@@ -4,8 +4,10 @@
 //! where its value goes in a draft; turning drafts into a `Config` is `check`'s work.
 
 use super::address::{LISTEN_FORMS, NUMBER_MAX, SERVER_FORMS};
+use super::commands::COMMANDS_FORM;
 use super::{CrossShard, FailedGet, Listen, Password, Server};
 use crate::hash::Hash;
+use crate::protocol::Policy;
 use crate::route::Distribution;
 
 /// A key of a `T`.
@@ -51,6 +53,8 @@ pub(super) enum Form<T> {
     Secret(fn(&mut T) -> &mut Option<Password>),
     Listen(fn(&mut T) -> &mut Option<Listen>),
     Servers(fn(&mut T) -> &mut Vec<Server>),
+    /// A mapping of its own: which commands are served.
+    Commands(fn(&mut T) -> &mut Policy),
 }
 
 impl<T> Key<T> {
@@ -64,6 +68,7 @@ impl<T> Key<T> {
             Form::Secret(_) => "a password".to_owned(),
             Form::Listen(_) => LISTEN_FORMS.to_owned(),
             Form::Servers(_) => format!("a list of {SERVER_FORMS}"),
+            Form::Commands(_) => COMMANDS_FORM.to_owned(),
         }
     }
 }
@@ -90,6 +95,7 @@ pub struct PoolDraft {
     pub(super) server_retry_timeout: u32,
     pub(super) server_failure_limit: u32,
     pub(super) cross_shard: usize,
+    pub(super) commands: Policy,
     pub(super) connect_timeout: u32,
     pub(super) flush_all: bool,
     pub(super) failed_get: usize,
@@ -294,6 +300,15 @@ pub const KEYS: &[Key<PoolDraft>] = &[
             names: &CROSS_SHARD_NAMES,
             field: |pool| &mut pool.cross_shard,
         },
+    },
+    Key {
+        name: "commands",
+        presence: Presence::Optional,
+        help: "Which commands are served, of Redis pools. allow: these, although they are dangerous \
+               in a pool of several servers. deny: not these. unknown: refuse serves no command \
+               nutcrab does not know. A sub-command is written config|set; config means all of \
+               its sub-commands. Not in twemproxy.",
+        form: Form::Commands(|pool| &mut pool.commands),
     },
     Key {
         name: "connect_timeout",

@@ -114,6 +114,9 @@ pub enum Problem {
         /// The pool that has it.
         pool: String,
     },
+    /// Only Redis pools choose their commands.
+    #[error("only pools with \"redis: true\" have it")]
+    CommandsWithoutRedis,
     /// More servers than a pool can hold.
     #[error("more than {0} servers")]
     TooManyServers(usize),

@@ -7,6 +7,7 @@
 
 mod address;
 mod check;
+mod commands;
 mod file;
 mod keys;
 mod mistake;
@@ -24,7 +25,7 @@ pub use mistake::{Mistake, Mistakes, Place, Problem};
 pub use schema::json_schema;
 
 use crate::hash::Hash;
-use crate::protocol::{self, Protocol};
+use crate::protocol::{self, Policy, Protocol};
 use crate::route::Distribution;
 
 /// Reads and checks a configuration file.
@@ -175,6 +176,8 @@ pub struct Pool {
     /// `cross_shard`: what happens to a multi-key command that cannot be split when its keys live
     /// on several servers.
     pub cross_shard: CrossShard,
+    /// `commands`: which commands are served; `several` follows from the servers.
+    pub commands: Policy,
     /// `connect_timeout`: how long a connection to a server may take to be established.
     pub connect_timeout: Duration,
     /// `flush_all`: whether memcached's command of that name is passed on.

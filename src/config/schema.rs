@@ -69,6 +69,13 @@ fn property<T>(key: &Key<T>) -> String {
         Form::TwoBytes(_) => r#""type": "string", "minLength": 1, "maxLength": 2"#.to_owned(),
         Form::Secret(_) => r#""type": ["string", "number", "boolean"], "minLength": 1"#.to_owned(),
         Form::Listen(_) => r#""type": "string", "pattern": "^(/|.+:[0-9]+$)""#.to_owned(),
+        Form::Commands(_) => concat!(
+            r#""type": "object", "additionalProperties": false, "properties": { "#,
+            r#""allow": { "type": "array", "items": { "type": "string" } }, "#,
+            r#""deny": { "type": "array", "items": { "type": "string" } }, "#,
+            r#""unknown": { "enum": ["learn", "refuse"] } }"#
+        )
+        .to_owned(),
         Form::Servers(_) => concat!(
             r#""type": "array", "minItems": 1, "#,
             r#""items": { "type": "string", "pattern": ":[0-9]+( [^ ]*)?$" }"#

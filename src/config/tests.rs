@@ -9,6 +9,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use proptest::prelude::*;
 
 use super::*;
+use crate::protocol::{Policy, Unknown};
 
 /// Knows addresses and `here`.
 fn resolver(host: &str, port: u16) -> io::Result<SocketAddr> {
@@ -82,6 +83,7 @@ fn absent_keys_have_their_defaults() {
         server_retry_timeout: Duration::from_millis(30_000),
         server_failure_limit: NonZeroU32::new(2).unwrap(),
         cross_shard: CrossShard::Refuse,
+        commands: Policy::default(),
         connect_timeout: Duration::from_millis(5000),
         flush_all: true,
         failed_get: FailedGet::Error,
@@ -157,6 +159,13 @@ fn every_key_is_read() {
         }),
         ("cross_shard: first_key", |p| {
             p.cross_shard == CrossShard::FirstKey
+        }),
+        (
+            "redis: true\ncommands: {allow: [flushall, Config set], deny: [get]}",
+            |p| p.commands.allow == ["FLUSHALL", "CONFIG|SET"] && p.commands.deny == ["GET"],
+        ),
+        ("redis: true\ncommands:\n  unknown: refuse", |p| {
+            p.commands.unknown == Unknown::Refuse && !p.commands.several
         }),
         ("connect_timeout: 250", |p| {
             p.connect_timeout == Duration::from_millis(250)

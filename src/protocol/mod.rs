@@ -13,12 +13,16 @@ pub mod body;
 mod boundaries;
 mod limits;
 pub mod memcache;
+mod merge;
+mod policy;
 pub mod redis;
 
 use crate::buffer::{BufferPool, Queue};
 
 pub use body::{BadBody, Body, Fed};
 pub use limits::{Excess, Limits};
+pub use merge::{Fan, Merge, Partial, Reach, ScanTurn};
+pub use policy::{Denial, Policy, Unknown};
 pub use redis::write::Version;
 
 /// The protocol a pool speaks on both sides.
@@ -177,62 +181,31 @@ pub enum Verdict {
     Everywhere(Fan),
     /// It goes as it is to any one server.
     Keyless,
+    /// It goes to the server its cursor names, which is to be told its own cursor.
+    Scan(u64),
+    /// Nobody knows the command yet: a server is asked about it, then the request is read again.
+    Learn,
     /// It is answered here.
     Local(Local),
     /// It is answered with this error.
     Refuse(Refusal),
 }
 
-/// How the replies to fragments become one reply.
+/// A key of a request whose keys must all live on one server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Merge {
-    /// Arrays: the elements in the order of the request's keys.
-    Array,
-    /// Integers: their sum.
-    Sum,
-    /// All `+OK`.
-    Status,
-    /// memcached VALUE blocks: in the order of the request's keys, which are the labels.
-    Values,
-    /// The first reply stands for all: none is an error.
-    First,
-    /// memcached STAT lines: one server's after the other's, each with the server's name, its label.
-    Stats,
+pub enum Key {
+    /// The key itself.
+    Plain(Span),
+    /// A pattern with a star; the keys it stands for are not known.
+    Pattern(Span),
 }
 
-/// How a request goes to every server, and what becomes of the replies.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Fan {
-    /// Which servers those are.
-    pub reach: Reach,
-    /// How their replies become one.
-    pub merge: Merge,
-    /// What becomes of the request when a server fails or answers with an error.
-    pub partial: Partial,
-}
-
-/// Which servers "every server" means.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reach {
-    /// Those keys are looked for on: an ejected server is left out, as its keys are.
-    Live,
-    /// All of the pool, for what must not be undone when an ejected server returns.
-    All,
-}
-
-/// What one server's failure means for a request that went to several.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Partial {
-    /// The request has failed: its reply is the first server's error.
-    Fail,
-    /// That server is left out of the reply; only if all fail is the reply an error.
-    LeaveOut,
-}
-
-impl Merge {
-    /// Whether a part of the joined reply can be passed on before all fragments are whole.
-    pub fn can_stream(self) -> bool {
-        matches!(self, Merge::Array | Merge::Values | Merge::Stats)
+impl Key {
+    /// Where it stands.
+    pub fn span(self) -> Span {
+        match self {
+            Key::Plain(span) | Key::Pattern(span) => span,
+        }
     }
 }
 
@@ -471,10 +444,15 @@ pub enum Commands {
 }
 
 impl Commands {
-    /// The commands of twemproxy.
+    /// All commands we know, as a pool of one server has them.
     pub fn standard(protocol: Protocol) -> Self {
+        Self::new(protocol, Policy::default())
+    }
+
+    /// All commands we know, as the policy of a pool has them.
+    pub fn new(protocol: Protocol, policy: Policy) -> Self {
         match protocol {
-            Protocol::Redis => Self::Redis(redis::commands::Table::standard()),
+            Protocol::Redis => Self::Redis(redis::commands::Table::new(policy)),
             Protocol::Memcache => Self::Memcache(memcache::commands::Table::standard()),
         }
     }
@@ -498,9 +476,9 @@ impl Commands {
     }
 
     /// All keys of a whole request, in order, for [`Verdict::Together`].
-    pub fn keys(&self, request: &[u8], command: Option<u16>, keys: &mut Vec<Span>) {
+    pub fn keys(&self, request: &[u8], command: Option<u16>, keys: &mut Vec<Key>) {
         match self {
-            Self::Redis(table) => redis::request::keys(request, command, table, keys),
+            Self::Redis(table) => redis::keys::keys(request, command, table, keys),
             Self::Memcache(_) => memcache::request::keys(request, keys),
         }
     }
@@ -510,6 +488,64 @@ impl Commands {
         match self {
             Self::Redis(table) => redis::split::units(request, command, table, units),
             Self::Memcache(_) => memcache::split::units(request, units),
+        }
+    }
+
+    /// Writes `request`, a SCAN, with the cursor of one server.
+    pub fn scan_request(
+        &self,
+        request: &[u8],
+        cursor: u64,
+        out: &mut Queue,
+        pool: &mut BufferPool,
+    ) {
+        match self {
+            Self::Redis(_) => redis::join::scan_request(request, cursor, out, pool),
+            Self::Memcache(_) => {}
+        }
+    }
+
+    /// The request by which a server is asked about the command of `request`, which has
+    /// [`Verdict::Learn`].
+    pub fn question(&self, request: &[u8]) -> Vec<u8> {
+        match self {
+            Self::Redis(table) => {
+                let name = redis::request::name_to_learn(request, table);
+                let head = format!("*3\r\n$7\r\nCOMMAND\r\n$4\r\nINFO\r\n${}\r\n", name.len());
+                [head.as_bytes(), &name, b"\r\n"].concat()
+            }
+            Self::Memcache(_) => Vec::new(),
+        }
+    }
+
+    /// The row of a whole request's command.
+    pub fn command(&self, request: &[u8]) -> Option<u16> {
+        match self {
+            Self::Redis(table) => redis::request::command(request, table),
+            Self::Memcache(_) => None,
+        }
+    }
+
+    /// The digest of the script a request names, if that is how its command names one.
+    pub fn script_name<'a>(&self, request: &'a [u8], command: Option<u16>) -> Option<&'a [u8]> {
+        match self {
+            Self::Redis(table) => redis::request::script_name(request, command, table),
+            Self::Memcache(_) => None,
+        }
+    }
+
+    /// Takes the answer to [`Commands::question`]. From now on the request has another verdict.
+    pub fn learn(&mut self, request: &[u8], answer: &[u8]) {
+        if let Self::Redis(table) = self {
+            let name = redis::request::name_to_learn(request, table);
+            table.learn(&name, answer);
+        }
+    }
+
+    /// A server may have come back with other commands than it had.
+    pub fn forget_strangers(&mut self) {
+        if let Self::Redis(table) = self {
+            table.forget_strangers();
         }
     }
 
@@ -623,11 +659,18 @@ impl Protocol {
         let order = plan.order;
         match merge {
             Merge::Array => redis::split::join_arrays(join, replies, order, out, pool),
-            Merge::Sum => redis::split::join_sum(replies, out, pool),
-            Merge::Status => redis::split::join_status(replies, out, pool),
+            Merge::Sum => redis::join::fold(replies, i64::checked_add, out, pool),
+            Merge::Least => redis::join::fold(replies, |a, b| Some(a.min(b)), out, pool),
+            Merge::Most => redis::join::fold(replies, |a, b| Some(a.max(b)), out, pool),
+            Merge::LeastEach => redis::join::each(replies, |a, b| Some(a.min(b)), out, pool),
+            Merge::SumPairs => redis::join::each(replies, i64::checked_add, out, pool),
+            Merge::Concat => redis::join::concat(join, replies, out, pool),
+            Merge::Any => redis::join::any(replies, order, out, pool),
+            Merge::Scan(turn) => redis::join::scan(join, replies, turn, out, pool),
+            Merge::Status | Merge::Forget => redis::split::join_status(replies, out, pool),
             Merge::Values => memcache::split::join_values(join, replies, plan, out, pool),
             Merge::Stats => memcache::split::join_stats(join, replies, plan, out, pool),
-            Merge::First => {
+            Merge::First | Merge::Script => {
                 let Some(first) = replies.first_mut() else {
                     return Joined::Bad;
                 };

@@ -13,6 +13,7 @@ use std::collections::VecDeque;
 
 use super::asking::Asking;
 use super::cause::Cause;
+use super::scripts::Errand;
 use crate::buffer::{BufferPool, Queue};
 use crate::protocol::{Answer, FragmentReply, Join, Labels, Merge, Partial};
 
@@ -33,6 +34,8 @@ pub(super) enum Exchange {
     Fanout(Box<Fanout>),
     /// The reply is ours, and waits for what a server says.
     Asking(Box<Asking>),
+    /// The request is kept: what comes first may be the answer to another question.
+    Errand(Box<Errand>),
 }
 
 impl Exchange {
@@ -73,6 +76,8 @@ pub(super) struct Fanout {
     pub replies: Vec<FragmentReply>,
     /// Fragments that are not whole.
     pub pending: u32,
+    /// The request itself, if it loads a script that is to be remembered.
+    pub load: Option<Box<[u8]>>,
     /// Of the failed fragments, the one that speaks for all.
     pub failure: Option<(u16, Cause)>,
 }
@@ -203,6 +208,16 @@ impl Ring {
 
     pub fn is_head(&self, sequence: u32) -> bool {
         sequence == self.head && !self.exchanges.is_empty()
+    }
+
+    /// Whether nothing was asked behind this request.
+    pub fn is_last(&self, sequence: u32) -> bool {
+        sequence.wrapping_sub(self.head) as usize + 1 == self.exchanges.len()
+    }
+
+    /// Takes back the newest request, of which nothing was answered.
+    pub fn take_last(&mut self) -> Option<Exchange> {
+        self.exchanges.pop_back()
     }
 
     pub fn find(&mut self, sequence: u32) -> Option<&mut Exchange> {
@@ -383,6 +398,7 @@ mod tests {
             labels: Labels::default(),
             replies: (0..3).map(|_| FragmentReply::default()).collect(),
             pending: 3,
+            load: None,
             failure: None,
         };
         fanout.fail(0, Cause::Eof);

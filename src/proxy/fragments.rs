@@ -9,9 +9,12 @@ use std::mem;
 use super::cause::Cause;
 use super::exchange::{Exchange, Fanout};
 use super::ids::ClientId;
+use super::scripts::SCRIPT_MAX;
 use super::{Proxy, Scratch};
 use crate::buffer::Input;
-use crate::protocol::{Answer, Fan, FragmentReply, Join, Labels, Merge, Partial, Reach, Request};
+use crate::protocol::{
+    Answer, Fan, FragmentReply, Join, Labels, Merge, Partial, Reach, Request, ScanTurn,
+};
 use crate::route::ServerIndex;
 
 /// How many split requests' memory is kept for the next ones.
@@ -141,7 +144,9 @@ impl Proxy {
             // Nobody would answer a request without a reply either.
             [] if answer == Answer::Never => {}
             [] => self.answer_error(id, Cause::Refused),
-            [only] => self.forward(id, Some(only), input, answer),
+            [only] if !fan.merge.concerns_scripts() => {
+                self.forward(id, Some(only), input, answer);
+            }
             _ if answer == Answer::Never => {
                 for &server in &scratch.servers {
                     self.forward(id, Some(server), input, answer);
@@ -166,6 +171,12 @@ impl Proxy {
         let mut fanout = scratch.fanouts.pop().unwrap_or_default();
         fanout.order.clear();
         fanout.order.extend(0..scratch.parts.len() as u16);
+        if fan.merge == Merge::Any {
+            let first = self.draw() as usize % scratch.parts.len();
+            fanout.order.rotate_left(first);
+        }
+        fanout.load =
+            (fan.merge == Merge::Script && input.len() <= SCRIPT_MAX).then(|| input.bytes().into());
         fanout.merge = fan.merge;
         fanout.partial = fan.partial;
         fanout.labels.clear();
@@ -196,6 +207,62 @@ impl Proxy {
             self.enqueued(link, slot, input.len() as u64);
         }
         self.advance(id);
+    }
+
+    /// SCAN: the server whose turn it is, is asked with its own cursor.
+    ///
+    /// An ejected server is passed over, as its keys are.
+    pub(super) fn scan(&mut self, id: ClientId, cursor: u64, input: Input<'_>) {
+        let Some(client) = self.clients.find(id) else {
+            return;
+        };
+        let pool_index = client.pool;
+        let pool = &self.pools[pool_index.index()];
+        if pool.router.live_count() == 0 {
+            return self.answer_error(id, Cause::Refused);
+        }
+        let servers = pool.lanes.len() as u16;
+        let live_from =
+            |first: u16| (first..servers).find(|&server| pool.router.is_live(ServerIndex(server)));
+        let (server, own) = match ScanTurn::split(cursor, servers) {
+            (server, own) if pool.router.is_live(ServerIndex(server)) => (server, own),
+            (server, _) => match live_from(server + 1) {
+                Some(next) => (next, 0),
+                None => return self.answer(id, b"*2\r\n$1\r\n0\r\n*0\r\n"),
+            },
+        };
+        let turn = ScanTurn {
+            server,
+            next: live_from(server + 1).unwrap_or(0),
+            servers,
+        };
+        let part = Part {
+            server: ServerIndex(server),
+            count: 0,
+            end: 0,
+        };
+        let link = match self.link_for(id, part.server) {
+            Ok(link) => link,
+            Err(cause) => return self.answer_error(id, cause),
+        };
+        let mut fanout = self.scratch.fanouts.pop().unwrap_or_default();
+        fanout.order.clear();
+        fanout.order.push(0);
+        fanout.merge = Merge::Scan(turn);
+        fanout.labels.clear();
+        fanout.partial = Partial::Fail;
+        let Some(sequence) = self.push_fanout(id, fanout, &[part]) else {
+            return;
+        };
+        let slot = self.slot(id, sequence, Some(0), Answer::Always);
+        let Some(target) = self.links.find_mut(link) else {
+            return;
+        };
+        let before = target.out.len();
+        let commands = &self.pools[pool_index.index()].commands;
+        commands.scan_request(input.bytes(), own, &mut target.out, &mut self.buffers);
+        let len = (target.out.len() - before) as u64;
+        self.enqueued(link, slot, len);
     }
 
     /// Notes that a reply is owed which is joined from one of each part.
@@ -285,6 +352,7 @@ impl Default for Fanout {
             labels: Labels::default(),
             replies: Vec::new(),
             pending: 0,
+            load: None,
             failure: None,
         }
     }

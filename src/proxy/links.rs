@@ -305,6 +305,7 @@ impl Proxy {
         link.heard = self.now;
         let (pool, lane) = (link.pool, link.lane);
         self.pools[pool.index()].lane(lane).connected();
+        self.pools[pool.index()].commands.forget_strangers();
         self.flush_link(id);
         self.rearm_link(id);
     }

@@ -25,6 +25,7 @@ mod exchange;
 mod fragments;
 mod health;
 mod ids;
+mod learning;
 mod limits;
 mod link;
 mod links;
@@ -35,6 +36,7 @@ mod pressure;
 mod replies;
 mod requests;
 mod retries;
+mod scripts;
 mod session;
 mod tidy;
 mod time;
@@ -48,7 +50,7 @@ use std::time::Duration;
 
 use crate::buffer::{BufferPool, Input, Queue};
 use crate::config;
-use crate::protocol::{Span, Unit};
+use crate::protocol::{Key, Unit};
 use crate::route::{Router, ServerIndex};
 use crate::stats::{Stats, WorkerStats};
 
@@ -183,7 +185,7 @@ pub struct Proxy {
 /// Memory that is used within one call and kept for the next.
 #[derive(Debug, Default)]
 struct Scratch {
-    keys: Vec<Span>,
+    keys: Vec<Key>,
     units: Vec<Unit>,
     /// The units again, those of one server together.
     grouped: Vec<Unit>,

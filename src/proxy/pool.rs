@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::cause::Cause;
 use super::ids::{ClientId, LinkId};
+use super::scripts::Scripts;
 use super::time::Time;
 use crate::config;
 use crate::protocol::redis::info::Facts;
@@ -20,6 +21,7 @@ pub(super) struct Pool {
     pub commands: Commands,
     /// The limits of requests of clients that have not said the pool's password.
     pub stranger: protocol::Limits,
+    pub scripts: Scripts,
     pub router: Arc<Router>,
     /// One a server for each group, in the order of the groups, then of the servers.
     pub lanes: Vec<Lane>,
@@ -86,7 +88,7 @@ impl Pool {
             proven: true,
         };
         let live = vec![true; config.servers.len()];
-        let mut commands = Commands::standard(config.protocol);
+        let mut commands = Commands::new(config.protocol, config.commands.clone());
         if !config.flush_all {
             commands.refuse_flush();
         }
@@ -94,6 +96,7 @@ impl Pool {
             protocol: config.protocol,
             commands,
             stranger: config.limits.for_stranger(),
+            scripts: Scripts::default(),
             router: Arc::new(router(&config, &live)),
             lanes: lanes(&config, &first).collect(),
             groups: vec![first],

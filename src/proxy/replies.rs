@@ -10,7 +10,7 @@ use super::link::{Slot, State};
 use super::notice::{self, Notice, What};
 use super::{Action, CloseHow, Proxy};
 use crate::buffer::{Input, Queue};
-use crate::protocol::{BadReply, Fed, Joined, Partial, Plan, ReplyScan};
+use crate::protocol::{BadReply, Fed, Joined, Merge, Partial, Plan, ReplyScan};
 
 impl Proxy {
     /// Bytes came from a server.
@@ -336,7 +336,7 @@ impl Proxy {
         let Some(client) = self.clients.find_mut(id) else {
             return;
         };
-        match client.ring.find(sequence) {
+        let is_errand = match client.ring.find(sequence) {
             Some(Exchange::Silent) => {
                 partial.clear(&mut self.buffers);
                 if done {
@@ -352,8 +352,15 @@ impl Proxy {
                 }
                 return;
             }
-            _ => {}
+            Some(Exchange::Errand(_)) => true,
+            _ => false,
+        };
+        if is_errand && !self.errand_reply(id, sequence, partial, last, done) {
+            return;
         }
+        let Some(client) = self.clients.find_mut(id) else {
+            return;
+        };
         if client.ring.is_head(sequence) {
             if !partial.is_empty() {
                 client.out.append(partial, &mut self.buffers);
@@ -449,7 +456,8 @@ impl Proxy {
                     Exchange::Waiting
                     | Exchange::Streaming
                     | Exchange::Silent
-                    | Exchange::Asking(_),
+                    | Exchange::Asking(_)
+                    | Exchange::Errand(_),
                 ) => break,
                 Some(&mut Exchange::Kept { start, len }) => {
                     client
@@ -523,6 +531,12 @@ impl Proxy {
         let Some(Exchange::Fanout(fanout)) = client.ring.head() else {
             return false;
         };
+        let scripts = &mut self.pools[client.pool.index()].scripts;
+        if let (Some(load), Some(reply)) = (fanout.load.take(), fanout.replies.first()) {
+            scripts.remember(load, &reply.bytes);
+        } else if fanout.merge == Merge::Forget {
+            scripts.forget();
+        }
         let held = fanout.held();
         let joined = protocol.join(
             fanout.merge,

@@ -16,7 +16,7 @@ use crate::config::CrossShard;
 use crate::protocol::memcache::base64;
 use crate::protocol::redis::commands::Verb;
 use crate::protocol::{
-    Answer, Excess, Family, Local, Parse, Refusal, Request, RequestScan, Verdict,
+    Answer, Excess, Family, Key, Local, Parse, Refusal, Request, RequestScan, Verdict,
 };
 use crate::route::ServerIndex;
 
@@ -274,7 +274,7 @@ impl Proxy {
         self.end_request(id);
     }
 
-    fn dispatch(&mut self, id: ClientId, request: Request, input: Input<'_>) {
+    pub(super) fn dispatch(&mut self, id: ClientId, request: Request, input: Input<'_>) {
         let Some(client) = self.clients.find(id) else {
             return;
         };
@@ -295,7 +295,14 @@ impl Proxy {
             Verdict::Everywhere(fan) => self.everywhere(id, fan, input, request.answer),
             Verdict::Keyless => {
                 let server = self.route(id, PLACEHOLDER);
-                self.forward(id, server, input, request.answer);
+                if !self.forward_script(id, server, request.command, input) {
+                    self.forward(id, server, input, request.answer);
+                }
+            }
+            Verdict::Scan(cursor) => self.scan(id, cursor, input),
+            Verdict::Learn => {
+                let server = self.route(id, PLACEHOLDER);
+                self.learn(id, server, input);
             }
             Verdict::Local(local) => self.answer_locally(id, local, input),
             Verdict::Refuse(refusal) if request.answer != Answer::Never => {
@@ -418,7 +425,9 @@ impl Proxy {
                 b"-CROSSSLOT Keys in request don't hash to the same shard\r\n",
             );
         }
-        self.forward(id, server, input, request.answer);
+        if !self.forward_script(id, server, request.command, input) {
+            self.forward(id, server, input, request.answer);
+        }
     }
 
     /// Whether all keys of the request live on `server`. With `distribution: random` no key lives
@@ -440,9 +449,15 @@ impl Proxy {
         let keys = &mut self.scratch.keys;
         keys.clear();
         pool.commands.keys(bytes, request.command, keys);
-        let together = keys
-            .iter()
-            .all(|key| pool.router.pick(key.of(bytes), 0) == server);
+        let together = keys.iter().all(|key| match key {
+            Key::Plain(key) => pool.router.pick(key.of(bytes), 0) == server,
+            // What stands for the star is not known, so the hash tag must stand before it.
+            Key::Pattern(pattern) => {
+                let fixed = pattern.of(bytes).split(|&byte| byte == b'*').next();
+                let fixed = fixed.unwrap_or_default();
+                pool.router.is_tagged(fixed) && pool.router.pick(fixed, 0) == server
+            }
+        });
         keys.shrink_to(UNITS_KEPT);
         together
     }

@@ -185,6 +185,12 @@ impl Router {
         self.live_count
     }
 
+    /// Whether only a part of this key decides where it lives.
+    pub fn is_tagged(&self, key: &[u8]) -> bool {
+        self.tag
+            .is_some_and(|tag| hashed_part(key, tag).len() < key.len())
+    }
+
     #[inline]
     fn hash_of(&self, key: &[u8]) -> u32 {
         let part = match self.tag {

@@ -230,13 +230,15 @@ fn every_redis_command_works_through_four_servers() {
 }
 
 #[test]
-fn the_table_has_every_redis_command() {
+fn every_redis_command_of_twemproxy_is_shown() {
     let shown = REDIS
         .iter()
         .map(|(request, _)| request.split(' ').next().expect("a first part"));
     let shown: BTreeSet<&str> = shown.chain(SHOWN_ELSEWHERE).collect();
     let table = nutcrab::protocol::redis::commands::Table::standard();
-    assert_eq!(shown, table.rows().iter().map(|row| row.name).collect());
+    // Those of twemproxy come first; the others are compared with real servers in `tests/commands`.
+    let known = table.rows().iter().take(136);
+    assert_eq!(shown, known.map(|row| row.name).collect());
 }
 
 #[test]

@@ -149,7 +149,7 @@ impl Client {
     fn odd(&mut self, scene: &mut Scene, seq: u32) -> Asked {
         let bytes = |text: &[u8]| Want::Bytes(text.to_vec());
         let key = self.echo(seq, 0, Shape::Value, 10);
-        match self.draw.below(9) {
+        match self.draw.below(12) {
             0 => (redis::request(&[b"PING"]), bytes(b"+PONG\r\n")),
             1 => {
                 let mut text = key;
@@ -159,7 +159,7 @@ impl Client {
             }
             2 => (
                 redis::request(&[b"NONSENSE"]),
-                Want::Error("ERR unknown command"),
+                Want::Refused("ERR unknown command"),
             ),
             3 => (
                 redis::request(&[b"GET", &key, b"x"]),
@@ -179,6 +179,12 @@ impl Client {
                 redis::request(&[b"AUTH", b"x"]),
                 bytes(b"-ERR Client sent AUTH, but no password is set\r\n"),
             ),
+            8 => (
+                redis::request(&[b"sim.echo", &key]),
+                Want::Echo(key.clone()),
+            ),
+            9 => (redis::request(&[b"DBSIZE"]), Want::OfEach),
+            10 => (redis::request(&[b"SLOWLOG", b"GET"]), Want::OfEach),
             _ => {
                 let other = self.echo(seq, 1, Shape::Value, 10);
                 let request = redis::request(&[b"EVAL", b"return", b"2", &key, &other, b"x"]);

@@ -25,6 +25,10 @@ pub enum Want {
     Either(Vec<u8>, Vec<u8>),
     /// An error line that begins so.
     Error(&'static str),
+    /// The same, if the server that was asked could say so.
+    Refused(&'static str),
+    /// Something of each of the servers that are live: a sum or an array of as many.
+    OfEach,
     /// That what was sent is no request; what of it reached a server may have failed before.
     Garbage,
     /// What this echo key asks for.
@@ -150,6 +154,17 @@ impl Client {
             (Want::Bytes(bytes), _) => holds(raw == bytes),
             (Want::Either(one, other), _) => holds(raw == one || raw == other),
             (Want::Error(start), Reply::Error(text)) => holds(text.starts_with(start.as_bytes())),
+            (Want::Refused(start), Reply::Error(text)) => holds(text.starts_with(start.as_bytes())),
+            (Want::OfEach, Reply::Number(sum)) => {
+                let of_one = redis::SIZE as i64;
+                let all = scene.plan.pools[self.pool].config.servers.len() as i64;
+                holds(sum % of_one == 0 && (1..=all).contains(&(sum / of_one)))
+            }
+            (Want::OfEach, Reply::Array(Some(elements))) => {
+                let all = scene.plan.pools[self.pool].config.servers.len();
+                let is_entry = |element: &Reply<'_>| *element == redis::entry();
+                holds((1..=all).contains(&elements.len()) && elements.iter().all(is_entry))
+            }
             (Want::Garbage, Reply::Error(text)) => holds(text.starts_with(b"ERR Protocol error: ")),
             (Want::Echo(key), _) => holds(raw == redis::reply_to(key)),
             (Want::Stored(writes), Reply::Status(b"OK")) => {

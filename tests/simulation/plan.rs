@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use nutcrab::config::{Address, CrossShard, FailedGet, Listen, Password, Pool, Server};
 use nutcrab::hash::Hash;
-use nutcrab::protocol::Protocol;
+use nutcrab::protocol::{Policy, Protocol};
 use nutcrab::proxy::Limits;
 use nutcrab::route::Distribution;
 
@@ -288,7 +288,7 @@ fn pool(draw: &mut Draw, index: usize, large: u32, quiet: bool) -> PoolPlan {
     let guarded = redis && draw.one_in(5);
     let password = guarded || redis && draw.one_in(20);
     let name = format!("pool{index}");
-    let servers = (0..server_count)
+    let servers: Vec<_> = (0..server_count)
         .map(|number| server(draw, index, number))
         .collect();
     let config = Pool {
@@ -320,6 +320,10 @@ fn pool(draw: &mut Draw, index: usize, large: u32, quiet: bool) -> PoolPlan {
         server_retry_timeout: Duration::from_micros(draw.micros(50_000, 2_000_000)),
         server_failure_limit: NonZeroU32::new(draw.pick(&[1, 2, 3])).expect("not 0"),
         cross_shard: draw.pick(&[CrossShard::Refuse, CrossShard::FirstKey]),
+        commands: Policy {
+            several: servers.len() > 1,
+            ..Policy::default()
+        },
         connect_timeout: Duration::from_micros(draw.micros(100_000, 3_000_000)),
         flush_all: true,
         failed_get: FailedGet::Error,

@@ -193,6 +193,14 @@ pub fn echo_reply(key: &[u8], echo: Echo) -> Vec<u8> {
     reply
 }
 
+/// What every server says its size is.
+pub const SIZE: usize = 7;
+
+/// What stands once in every server's slow log.
+pub fn entry() -> Reply<'static> {
+    Reply::Array(Some(vec![Reply::Number(1), Reply::Status(b"entry")]))
+}
+
 /// What a server keeps.
 #[derive(Debug, Default)]
 pub struct Store {
@@ -235,6 +243,20 @@ impl Store {
         };
         match upper.as_slice() {
             b"INFO" => outcome.reply = echo_bulk(b"redis_version:7.0.15\r\n"),
+            b"COMMAND"
+                if args
+                    .get(1)
+                    .is_some_and(|arg| arg.eq_ignore_ascii_case(b"INFO")) =>
+            {
+                let name = args.get(2).ok_or("COMMAND INFO of nothing")?;
+                outcome.reply = if name.eq_ignore_ascii_case(b"sim.echo") {
+                    b"*1\r\n*6\r\n$8\r\nsim.echo\r\n:2\r\n*0\r\n:1\r\n:1\r\n:1\r\n".to_vec()
+                } else {
+                    b"*1\r\n*-1\r\n".to_vec()
+                };
+            }
+            b"DBSIZE" => outcome.reply = format!(":{SIZE}\r\n").into_bytes(),
+            b"SLOWLOG" => outcome.reply = b"*1\r\n*2\r\n:1\r\n+entry\r\n".to_vec(),
             b"MGET" => {
                 outcome.reply = format!("*{}\r\n", args.len() - 1).into_bytes();
                 for key in &args[1..] {

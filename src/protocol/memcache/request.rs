@@ -18,7 +18,7 @@ use memchr::{memchr, memchr2};
 use super::commands::{Form, Row, Rule, Table};
 use super::{Words, base64};
 use crate::protocol::{
-    Answer, Body, Excess, Family, Fan, Limits, Local, Merge, Parse, Partial, Reach, Refusal,
+    Answer, Body, Excess, Family, Fan, Key, Limits, Local, Merge, Parse, Partial, Reach, Refusal,
     Request, RequestScan, Span, Verdict,
 };
 
@@ -126,8 +126,8 @@ pub(super) fn line_keys(request: &[u8]) -> (Option<Span>, impl Iterator<Item = S
 }
 
 /// Appends all keys of a whole get.
-pub fn keys(request: &[u8], keys: &mut Vec<Span>) {
-    keys.extend(line_keys(request).1);
+pub fn keys(request: &[u8], keys: &mut Vec<Key>) {
+    keys.extend(line_keys(request).1.map(Key::Plain));
 }
 
 /// How long the line that starts with `bytes` may be. Only gets may be long: they have many keys.

@@ -2,23 +2,23 @@
 
 use super::commands::{Row, Table};
 use super::inline::encode;
-use super::request::keys;
+use super::keys::keys;
 use super::write::Writer;
-use crate::protocol::Span;
+use crate::protocol::Key;
 
 /// Answers `COMMAND ...`, whose words are given, its name first.
 pub fn answer(words: &[&[u8]], table: &Table, reply: &mut Writer) {
     let rest = words.get(2..).unwrap_or_default();
     let Some(subcommand) = words.get(1) else {
-        reply.array(table.rows().len());
-        for row in table.rows() {
+        reply.array(shown(table).count());
+        for row in shown(table) {
             describe(row, reply);
         }
         return;
     };
     match subcommand.to_ascii_uppercase().as_slice() {
         b"COUNT" if rest.is_empty() => {
-            reply.integer(table.rows().len() as i64);
+            reply.integer(shown(table).count() as i64);
         }
         b"INFO" if rest.is_empty() => answer(&words[..1], table, reply),
         b"INFO" => {
@@ -34,7 +34,7 @@ pub fn answer(words: &[&[u8]], table: &Table, reply: &mut Writer) {
         }
         b"DOCS" => {
             let rows: Vec<&Row> = if rest.is_empty() {
-                table.rows().iter().collect()
+                shown(table).collect()
             } else {
                 let found = rest.iter().filter_map(|name| table.find(name));
                 found.map(|index| table.row(index)).collect()
@@ -45,8 +45,8 @@ pub fn answer(words: &[&[u8]], table: &Table, reply: &mut Writer) {
             }
         }
         b"LIST" if rest.is_empty() => {
-            reply.array(table.rows().len());
-            for row in table.rows() {
+            reply.array(shown(table).count());
+            for row in shown(table) {
                 reply.bulk(row.name.to_ascii_lowercase());
             }
         }
@@ -65,7 +65,7 @@ pub fn answer(words: &[&[u8]], table: &Table, reply: &mut Writer) {
                 reply.error("ERR only COMMAND LIST and COMMAND LIST FILTERBY PATTERN are known");
                 return;
             };
-            let names = table.rows().iter().map(|row| row.name.to_ascii_lowercase());
+            let names = shown(table).map(|row| row.name.to_ascii_lowercase());
             let names: Vec<String> = names
                 .filter(|name| is_like(name.as_bytes(), pattern))
                 .collect();
@@ -82,6 +82,11 @@ pub fn answer(words: &[&[u8]], table: &Table, reply: &mut Writer) {
             ));
         }
     }
+}
+
+/// The commands that are told of.
+fn shown(table: &Table) -> impl Iterator<Item = &Row> {
+    table.rows().iter().filter(|row| row.is_command())
 }
 
 /// One element of `COMMAND INFO`, in the shape of Redis 7.
@@ -119,7 +124,7 @@ fn get_keys(words: &[&[u8]], table: &Table, reply: &mut Writer) {
         return;
     }
     let request = encode(words);
-    let mut found: Vec<Span> = Vec::new();
+    let mut found: Vec<Key> = Vec::new();
     keys(&request, Some(command), table, &mut found);
     if found.is_empty() {
         reply.error("ERR The command has no key arguments");
@@ -127,7 +132,7 @@ fn get_keys(words: &[&[u8]], table: &Table, reply: &mut Writer) {
     }
     reply.array(found.len());
     for key in found {
-        reply.bulk(key.of(&request));
+        reply.bulk(key.span().of(&request));
     }
 }
 
@@ -214,7 +219,7 @@ mod tests {
 
     #[test]
     fn commands_are_told_from_the_table() {
-        let count = Table::standard().rows().len();
+        let count = shown(&Table::standard()).count();
         assert_eq!(ask("command count"), format!(":{count}\r\n"));
         assert!(ask("command").starts_with(&format!("*{count}\r\n*10\r\n")));
         assert_eq!(

@@ -8,6 +8,8 @@ pub mod describe;
 pub mod hello;
 pub mod info;
 pub mod inline;
+pub mod join;
+pub mod keys;
 pub mod reply;
 pub mod request;
 pub mod split;

@@ -5,8 +5,9 @@
 
 use memchr::memchr;
 
-use super::commands::{Keys, Row, Rule, Table};
+use super::commands::{Keys, Rule, Session, Table};
 use super::inline::{self, Inline};
+use super::keys;
 use crate::protocol::body::{Number, number_line};
 use crate::protocol::{
     Answer, BadBody, Body, Excess, Limits, Local, Parse, Refusal, Request, RequestScan, Span,
@@ -101,14 +102,13 @@ fn understand_head(bytes: &[u8], scan: &RequestScan, table: &Table) -> Option<Re
         answer: Answer::Always,
     };
     let Some(command) = scan.command else {
-        return Some(request(
-            Verdict::Refuse(unknown(scan.first[0].of(bytes))),
-            Span::default(),
-        ));
+        let verdict = unknown_or_learn(scan.first[0].of(bytes), table);
+        return (verdict != Verdict::Learn).then(|| request(verdict, Span::default()));
     };
     let row = table.row(command);
     if !row.arity.fits(scan.args) {
-        return Some(request(Verdict::Refuse(wrong_arity(row)), Span::default()));
+        let refusal = wrong_arity(table.name(command));
+        return Some(request(Verdict::Refuse(refusal), Span::default()));
     }
     (row.rule == Rule::Forward && row.keys == Keys::First && scan.seen > 1)
         .then(|| request(Verdict::Forward, scan.first[1]))
@@ -144,25 +144,41 @@ fn has_key_at_one(command: Option<u16>, table: &Table) -> bool {
 
 /// The request whose bytes are all there.
 fn understand(bytes: &[u8], scan: &RequestScan, table: &Table, limits: &Limits) -> Request {
+    let Some(mut command) = scan.command else {
+        return request(unknown_or_learn(scan.first[0].of(bytes), table), None);
+    };
+    let mut row = table.row(command);
+    if row.rule == Rule::Container && scan.args > 1 {
+        let sub = scan.first[1].of(bytes);
+        let Some(found) = table.find_sub(command, sub) else {
+            return request(unknown_sub(command, sub, table), None);
+        };
+        (command, row) = (found, table.row(found));
+    }
     let request = |verdict, key| Request {
         verdict,
         key,
-        command: scan.command,
+        command: Some(command),
         answer: Answer::Always,
     };
-    let refuse = |refusal| request(Verdict::Refuse(refusal), Span::default());
-    let Some(command) = scan.command else {
-        return refuse(unknown(scan.first[0].of(bytes)));
-    };
-    let row = table.row(command);
+    let keyless = |verdict| request(verdict, Span::default());
+    let refuse = |refusal| keyless(Verdict::Refuse(refusal));
     if !row.arity.fits(scan.args) {
-        return refuse(wrong_arity(row));
+        return refuse(wrong_arity(table.name(command)));
     }
     let text = scan.first[1];
     match row.rule {
-        Rule::Keyless => request(Verdict::Keyless, Span::default()),
-        Rule::Everywhere(fan) => request(Verdict::Everywhere(fan), Span::default()),
-        Rule::Local(verb) => request(Verdict::Local(Local::Redis(verb)), Span::default()),
+        Rule::Keyless | Rule::OneServer | Rule::Container => keyless(Verdict::Keyless),
+        Rule::Everywhere(fan) => keyless(Verdict::Everywhere(fan)),
+        Rule::Scan => scan_request(bytes, scan, table, command),
+        Rule::Local(verb) => keyless(Verdict::Local(Local::Redis(verb))),
+        Rule::Fixed(text) => refuse(error(text)),
+        Rule::Never(why) => refuse(refused(table.name(command), "is not supported", Some(why))),
+        Rule::Denied(denial) => refuse(refused(table.name(command), denial.text(), None)),
+        Rule::Session(Session::MayBlock) if !says_block(bytes) => {
+            forward(bytes, scan, table, command)
+        }
+        Rule::Session(_) => refuse(refused(table.name(command), "is not supported", None)),
         Rule::Split(merge) => {
             // Only the first key was held against the limit while it was read.
             if bytes.len() <= limits.key {
@@ -178,92 +194,175 @@ fn understand(bytes: &[u8], scan: &RequestScan, table: &Table, limits: &Limits) 
                 None => request(Verdict::Split(merge), text),
             }
         }
-        Rule::Forward => match row.keys {
+        Rule::Forward | Rule::Digest => match row.keys {
             Keys::First => request(Verdict::Forward, text),
-            Keys::Keyword { from, .. } if scan.args <= u32::from(from) => {
-                request(Verdict::Forward, text)
-            }
-            Keys::Counted { count, target } => counted(bytes, scan, count, target),
-            _ => request(Verdict::Together, text),
+            _ => forward(bytes, scan, table, command),
         },
     }
 }
 
-/// A request with its number of keys at position `count`.
-fn counted(bytes: &[u8], scan: &RequestScan, count: u8, target: bool) -> Request {
+/// A request to the server of its keys.
+fn forward(bytes: &[u8], scan: &RequestScan, table: &Table, command: u16) -> Request {
     let request = |verdict, key| Request {
         verdict,
         key,
-        command: scan.command,
+        command: Some(command),
         answer: Answer::Always,
     };
-    let behind = scan.args.saturating_sub(u32::from(count) + 1);
-    let position = usize::from(count);
-    let announced = (scan.args > u32::from(count))
-        .then(|| std::str::from_utf8(scan.first[position].of(bytes)).ok())
-        .flatten()
-        .and_then(|text| text.parse::<i64>().ok());
-    match announced {
-        Some(keys) if keys >= 1 && keys <= i64::from(behind) => request(
-            Verdict::Together,
-            scan.first[if target { 1 } else { position + 1 }],
-        ),
-        // A script names its keys only to say where it runs; with none there is no right server.
-        Some(0) if position == 2 && !target => request(
-            Verdict::Refuse(error("scripts without keys are not supported")),
-            Span::default(),
-        ),
-        Some(keys) if position == 2 && !target && keys < 0 => request(
-            Verdict::Refuse(error("Number of keys can't be negative")),
-            Span::default(),
-        ),
-        Some(_) if position == 2 && !target => {
-            let text = "Number of keys can't be greater than number of args";
-            request(Verdict::Refuse(error(text)), Span::default())
+    let text = scan.first[1];
+    let keys = table.row(command).keys;
+    match keys {
+        Keys::First => request(Verdict::Forward, text),
+        Keys::Keyword { from, .. } if scan.args <= u32::from(from) => {
+            request(Verdict::Forward, text)
         }
-        None if position == 2 && !target => {
-            let text = "value is not an integer or out of range";
-            request(Verdict::Refuse(error(text)), Span::default())
+        Keys::Sort if scan.args == 2 => request(Verdict::Forward, text),
+        Keys::Range { first, last } if first as i8 == last && first < 4 => {
+            request(Verdict::Forward, scan.first[usize::from(first)])
         }
-        // The server will refuse it, and knows best how; any server will do.
-        _ => request(Verdict::Forward, scan.first[1]),
+        Keys::Script => script(bytes, scan, table, command),
+        Keys::Counted {
+            count,
+            target,
+            step,
+        } => {
+            let position = usize::from(count);
+            let behind = scan.args.saturating_sub(u32::from(count) + 1) / u32::from(step);
+            match number(bytes, scan, position) {
+                Some(keys) if keys >= 1 && keys <= i64::from(behind) => request(
+                    Verdict::Together,
+                    if target {
+                        text
+                    } else {
+                        scan.first[position + 1]
+                    },
+                ),
+                // The server will refuse it, and knows best how; any server will do.
+                _ => request(Verdict::Forward, text),
+            }
+        }
+        Keys::Streams { .. } | Keys::Migrate | Keys::Range { .. } | Keys::Learned(_) => {
+            match keys::first(bytes, keys, table) {
+                Some(key) => request(Verdict::Together, key),
+                // As above.
+                None => request(Verdict::Keyless, Span::default()),
+            }
+        }
+        _ => request(Verdict::Together, text),
     }
 }
 
-/// Appends all keys of a whole request that was found to have [`Verdict::Together`].
-pub fn keys(bytes: &[u8], command: Option<u16>, table: &Table, keys: &mut Vec<Span>) {
-    let Some(command) = command else { return };
-    match table.row(command).keys {
-        Keys::None => {}
-        Keys::First => keys.extend(args(bytes).nth(1)),
-        Keys::FirstTwo => keys.extend(args(bytes).skip(1).take(2)),
-        Keys::All => keys.extend(args(bytes).skip(1)),
-        Keys::EverySecond => keys.extend(args(bytes).skip(1).step_by(2)),
-        Keys::Counted { count, target } => {
-            let mut args = args(bytes).skip(1);
-            if target {
-                keys.extend(args.next());
-            }
-            let mut args = args.skip(usize::from(count) - 1 - usize::from(target));
-            let count = args
-                .next()
-                .and_then(|span| std::str::from_utf8(span.of(bytes)).ok());
-            let count = count.and_then(|text| text.parse().ok()).unwrap_or(0);
-            keys.extend(args.take(count));
+/// A script, which names its keys only to say where it runs.
+fn script(bytes: &[u8], scan: &RequestScan, table: &Table, command: u16) -> Request {
+    let request = |verdict, key| Request {
+        verdict,
+        key,
+        command: Some(command),
+        answer: Answer::Always,
+    };
+    let refuse = |text| request(Verdict::Refuse(error(text)), Span::default());
+    match number(bytes, scan, 2) {
+        None => refuse("value is not an integer or out of range"),
+        Some(keys) if keys < 0 => refuse("Number of keys can't be negative"),
+        Some(keys) if keys > i64::from(scan.args - 3) => {
+            refuse("Number of keys can't be greater than number of args")
         }
-        Keys::Keyword { words, from } => {
-            keys.extend(args(bytes).nth(1));
-            let mut args = args(bytes).skip(usize::from(from));
-            while let Some(word) = args.next() {
-                let word = word.of(bytes);
-                if words
-                    .iter()
-                    .any(|known| known.as_bytes().eq_ignore_ascii_case(word))
-                {
-                    keys.extend(args.next());
-                }
-            }
+        // With none there is no right server among several.
+        Some(0) if table.has_several() => refuse("scripts without keys are not supported"),
+        Some(0) => request(Verdict::Keyless, Span::default()),
+        Some(_) => request(Verdict::Together, scan.first[3]),
+    }
+}
+
+/// SCAN: the cursor says which server's turn it is.
+fn scan_request(bytes: &[u8], scan: &RequestScan, table: &Table, command: u16) -> Request {
+    let verdict = if !table.has_several() {
+        Verdict::Keyless
+    } else {
+        let text = std::str::from_utf8(scan.first[1].of(bytes)).ok();
+        let digits = text.filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+        match digits.and_then(|digits| digits.parse().ok()) {
+            Some(cursor) => Verdict::Scan(cursor),
+            None => Verdict::Refuse(error("invalid cursor")),
         }
+    };
+    request(verdict, Some(command))
+}
+
+/// The number at `position`, which is one of the first.
+fn number(bytes: &[u8], scan: &RequestScan, position: usize) -> Option<i64> {
+    if scan.args as usize <= position {
+        return None;
+    }
+    std::str::from_utf8(scan.first[position].of(bytes))
+        .ok()?
+        .parse()
+        .ok()
+}
+
+/// Whether XREAD or XREADGROUP is to wait.
+fn says_block(bytes: &[u8]) -> bool {
+    args(bytes)
+        .skip(1)
+        .map(|span| span.of(bytes))
+        .take_while(|word| !keys::is(word, "STREAMS"))
+        .any(|word| keys::is(word, "BLOCK"))
+}
+
+/// A request that is not routed by a key.
+fn request(verdict: Verdict, command: Option<u16>) -> Request {
+    Request {
+        verdict,
+        key: Span::default(),
+        command,
+        answer: Answer::Always,
+    }
+}
+
+fn unknown_or_learn(name: &[u8], table: &Table) -> Verdict {
+    if table.may_learn(name) {
+        Verdict::Learn
+    } else {
+        Verdict::Refuse(unknown(name))
+    }
+}
+
+/// A sub-command no row knows.
+fn unknown_sub(command: u16, sub: &[u8], table: &Table) -> Verdict {
+    let container = table.name(command);
+    let whole = [container.as_bytes(), b"|", sub].concat();
+    if table.may_learn(&whole) {
+        return Verdict::Learn;
+    }
+    let mut text = b"unknown subcommand '".to_vec();
+    text.extend_from_slice(&sub[..sub.len().min(NAME_QUOTED_MAX)]);
+    text.extend_from_slice(format!("'. Try {container} HELP.").as_bytes());
+    Verdict::Refuse(Refusal::new("-ERR ", &text))
+}
+
+/// The row of a whole request's command.
+pub fn command(bytes: &[u8], table: &Table) -> Option<u16> {
+    args(bytes)
+        .next()
+        .and_then(|name| table.find(name.of(bytes)))
+}
+
+/// The digest of the script a whole request names.
+pub fn script_name<'a>(bytes: &'a [u8], command: Option<u16>, table: &Table) -> Option<&'a [u8]> {
+    if table.row(command?).rule != Rule::Digest {
+        return None;
+    }
+    args(bytes).nth(1).map(|name| name.of(bytes))
+}
+
+/// The name under which the servers are asked for the command of a request that has
+/// [`Verdict::Learn`].
+pub fn name_to_learn(bytes: &[u8], table: &Table) -> Vec<u8> {
+    let mut args = args(bytes).map(|span| span.of(bytes));
+    let name = args.next().unwrap_or_default();
+    match (table.find(name), args.next()) {
+        (Some(_), Some(sub)) => [name, b"|", sub].concat(),
+        _ => name.to_vec(),
     }
 }
 
@@ -354,8 +453,15 @@ fn unknown(name: &[u8]) -> Refusal {
     Refusal::new("-ERR ", &text)
 }
 
-fn wrong_arity(row: &Row) -> Refusal {
-    let name = row.name.to_ascii_lowercase();
+/// `'name' is refused`, and why.
+fn refused(name: &str, what: &str, why: Option<&str>) -> Refusal {
+    let name = name.to_ascii_lowercase();
+    let why = why.map_or(String::new(), |why| format!(": {why}"));
+    error(&format!("'{name}' {what}{why}"))
+}
+
+fn wrong_arity(name: &str) -> Refusal {
+    let name = name.to_ascii_lowercase();
     error(&format!("wrong number of arguments for '{name}' command"))
 }
 

@@ -7,7 +7,7 @@ use crate::protocol::body::{Number, number_line};
 use crate::protocol::{FragmentReply, Join, Joined, Span, Unit};
 
 /// Longest line a join reads: the header of an array or bulk.
-const HEADER_MAX: usize = 32;
+pub(super) const HEADER_MAX: usize = 32;
 
 /// The bytes of `_` CR LF.
 const NULL_LEN: u64 = 3;
@@ -56,7 +56,7 @@ pub fn fragment(
 }
 
 /// Writes a mark and a number, without allocating.
-fn push_number(mark: u8, number: i64, out: &mut Queue, pool: &mut BufferPool) {
+pub(super) fn push_number(mark: u8, number: i64, out: &mut Queue, pool: &mut BufferPool) {
     let mut line = [0; HEADER_MAX];
     // A mark, a sign and at most 19 digits fit.
     let mut start = HEADER_MAX;
@@ -167,7 +167,8 @@ fn open_array(reply: &mut FragmentReply, pool: &mut BufferPool) -> Joined {
     }
 }
 
-enum Header {
+/// What stands where the length of an array or bulk must.
+pub(super) enum Header {
     /// `value` is `None` for the null `-1`.
     Line {
         value: Option<u64>,
@@ -178,7 +179,7 @@ enum Header {
 }
 
 /// The length line at the front of `bytes`, which must start with `mark`.
-fn header(bytes: &Queue, mark: u8) -> Header {
+pub(super) fn header(bytes: &Queue, mark: u8) -> Header {
     let mut copy = [0; HEADER_MAX];
     let front = bytes.front();
     let line = if front.len() >= HEADER_MAX || front.len() == bytes.len() {
@@ -210,26 +211,6 @@ fn header(bytes: &Queue, mark: u8) -> Header {
         }
         Number::Bad => Header::Bad,
     }
-}
-
-/// Joins replies to [`Merge::Sum`] fragments, which must all be whole.
-pub fn join_sum(replies: &mut [FragmentReply], out: &mut Queue, pool: &mut BufferPool) -> Joined {
-    let mut sum = 0i64;
-    for reply in replies.iter() {
-        let mut line = [0; HEADER_MAX];
-        let count = reply.bytes.peek(&mut line);
-        let number = line[..count]
-            .strip_prefix(b":")
-            .and_then(|line| line.strip_suffix(b"\r\n"));
-        let number = number.and_then(|digits| std::str::from_utf8(digits).ok()?.parse().ok());
-        match number.and_then(|number: i64| sum.checked_add(number)) {
-            Some(total) => sum = total,
-            None => return Joined::Bad,
-        }
-    }
-    push_number(b':', sum, out, pool);
-    out.push(b"\r\n", pool);
-    Joined::Done
 }
 
 /// Joins replies to [`Merge::Status`] fragments, which must all be whole.

@@ -9,6 +9,8 @@ mod handshake;
 mod large;
 mod memcached;
 mod order;
+mod scripts;
+mod unknown;
 
 use std::collections::HashMap;
 use std::num::NonZeroU32;
@@ -18,7 +20,7 @@ use std::time::Duration;
 use super::{Action, Cause, CloseHow, ConnId, Limits, PoolIndex, Proxy, Settings, Time, What};
 use crate::buffer::Input;
 use crate::config::{Address, CrossShard, FailedGet, Listen, Pool, Server};
-use crate::protocol::Protocol;
+use crate::protocol::{Policy, Protocol};
 use crate::route::{Distribution, ServerIndex};
 use crate::stats::{PoolNames, WorkerStats};
 
@@ -51,6 +53,10 @@ pub(super) fn pool(servers: usize) -> Pool {
         server_retry_timeout: Duration::from_secs(30),
         server_failure_limit: one,
         cross_shard: CrossShard::Refuse,
+        commands: Policy {
+            several: servers > 1,
+            ..Policy::default()
+        },
         connect_timeout: Duration::from_secs(5),
         flush_all: true,
         failed_get: FailedGet::Error,

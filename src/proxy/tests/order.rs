@@ -57,6 +57,8 @@ fn local_replies_wait_for_earlier_ones() {
     );
     assert_eq!(rig.take(client), "");
     rig.receive(rig.link(0), ":1\r\n");
+    // The server is asked about a command nobody knows.
+    rig.receive(rig.link(0), "*1\r\n*-1\r\n");
     let expected = ":1\r\n+PONG\r\n-ERR unknown command 'NONSENSE'\r\n$2\r\nhi\r\n";
     assert_eq!(rig.take(client), expected);
     assert!(!rig.is_closed(client));

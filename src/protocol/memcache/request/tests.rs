@@ -151,7 +151,10 @@ fn several_keys_are_split() {
         assert_eq!(request.key.of(line.as_bytes()), b"a");
         let mut found = Vec::new();
         keys(line.as_bytes(), &mut found);
-        let found: Vec<_> = found.iter().map(|key| key.of(line.as_bytes())).collect();
+        let found: Vec<_> = found
+            .iter()
+            .map(|key| key.span().of(line.as_bytes()))
+            .collect();
         let expected: Vec<_> = expected.iter().map(|key| key.as_bytes()).collect();
         assert_eq!(found, expected);
     }

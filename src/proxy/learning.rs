@@ -1,0 +1,128 @@
+//! Requests nobody knows: a server is asked about the command, then the request is read again.
+//!
+//! Asking only when a client needs it costs nothing otherwise, and finds commands of modules that were
+//! loaded after we connected. What the client asks behind it waits, so that nothing overtakes it.
+
+use super::Proxy;
+use super::cause::Cause;
+use super::exchange::Exchange;
+use super::ids::ClientId;
+use super::scripts::{Errand, Purpose};
+use crate::buffer::{Input, Queue};
+use crate::protocol::{Answer, Parse, RequestScan};
+use crate::route::ServerIndex;
+
+/// Longest description of a command that is read.
+const ANSWER_MAX: usize = 256 * 1024;
+
+impl Proxy {
+    /// Asks `server` about the command of a request.
+    pub(super) fn learn(&mut self, id: ClientId, server: Option<ServerIndex>, input: Input<'_>) {
+        let link = match server {
+            Some(server) => self.link_for(id, server),
+            None => Err(Cause::Refused),
+        };
+        let link = match link {
+            Ok(link) => link,
+            Err(cause) => return self.answer_error(id, cause),
+        };
+        let Some(client) = self.clients.find_mut(id) else {
+            return;
+        };
+        let question = self.pools[client.pool.index()]
+            .commands
+            .question(input.bytes());
+        let errand = Errand {
+            mute: client.mute,
+            purpose: Purpose::Learn,
+            request: input.bytes().to_vec(),
+            answer: Vec::new(),
+        };
+        client.barrier = true;
+        let sequence = client.ring.push(Exchange::Errand(Box::new(errand)));
+        let slot = self.slot(id, sequence, None, Answer::Always);
+        if let Some(target) = self.links.find_mut(link) {
+            target.out.push(&question, &mut self.buffers);
+        }
+        self.enqueued(link, slot, question.len() as u64);
+    }
+
+    /// A reply came for a request that was kept. Says whether it is to be passed on after all.
+    pub(super) fn errand_reply(
+        &mut self,
+        id: ClientId,
+        sequence: u32,
+        partial: &mut Queue,
+        last: Input<'_>,
+        done: bool,
+    ) -> bool {
+        let Some(client) = self.clients.find_mut(id) else {
+            return false;
+        };
+        let Some(Exchange::Errand(errand)) = client.ring.find(sequence) else {
+            return true;
+        };
+        if errand.purpose != Purpose::Learn {
+            let mut start = [0; 16];
+            let count = partial.peek(&mut start);
+            let more = last.len().min(start.len() - count);
+            start[count..count + more].copy_from_slice(&last.bytes()[..more]);
+            let start = &start[..count + more];
+            if done && self.reload_script(id, sequence, start) {
+                partial.clear(&mut self.buffers);
+                return false;
+            }
+            // What is not reloaded waits as any other.
+            if let Some(client) = self.clients.find_mut(id)
+                && let Some(exchange) = client.ring.find(sequence)
+            {
+                *exchange = Exchange::Waiting;
+            }
+            return true;
+        }
+        if errand.answer.len() + partial.len() + last.len() <= ANSWER_MAX {
+            errand.answer.extend(partial.to_vec());
+            errand.answer.extend_from_slice(last.bytes());
+        } else {
+            // Too long to be what was asked for: it is read to its end, and not understood.
+            errand.answer.clear();
+        }
+        partial.clear(&mut self.buffers);
+        if done {
+            self.command_described(id);
+        }
+        false
+    }
+
+    /// The answer about the command of the client's last request is whole.
+    fn command_described(&mut self, id: ClientId) {
+        let Some(client) = self.clients.find_mut(id) else {
+            return;
+        };
+        let Some(Exchange::Errand(errand)) = client.ring.take_last() else {
+            return;
+        };
+        if errand.answer.first() == Some(&b'-') {
+            // The server's own words, such as that it is loading.
+            self.answer(id, &errand.answer);
+            return self.advance(id);
+        }
+        let pool = &mut self.pools[client.pool.index()];
+        pool.commands.learn(&errand.request, &errand.answer);
+        let limits = &pool.config.limits;
+        let mut scan = RequestScan::default();
+        match pool.commands.parse(&errand.request, &mut scan, limits) {
+            Parse::Done { request, .. } => {
+                // As it was when the request came.
+                let mute = std::mem::replace(&mut client.mute, errand.mute);
+                self.dispatch(id, request, Input::copied(&errand.request));
+                if let Some(client) = self.clients.find_mut(id) {
+                    client.mute = mute;
+                }
+            }
+            // It was whole before.
+            _ => self.answer_error(id, Cause::Invalid),
+        }
+        self.advance(id);
+    }
+}

@@ -1,0 +1,188 @@
+//! Scripts that clients loaded, to be loaded again into a server that lost them.
+//!
+//! SCRIPT LOAD goes to every server that is live. One that was out then, or was restarted since, does
+//! not know the script; its `-NOSCRIPT` is not passed on if the script is here, but answered by loading
+//! it and asking again.
+
+use std::collections::{HashMap, VecDeque};
+
+use super::Proxy;
+use super::exchange::Exchange;
+use super::ids::ClientId;
+use super::link::Slot;
+use super::session::Mute;
+use crate::buffer::{Input, Queue};
+use crate::protocol::Answer;
+use crate::route::ServerIndex;
+
+/// Longest request that loads a remembered script.
+pub(super) const SCRIPT_MAX: usize = 64 * 1024;
+
+/// Bytes of all remembered scripts of a pool; the oldest make room.
+const SCRIPTS_MAX: usize = 1024 * 1024;
+
+/// How a server says that it does not know a script.
+const NO_SCRIPT: &[u8] = b"-NOSCRIPT";
+
+/// A script's SHA-1 in lower-case digits, as clients and servers name it.
+pub(super) type Digest = [u8; 40];
+
+/// The scripts of one pool.
+#[derive(Debug, Default)]
+pub(super) struct Scripts {
+    /// The requests that load them.
+    loads: HashMap<Digest, Box<[u8]>>,
+    /// Oldest first.
+    order: VecDeque<Digest>,
+    bytes: usize,
+}
+
+impl Scripts {
+    /// Remembers a script by the request that loaded it and the reply.
+    pub fn remember(&mut self, load: Box<[u8]>, reply: &Queue) {
+        let mut start = [0; 47];
+        let count = reply.peek(&mut start);
+        let text = start[..count].strip_prefix(b"$40\r\n");
+        let Some(digest) = text.and_then(|text| digest(text.strip_suffix(b"\r\n")?)) else {
+            return;
+        };
+        self.bytes += load.len();
+        match self.loads.insert(digest, load) {
+            Some(old) => self.bytes -= old.len(),
+            None => self.order.push_back(digest),
+        }
+        while self.bytes > SCRIPTS_MAX
+            && let Some(oldest) = self.order.pop_front()
+        {
+            let old = self.loads.remove(&oldest);
+            self.bytes -= old.map_or(0, |old| old.len());
+        }
+    }
+
+    /// The request that loads a script.
+    pub fn load(&self, name: &[u8]) -> Option<&[u8]> {
+        if self.loads.is_empty() {
+            return None;
+        }
+        self.loads.get(&digest(name)?).map(|load| &load[..])
+    }
+
+    /// Forgets them all.
+    pub fn forget(&mut self) {
+        *self = Self::default();
+    }
+}
+
+/// The digest a client or server wrote.
+fn digest(text: &[u8]) -> Option<Digest> {
+    let mut digest: Digest = text.try_into().ok()?;
+    digest.make_ascii_lowercase();
+    Some(digest)
+}
+
+/// A request that may have to be asked again once something else was asked.
+#[derive(Debug)]
+pub(super) struct Errand {
+    pub purpose: Purpose,
+    /// Whether the client wanted a reply to it.
+    pub mute: Mute,
+    /// The request as it came.
+    pub request: Vec<u8>,
+    /// What has come of the answer to the question that goes before it.
+    pub answer: Vec<u8>,
+}
+
+/// Why a request is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// It names a script that its server may have lost.
+    Script(ServerIndex),
+    /// Its command is unknown, and a server was asked about it.
+    Learn,
+}
+
+impl Proxy {
+    /// Queues a request that names a script which can be loaded again. Says whether it did.
+    pub(super) fn forward_script(
+        &mut self,
+        id: ClientId,
+        server: Option<ServerIndex>,
+        command: Option<u16>,
+        input: Input<'_>,
+    ) -> bool {
+        let (Some(client), Some(server)) = (self.clients.find(id), server) else {
+            return false;
+        };
+        let pool = &self.pools[client.pool.index()];
+        let name = pool.commands.script_name(input.bytes(), command);
+        let is_known = name.is_some_and(|name| pool.scripts.load(name).is_some());
+        if !is_known || input.len() > SCRIPT_MAX || client.is_mute() {
+            return false;
+        }
+        let Ok(link) = self.link_for(id, server) else {
+            return false;
+        };
+        let errand = Errand {
+            mute: Mute::No,
+            purpose: Purpose::Script(server),
+            request: input.bytes().to_vec(),
+            answer: Vec::new(),
+        };
+        let Some(client) = self.clients.find_mut(id) else {
+            return false;
+        };
+        let sequence = client.ring.push(Exchange::Errand(Box::new(errand)));
+        let slot = self.slot(id, sequence, None, Answer::Always);
+        if let Some(target) = self.links.find_mut(link) {
+            target.out.push_input(input, &mut self.buffers);
+        }
+        self.enqueued(link, slot, input.len() as u64);
+        true
+    }
+
+    /// A reply to a request that names a script has begun with `start`. Says whether the script is
+    /// loaded and the request asked again instead of passing the reply on.
+    ///
+    /// Only while nothing behind it was asked: what was would be served before it.
+    pub(super) fn reload_script(&mut self, id: ClientId, sequence: u32, start: &[u8]) -> bool {
+        let Some(client) = self.clients.find_mut(id) else {
+            return false;
+        };
+        let is_last = client.ring.is_last(sequence);
+        let Some(exchange) = client.ring.find(sequence) else {
+            return false;
+        };
+        // Whatever comes now is the reply.
+        let Exchange::Errand(errand) = std::mem::replace(exchange, Exchange::Waiting) else {
+            return false;
+        };
+        let Purpose::Script(server) = errand.purpose else {
+            return false;
+        };
+        if !start.starts_with(NO_SCRIPT) || !is_last {
+            return false;
+        }
+        let pool = &self.pools[client.pool.index()];
+        let command = pool.commands.command(&errand.request);
+        let name = pool.commands.script_name(&errand.request, command);
+        let Some(load) = name.and_then(|name| pool.scripts.load(name)).map(Box::from) else {
+            return false;
+        };
+        let Ok(link) = self.link_for(id, server) else {
+            return false;
+        };
+        let question = Slot {
+            client: None,
+            ..self.slot(id, sequence, None, Answer::Always)
+        };
+        let again = self.slot(id, sequence, None, Answer::Always);
+        let load: Box<[u8]> = load;
+        for (slot, bytes) in [(question, &load[..]), (again, &errand.request[..])] {
+            if let Some(target) = self.links.find_mut(link) {
+                target.out.push(bytes, &mut self.buffers);
+            }
+            self.enqueued(link, slot, bytes.len() as u64);
+        }
+        true
+    }
+}
