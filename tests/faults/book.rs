@@ -5,7 +5,7 @@
 //! wrong kind, or none at all is a mix-up or a loss, whenever it happens. An error or a closed
 //! connection is excused only while a fault window is open, or for a while after its end.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
@@ -134,13 +134,13 @@ pub struct Known {
     /// The last version acknowledged; `None`: the key is not there.
     acked: Option<u64>,
     /// Writes whose fate is unknown, and which may still come to pass.
-    maybe: Vec<Option<u64>>,
+    maybe: VecDeque<Option<u64>>,
     /// How often data had been lost when it was last certain.
     losses: u64,
 }
 
 /// Writes of unknown fate that are remembered.
-const MAYBE_MAX: usize = 1000;
+const MAYBE_MAX: usize = 5000;
 
 impl Known {
     /// A write was acknowledged.
@@ -150,9 +150,11 @@ impl Known {
 
     /// Nobody will ever tell whether a write was executed.
     pub fn unknown(&mut self, version: Option<u64>) {
-        if self.maybe.len() < MAYBE_MAX {
-            self.maybe.push(version);
+        // The oldest cannot come to pass any more: its connection ended long ago.
+        if self.maybe.len() == MAYBE_MAX {
+            self.maybe.pop_front();
         }
+        self.maybe.push_back(version);
     }
 
     /// Whether a read may give `version`, with data lost so many times.
