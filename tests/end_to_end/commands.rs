@@ -200,7 +200,8 @@ fn every_redis_command_works_through_four_servers() {
     }
     let commands = client.ask(&["COMMAND"]).elements();
     let table = nutcrab::protocol::redis::commands::Table::standard();
-    assert_eq!(commands.len(), table.rows().len());
+    let known = table.rows().iter().filter(|row| row.is_command());
+    assert_eq!(commands.len(), known.count());
     let art = client.ask(&["LOLWUT", "VERSION", "99"]).bytes();
     assert!(art.starts_with(b"A crab "), "{}", shown(&art));
     let info = client.ask(&["INFO"]).bytes();
@@ -237,8 +238,9 @@ fn every_redis_command_of_twemproxy_is_shown() {
     let shown: BTreeSet<&str> = shown.chain(SHOWN_ELSEWHERE).collect();
     let table = nutcrab::protocol::redis::commands::Table::standard();
     // Those of twemproxy come first; the others are compared with real servers in `tests/commands`.
-    let known = table.rows().iter().take(136);
-    assert_eq!(shown, known.map(|row| row.name).collect());
+    for row in table.rows().iter().take(136) {
+        assert!(shown.contains(row.name), "{} is not shown", row.name);
+    }
 }
 
 #[test]
