@@ -16,8 +16,8 @@ const SERVER_COUNT: usize = 4;
 
 /// With more CPU than this (in cores) spent on something else, a measurement is made again...
 const FOREIGN_MAX: f64 = 0.15;
-/// ... at most so often.
-const RETRIES: usize = 2;
+/// ... at most so often, unless told otherwise.
+pub const RETRIES: usize = 2;
 
 /// One measurement.
 #[derive(Clone, Debug)]
@@ -58,6 +58,7 @@ struct Told {
 pub fn compare(
     profile: &Profile,
     programs: &Programs,
+    retries: usize,
     directory: &Path,
     mut told: impl FnMut(&Sample),
 ) -> io::Result<Vec<Sample>> {
@@ -103,7 +104,7 @@ pub fn compare(
                 let sample = loop {
                     let sample = measure(workload, *system, proxy, *rate, profile.length, servers)?;
                     attempt += 1;
-                    if sample.foreign <= FOREIGN_MAX || attempt > RETRIES {
+                    if sample.foreign <= FOREIGN_MAX || attempt > retries {
                         break Sample { round, ..sample };
                     }
                 };

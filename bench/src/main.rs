@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! nutcrab-bench compare PROFILE DIRECTORY [--nutcrab FILE] [--envoy FILE] [--readme FILE]
+//!               [--retries N]
 //! nutcrab-bench gather DIRECTORY ...     open-loop load over a link between network namespaces
 //! nutcrab-bench scale DIRECTORY ...      cost as clients, servers, pools and workers grow
 //! nutcrab-bench load TARGET PROTOCOL VERB [--clients N] ...     the generator alone
@@ -50,9 +51,11 @@ fn run(words: &[String]) -> io::Result<()> {
         "compare" => {
             let profile =
                 Profile::of(word(1)).ok_or_else(|| wrong("quick, usual or full", word(1)))?;
+            let retries = option(words, "--retries")?.unwrap_or(compare::RETRIES);
             page::compare(
                 &profile,
                 &programs(words)?,
+                retries,
                 &PathBuf::from(word(2)),
                 option(words, "--readme")?,
             )

@@ -20,13 +20,14 @@ use crate::workloads::Profile;
 pub fn compare(
     profile: &Profile,
     programs: &Programs,
+    retries: usize,
     directory: &Path,
     readme: Option<PathBuf>,
 ) -> io::Result<()> {
     let begin = Instant::now();
     let scratch = Scratch::new()?;
     fs::create_dir_all(directory)?;
-    let samples = compare::compare(profile, programs, scratch.path(), |sample| {
+    let samples = compare::compare(profile, programs, retries, scratch.path(), |sample| {
         println!(
             "{:5.0} s  {:38} {:18} round {}: {:9.0}/s, p99 {:7.2} ms, CPU {:7.2} us, foreign {:.2}",
             begin.elapsed().as_secs_f64(),

@@ -359,12 +359,14 @@ fn pools_text(address: SocketAddr, start: &Start<'_>, gather: Option<u32>) -> io
     if let Some(gather) = gather {
         let _ = writeln!(text, "nutcrab:\n  gather: {gather}");
     }
-    for pool in 0..start.pools {
-        let port = if pool == 0 {
-            address.port()
-        } else {
-            free_port()?
-        };
+    let mut ports = vec![address.port()];
+    while ports.len() < start.pools {
+        let port = free_port()?;
+        if !ports.contains(&port) {
+            ports.push(port);
+        }
+    }
+    for (pool, port) in ports.iter().enumerate() {
         let _ = writeln!(text, "pool{pool}:\n  listen: {}:{port}", address.ip());
         let redis = start.protocol == Protocol::Redis;
         let _ = writeln!(
