@@ -52,6 +52,8 @@ pub struct Options {
     pub stats_port: u16,
     /// `-a`
     pub stats_addr: StatsAddr,
+    /// `--admin-addr`. `None`: there is no admin listener.
+    pub admin_addr: Option<AdminAddr>,
     /// `-i`: how often the counters of the workers are summed up. May be zero.
     pub stats_interval: Duration,
     /// `-p`
@@ -81,6 +83,38 @@ pub enum StatsAddr {
     Host(String),
     /// A unix socket: an absolute path.
     Unix(PathBuf),
+}
+
+/// Where HTTP for operators is served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AdminAddr {
+    /// An address or host name, and a port that is not 0.
+    Tcp(String, u16),
+    /// A unix socket: an absolute path.
+    Unix(PathBuf),
+}
+
+impl AdminAddr {
+    /// `9150`, `10.0.0.1:9150`, `[::1]:9150` or `/run/nutcrab/admin.sock`. Without an address it is
+    /// that of the loopback interface: what is served there is not for everybody.
+    pub fn parse(text: &OsStr) -> Option<Self> {
+        if text.as_bytes().starts_with(b"/") {
+            return Some(Self::Unix(text.into()));
+        }
+        let text = text.to_str()?;
+        let (host, port) = text.rsplit_once(':').unwrap_or(("", text));
+        let bare = host
+            .strip_prefix('[')
+            .and_then(|host| host.strip_suffix(']'));
+        let host = match bare.unwrap_or(host) {
+            host if bare.is_none() && host.contains(':') => return None,
+            "" => "127.0.0.1",
+            host => host,
+        };
+        let is_number = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
+        let port = port.parse().ok().filter(|&port| is_number && port > 0)?;
+        Some(Self::Tcp(host.to_owned(), port))
+    }
 }
 
 /// Most workers that may be asked for.
@@ -125,6 +159,7 @@ impl Options {
             conf_file: paths.conf_file.into(),
             stats_port: 22222,
             stats_addr: StatsAddr::Host("0.0.0.0".to_owned()),
+            admin_addr: None,
             stats_interval: Duration::from_millis(30_000),
             pid_file: None,
             mbuf_size: 16_384,

@@ -14,6 +14,7 @@ use clap::{Arg, ArgAction, Command, ValueHint};
 use clap_complete::{Shell, generate};
 use nutcrab::cli::{FLAGS, Flag, Paths, Takes};
 use nutcrab::config::{KEYS, Key, PROCESS_KEYS, Presence};
+use nutcrab::stats;
 
 fn path(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
@@ -141,6 +142,23 @@ fn options() -> String {
     text
 }
 
+fn metrics() -> String {
+    let mut text = "| metric | kind | labels | meaning |\n| --- | --- | --- | --- |\n".to_owned();
+    for metric in stats::metrics() {
+        let labels: Vec<String> = metric.labels.iter().map(|label| cell(label)).collect();
+        writeln!(
+            text,
+            "| `{}` | {} | {} | {} |",
+            metric.name,
+            metric.kind,
+            labels.join(", "),
+            cell(metric.help)
+        )
+        .unwrap();
+    }
+    text
+}
+
 fn keys<T>(keys: &[Key<T>]) -> String {
     let mut text = String::new();
     for key in keys {
@@ -163,6 +181,7 @@ fn keys<T>(keys: &[Key<T>]) -> String {
 #[test]
 fn the_pages_tell_every_option_and_every_key() {
     check_within("docs/operations.md", "options", &options());
+    check_within("docs/operations.md", "metrics", &metrics());
     check_within("docs/configuration.md", "keys of a pool", &keys(KEYS));
     check_within(
         "docs/configuration.md",

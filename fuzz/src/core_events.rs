@@ -154,6 +154,7 @@ pub fn run(bytes: &mut Bytes<'_>) {
                 .iter()
                 .map(|server| server.name.clone())
                 .collect(),
+            families: pool.protocol.topics(),
         })
         .collect();
     let stats = Arc::new(WorkerStats::new(&names));

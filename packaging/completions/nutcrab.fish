@@ -8,6 +8,7 @@ complete -c nutcrab -s p -l pid-file -d 'file for the process id (default: none)
 complete -c nutcrab -s m -l mbuf-size -d 'bytes of a pooled buffer (default: 16384)' -r -f
 complete -c nutcrab -l workers -d 'worker threads (default: cores, at most 4; as nutcracker: 1)' -r -f
 complete -c nutcrab -l shutdown-timeout -d 'seconds that a stop waits for requests under way (default: 10)' -r -f
+complete -c nutcrab -l admin-addr -d 'port, HOST:PORT or path of /metrics and /readyz (default: none)' -r -f -a "(__fish_print_hostnames)"
 complete -c nutcrab -l explain-keys -d 'print where each key of stdin lives in this pool, and exit' -r -f
 complete -c nutcrab -s h -l help -d 'print this text and exit'
 complete -c nutcrab -s V -l version -d 'print the version and exit'

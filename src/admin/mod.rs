@@ -1,86 +1,111 @@
 //! Answers operators, on a thread and with descriptors of its own: nothing that happens here costs
 //! the request path more than the reading of its counters.
 //!
-//! Today that is twemproxy's stats port: whoever connects is sent one JSON object and a line feed,
-//! and the end. What a visitor sends is read and thrown away, since closing with unread input could
-//! take the answer back. A visitor has a fixed time and there is room for a fixed number of them, so
-//! one that does not read keeps nobody else from an answer.
+//! There are two doors. At the stats port whoever connects is sent twemproxy's JSON object and a line
+//! feed, and the end; what a visitor sends is read and thrown away, since closing with unread input
+//! could take the answer back. At the admin address, if there is one, visitors speak HTTP (`http`).
+//!
+//! ```text
+//!   stats port ----> Visitor --+
+//!                              +--> Pages <-- Stats, Readiness
+//!   admin address -> Visitor --+
+//! ```
+//!
+//! A visitor has a fixed time and there is room for a fixed number of them, so one that does not read
+//! (or does not finish asking) keeps nobody else from an answer. And the thread takes at most a
+//! quarter of a processor, however many visitors there are: the rest belongs to the workers.
 
+mod http;
+mod pages;
 #[cfg(test)]
 mod tests;
+mod visitor;
 
 use std::collections::VecDeque;
 use std::io;
-use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crate::buffer::{BufferPool, Queue};
-use crate::engine::{Engine, Listener, Ready, Socket, Taken};
-use crate::stats::{Process, Stats};
+use crate::buffer::BufferPool;
+use crate::engine::{self, Engine, Listener, Ready, Socket};
 
-/// How long a visitor may take to read the answer and leave.
+pub use pages::{Identity, Pages, Readiness};
+use visitor::{Visit, Visitor};
+
+/// How long a visitor may take to ask, read the answer and leave.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Most visitors at once; one more, and the one that came first has to leave.
-const VISITOR_COUNT: usize = 64;
+/// Most visitors at once at one door; one more, and the one that came first has to leave.
+const VISITOR_COUNT: usize = 32;
 
-/// Reads per edge; a visitor that has more to say is not listened to.
-const DISCARD_READS: usize = 4;
+/// Descriptors the visitors of both doors may have.
+pub const FILES_MAX: usize = 2 * VISITOR_COUNT;
+
+/// Visitors let in at one door in one turn.
+const ACCEPTS_PER_TURN: usize = 16;
 
 /// How long accepting pauses when there is no descriptor for another visitor.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// The listener's number; visitors count on from here.
-const LISTENER: usize = 0;
+/// So many times as long as it worked the thread rests.
+const REST: u32 = 3;
+
+/// Work that is not worth a rest.
+const UNNOTICED: Duration = Duration::from_micros(200);
 
 /// What the thread is made with.
 pub struct Admin {
     engine: Engine,
-    listener: Listener,
-    stats: Arc<Stats>,
-    source: String,
-    start: Instant,
+    listeners: Vec<(Custom, Listener)>,
+    pages: Pages,
 }
 
 /// What it works with, on its own thread.
 struct Loop {
-    admin: Admin,
+    engine: Engine,
+    /// Their listeners' numbers are their places; the numbers of visitors count on from there, in
+    /// steps of as many as there are doors.
+    doors: Vec<Door>,
+    pages: Pages,
+    /// The answers' buffers are of their own sizes and come from no pool.
+    pool: BufferPool,
+}
+
+/// What is spoken at a door.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Custom {
+    Stats,
+    Http,
+}
+
+/// A listener and who came to it.
+struct Door {
+    custom: Custom,
+    listener: Listener,
     /// In the order they came.
     visitors: VecDeque<Visitor>,
     next_number: usize,
     /// Visitors may wait although no edge will say so again.
     waiting: bool,
-    /// The answers' buffers are of their own sizes and come from no pool.
-    pool: BufferPool,
-}
-
-/// Somebody who wants to know.
-struct Visitor {
-    number: usize,
-    socket: Socket,
-    answer: Queue,
-    until: Instant,
-}
-
-/// Whether a visitor is done.
-#[derive(PartialEq)]
-enum Visit {
-    GoesOn,
-    Over,
+    /// Until then there is no descriptor for another.
+    paused_until: Option<Instant>,
 }
 
 impl Admin {
-    /// Answers at `listener` with what is in `stats` then; `source` is the machine's name. Uptime is
-    /// counted from now.
-    pub fn new(mut listener: Listener, stats: Arc<Stats>, source: String) -> io::Result<Self> {
+    /// Answers at `stats`, and over HTTP at `http`.
+    pub fn new(stats: Listener, http: Option<Listener>, pages: Pages) -> io::Result<Self> {
         let engine = Engine::new()?;
-        engine.watch(&mut listener, LISTENER)?;
+        let listeners = [(Custom::Stats, Some(stats)), (Custom::Http, http)];
+        let present = listeners
+            .into_iter()
+            .filter_map(|(custom, listener)| Some((custom, listener?)));
+        let mut listeners: Vec<_> = present.collect();
+        for (number, (_, listener)) in listeners.iter_mut().enumerate() {
+            engine.watch(listener, number)?;
+        }
         Ok(Self {
             engine,
-            listener,
-            stats,
-            source,
-            start: now(),
+            listeners,
+            pages,
         })
     }
 
@@ -89,42 +114,144 @@ impl Admin {
     /// # Errors
     /// The operating system refuses to wait for sockets.
     pub fn run(self) -> io::Result<()> {
-        let mut run = Loop {
-            admin: self,
-            visitors: VecDeque::new(),
-            next_number: LISTENER + 1,
-            waiting: true,
+        let doors = self.listeners.into_iter().enumerate();
+        let run = Loop {
+            engine: self.engine,
+            doors: doors
+                .map(|(number, (custom, listener))| Door::new(number, custom, listener))
+                .collect(),
+            pages: self.pages,
             pool: BufferPool::new(0, 0),
         };
-        let mut ready = Vec::new();
-        loop {
-            run.turn(&mut ready)?;
-        }
-    }
-
-    fn answer(&self) -> String {
-        let process = Process {
-            source: &self.source,
-            uptime: now().duration_since(self.start).as_secs(),
-            timestamp: seconds_since_epoch(),
-        };
-        let mut text = self.stats.json(process);
-        text.push('\n');
-        text
+        run.run()
     }
 }
 
 impl Loop {
-    fn turn(&mut self, ready: &mut Vec<Ready>) -> io::Result<()> {
-        self.admin.engine.wait(self.patience(), ready)?;
-        for event in ready.iter() {
-            match event.number {
-                LISTENER => self.waiting = true,
-                number => self.serve(number),
+    fn run(mut self) -> io::Result<()> {
+        let mut ready = Vec::new();
+        loop {
+            let patience = self.patience();
+            self.engine.wait(patience, &mut ready)?;
+            let start = now();
+            self.turn(&ready, start);
+            let worked = now().duration_since(start);
+            if worked > UNNOTICED {
+                engine::nap(worked * REST);
             }
         }
-        self.accept();
+    }
+
+    fn turn(&mut self, ready: &[Ready], now: Instant) {
+        let count = self.doors.len();
+        for event in ready {
+            let door = &mut self.doors[event.number % count];
+            match event.number {
+                number if number < count => door.waiting = true,
+                number => door.serve(number, &self.pages, &mut self.pool),
+            }
+        }
+        for door in &mut self.doors {
+            door.accept(&self.engine, count, &self.pages, &mut self.pool, now);
+            door.dismiss(now);
+        }
+    }
+
+    fn patience(&self) -> Option<Duration> {
         let now = now();
+        let deadlines = self.doors.iter().flat_map(|door| {
+            let waiting = door.waiting.then(|| door.paused_until.unwrap_or(now));
+            [waiting, door.visitors.front().map(|visitor| visitor.until)]
+        });
+        let next = deadlines.flatten().min();
+        next.map(|next| next.saturating_duration_since(now))
+    }
+}
+
+impl Door {
+    fn new(number: usize, custom: Custom, listener: Listener) -> Self {
+        Self {
+            custom,
+            listener,
+            visitors: VecDeque::new(),
+            next_number: number,
+            waiting: true,
+            paused_until: None,
+        }
+    }
+
+    /// Lets in a share of those who wait.
+    fn accept(
+        &mut self,
+        engine: &Engine,
+        step: usize,
+        pages: &Pages,
+        pool: &mut BufferPool,
+        now: Instant,
+    ) {
+        if self.paused_until.is_some_and(|until| until > now) {
+            return;
+        }
+        self.paused_until = None;
+        for _ in 0..ACCEPTS_PER_TURN {
+            if !self.waiting {
+                return;
+            }
+            match self.listener.accept() {
+                Ok(Some(socket)) => {
+                    self.next_number += step;
+                    self.welcome(socket, engine, pages, pool, now);
+                }
+                Ok(None) => self.waiting = false,
+                Err(_) => {
+                    self.paused_until = Some(now + PAUSE);
+                    return;
+                }
+            }
+        }
+    }
+
+    fn welcome(
+        &mut self,
+        mut socket: Socket,
+        engine: &Engine,
+        pages: &Pages,
+        pool: &mut BufferPool,
+        now: Instant,
+    ) {
+        let (number, until) = (self.next_number, now + PATIENCE);
+        if engine.watch(&mut socket, number).is_err() {
+            return;
+        }
+        let mut visitor = match self.custom {
+            Custom::Stats => Visitor::answered(number, until, socket, pages.stats_line()),
+            Custom::Http => Visitor::asking(number, until, socket),
+        };
+        // Most have asked by now, and so have their answer before others can crowd them out.
+        if visitor.serve(pages, pool) == Visit::Over {
+            return;
+        }
+        if self.visitors.len() == VISITOR_COUNT {
+            self.visitors.pop_front();
+        }
+        self.visitors.push_back(visitor);
+    }
+
+    /// Something happened to a visitor.
+    fn serve(&mut self, number: usize, pages: &Pages, pool: &mut BufferPool) {
+        let place = self
+            .visitors
+            .iter()
+            .position(|visitor| visitor.number == number);
+        if let Some(place) = place
+            && self.visitors[place].serve(pages, pool) == Visit::Over
+        {
+            self.visitors.remove(place);
+        }
+    }
+
+    /// Those whose time is over leave.
+    fn dismiss(&mut self, now: Instant) {
         while self
             .visitors
             .front()
@@ -132,89 +259,12 @@ impl Loop {
         {
             self.visitors.pop_front();
         }
-        Ok(())
-    }
-
-    fn patience(&self) -> Option<Duration> {
-        let pause = self.waiting.then_some(PAUSE);
-        let visitor = self.visitors.front();
-        let visitor = visitor.map(|visitor| visitor.until.saturating_duration_since(now()));
-        pause.into_iter().chain(visitor).min()
-    }
-
-    fn accept(&mut self) {
-        while self.waiting {
-            match self.admin.listener.accept() {
-                Ok(Some(socket)) => self.welcome(socket),
-                Ok(None) => self.waiting = false,
-                // No descriptors; after a pause there may be one.
-                Err(_) => return,
-            }
-        }
-    }
-
-    fn welcome(&mut self, mut socket: Socket) {
-        let number = self.next_number;
-        self.next_number += 1;
-        if self.admin.engine.watch(&mut socket, number).is_err() {
-            return;
-        }
-        if self.visitors.len() == VISITOR_COUNT {
-            self.visitors.pop_front();
-        }
-        let mut answer = Queue::new();
-        answer.push_owned(self.admin.answer().into_bytes());
-        self.visitors.push_back(Visitor {
-            number,
-            socket,
-            answer,
-            until: now() + PATIENCE,
-        });
-    }
-
-    /// Something happened to a visitor: its socket takes more, or it said or did something.
-    fn serve(&mut self, number: usize) {
-        let place = self
-            .visitors
-            .iter()
-            .position(|visitor| visitor.number == number);
-        if let Some(place) = place
-            && self.visitors[place].serve(&mut self.pool) == Visit::Over
-        {
-            self.visitors.remove(place);
-        }
-    }
-}
-
-impl Visitor {
-    fn serve(&mut self, pool: &mut BufferPool) -> Visit {
-        while !self.answer.is_empty() {
-            match self.socket.write(&self.answer) {
-                Ok(0) => break,
-                Ok(count) => self.answer.consume(count, pool),
-                Err(_) => return Visit::Over,
-            }
-            if self.answer.is_empty() {
-                self.socket.finish();
-            }
-        }
-        let mut space = [0; 4096];
-        for _ in 0..DISCARD_READS {
-            match self.socket.read(&mut space) {
-                Taken::Bytes(_) | Taken::Last(_) => {}
-                Taken::Nothing => return Visit::GoesOn,
-                // The end of what it says is not the end of its reading.
-                Taken::End if !self.answer.is_empty() => return Visit::GoesOn,
-                Taken::End | Taken::Failed(_) => return Visit::Over,
-            }
-        }
-        Visit::GoesOn
     }
 }
 
 #[expect(
     clippy::disallowed_methods,
-    reason = "visitors have a deadline, answers an uptime"
+    reason = "visitors have a deadline, answers an uptime, and the thread a share of the processor"
 )]
 fn now() -> Instant {
     Instant::now()

@@ -1,14 +1,15 @@
-//! The stats port, over real sockets.
+//! The stats port and the admin address, over real sockets.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
+use std::sync::Arc;
+
 use super::*;
 use crate::engine::{BindOptions, Endpoint, PortSharing};
-use crate::stats::PoolNames;
+use crate::stats::{PoolNames, Stats};
 
-/// An admin thread that runs until the test process ends.
-fn start(pools: usize) -> (SocketAddr, Arc<Stats>) {
+fn bound() -> (Listener, SocketAddr) {
     let options = BindOptions {
         backlog: 64,
         port: PortSharing::Exclusive,
@@ -17,14 +18,41 @@ fn start(pools: usize) -> (SocketAddr, Arc<Stats>) {
     let endpoint = Endpoint::Tcp(([127, 0, 0, 1], 0).into());
     let listener = Listener::bind(&endpoint, options).expect("a free port");
     let address = listener.address().expect("it is bound");
+    (listener, address)
+}
+
+/// The stats port of an admin thread that runs until the test process ends.
+fn start(pools: usize) -> (SocketAddr, Arc<Stats>) {
+    let (listener, address) = bound();
+    let (stats, _) = start_with(pools, listener, None);
+    (address, stats)
+}
+
+/// The admin address of such a thread.
+fn start_http(pools: usize) -> (SocketAddr, Arc<Stats>, Readiness) {
+    let (http, address) = bound();
+    let (stats, readiness) = start_with(pools, bound().0, Some(http));
+    (address, stats, readiness)
+}
+
+fn start_with(pools: usize, listener: Listener, http: Option<Listener>) -> (Arc<Stats>, Readiness) {
+    let readiness = Readiness::new();
     let names = (0..pools).map(|pool| PoolNames {
         name: format!("pool-{pool}"),
         servers: vec!["a".into(), "b".into(), "c".into()],
+        families: &["string", "other"],
     });
     let stats = Arc::new(Stats::new(names.collect(), 1));
-    let admin = Admin::new(listener, Arc::clone(&stats), "here".into()).expect("an engine");
+    let identity = Identity {
+        source: "here".into(),
+        config_file: "nutcracker.yml".into(),
+        config_md5: "0".into(),
+        workers: 1,
+    };
+    let pages = Pages::new(Arc::clone(&stats), identity, readiness.clone());
+    let admin = Admin::new(listener, http, pages).expect("an engine");
     std::thread::spawn(move || admin.run());
-    (address, stats)
+    (stats, readiness)
 }
 
 fn ask(address: SocketAddr) -> String {
@@ -82,4 +110,96 @@ fn a_large_answer_arrives_whole() {
         "{} bytes",
         text.len()
     );
+}
+
+/// Sends a request as it stands here, and reads all of the answer.
+fn fetch(address: SocketAddr, request: &str) -> String {
+    let mut visitor = TcpStream::connect(address).expect("it listens");
+    visitor.write_all(request.as_bytes()).expect("it is open");
+    let mut text = String::new();
+    visitor.read_to_string(&mut text).expect("a graceful end");
+    text
+}
+
+fn page(address: SocketAddr, path: &str) -> String {
+    fetch(address, &format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n"))
+}
+
+#[test]
+fn metrics_are_those_of_now() {
+    let (address, stats, _) = start_http(1);
+    stats.set(0).pools[0].servers[0].requests.add(5);
+    let text = page(address, "/metrics");
+    assert!(
+        text.starts_with("HTTP/1.1 200 OK\r\nContent-Type: text/plain; version=0.0.4;"),
+        "{text}"
+    );
+    let line = "\nnutcrab_server_requests_total{pool=\"pool-0\",server=\"a\"} 5\n";
+    assert!(text.contains(line), "{text}");
+    let json = page(address, "/stats");
+    let body = json.split("\r\n\r\n").nth(1).expect("a body");
+    let json: serde_json::Value = serde_json::from_str(body).expect("JSON");
+    assert_eq!(json["pool-0"]["a"]["requests"], 5);
+    assert_eq!(json["pool-0"]["client_refused"], 0);
+}
+
+#[test]
+fn readiness_ends_and_life_goes_on() {
+    let (address, _, readiness) = start_http(1);
+    for path in ["/livez", "/readyz"] {
+        assert!(page(address, path).starts_with("HTTP/1.1 200 OK\r\n"));
+    }
+    readiness.end();
+    assert!(page(address, "/readyz").starts_with("HTTP/1.1 503 "));
+    assert!(page(address, "/livez").starts_with("HTTP/1.1 200 OK\r\n"));
+    assert!(page(address, "/metrics").contains("\nnutcrab_ready 0\n"));
+}
+
+#[test]
+fn visitors_that_do_not_finish_asking_keep_nobody_waiting() {
+    let (address, _, _) = start_http(1);
+    let start = Instant::now();
+    let slow: Vec<_> = (0..4 * VISITOR_COUNT)
+        .map(|_| {
+            let mut visitor = TcpStream::connect(address).expect("it listens");
+            visitor
+                .write_all(b"GET /metrics HTTP/1.1\r\nHost: ")
+                .expect("it is open");
+            visitor
+        })
+        .collect();
+    assert!(page(address, "/livez").starts_with("HTTP/1.1 200 OK\r\n"));
+    assert!(start.elapsed() < PATIENCE, "{:?}", start.elapsed());
+    // Nobody stays beyond its time.
+    for mut visitor in slow {
+        let mut rest = Vec::new();
+        let _ = visitor.read_to_end(&mut rest);
+        assert_eq!(rest, b"");
+    }
+}
+
+#[test]
+fn a_giant_request_is_refused_and_its_visitor_let_go() {
+    let (address, _, _) = start_http(1);
+    let mut visitor = TcpStream::connect(address).expect("it listens");
+    visitor
+        .write_all(b"GET /metrics HTTP/1.1\r\nHost: ")
+        .expect("it is open");
+    // It is cut off long before it has sent all this.
+    let piece = [b'x'; 64 * 1024];
+    let sent = (0..16 * 1024)
+        .take_while(|_| visitor.write_all(&piece).is_ok())
+        .count();
+    assert!(sent < 16 * 1024);
+    assert!(page(address, "/livez").starts_with("HTTP/1.1 200 OK\r\n"));
+}
+
+#[test]
+fn a_large_page_arrives_whole() {
+    let (address, _, _) = start_http(2_000);
+    let text = page(address, "/metrics");
+    let (head, body) = text.split_once("\r\n\r\n").expect("a head");
+    let told = format!("\r\nContent-Length: {}\r\n", body.len());
+    assert!(head.contains(&told), "{head}");
+    assert!(body.len() > 2 << 20 && body.contains("\nprocess_start_time_seconds "));
 }

@@ -9,7 +9,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{Options, Parsed, Paths, StatsAddr, WORKERS_MAX};
+use super::{AdminAddr, Options, Parsed, Paths, StatsAddr, WORKERS_MAX};
 
 const VERBOSITY_MAX: u8 = 11;
 const MBUF_MIN: u64 = 512;
@@ -58,7 +58,8 @@ pub(super) enum Unsaid {
 pub(super) enum Argument {
     None(fn(&mut Parsed)),
     File(fn(&mut Options, PathBuf)),
-    Address(fn(&mut Options, OsString)),
+    /// The error is the whole message, as below.
+    Address(fn(&mut Options, OsString, &str) -> Result<(), String>),
     Pool(fn(&mut Parsed, OsString)),
     /// Digits; the error is the whole message, the option being given as it is called there.
     Number(fn(&mut Options, Option<u64>, &str) -> Result<(), String>),
@@ -150,12 +151,13 @@ pub const FLAGS: &[Flag] = &[
     Flag {
         short: Some(b'a'),
         long: "stats-addr",
-        argument: Argument::Address(|options, text| {
+        argument: Argument::Address(|options, text, _| {
             options.stats_addr = if text.as_bytes().starts_with(b"/") {
                 StatsAddr::Unix(text.into())
             } else {
                 StatsAddr::Host(text.to_string_lossy().into_owned())
             };
+            Ok(())
         }),
         help: "address or unix socket path of the statistics",
         default: Unsaid::Is("0.0.0.0"),
@@ -219,6 +221,22 @@ pub const FLAGS: &[Flag] = &[
     },
     Flag {
         short: None,
+        long: "admin-addr",
+        argument: Argument::Address(|options, address, called| {
+            let address = AdminAddr::parse(&address).ok_or_else(|| {
+                wanted(
+                    called,
+                    "a port, an address and a port, or the path of a socket",
+                )
+            })?;
+            options.admin_addr = Some(address);
+            Ok(())
+        }),
+        help: "port, HOST:PORT or path of /metrics and /readyz",
+        default: Unsaid::Is("none"),
+    },
+    Flag {
+        short: None,
         long: "print-config-schema",
         argument: Argument::None(|parsed| parsed.print_config_schema = true),
         help: "print a JSON Schema of the configuration on stdout and exit",
@@ -273,7 +291,7 @@ impl Flag {
             Argument::None(set) => set(parsed),
             Argument::Pool(set) => set(parsed, value),
             Argument::File(set) => set(&mut parsed.options, value.into()),
-            Argument::Address(set) => set(&mut parsed.options, value),
+            Argument::Address(set) => set(&mut parsed.options, value, &called)?,
             Argument::Number(set) => set(&mut parsed.options, number(&value), &called)?,
         }
         Ok(())

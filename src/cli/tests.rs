@@ -72,6 +72,21 @@ fn each_option_has_its_effect_in_every_spelling() {
         (&["--mbuf-size=16777216"], |o| o.mbuf_size = 16_777_216),
         (&["--workers", "1"], |o| o.workers = NonZeroU32::new(1)),
         (&["--workers=64"], |o| o.workers = NonZeroU32::new(64)),
+        (&["--admin-addr", "9150"], |o| {
+            o.admin_addr = Some(AdminAddr::Tcp("127.0.0.1".into(), 9150))
+        }),
+        (&["--admin-addr=:1"], |o| {
+            o.admin_addr = Some(AdminAddr::Tcp("127.0.0.1".into(), 1))
+        }),
+        (&["--admin-addr", "host:9150"], |o| {
+            o.admin_addr = Some(AdminAddr::Tcp("host".into(), 9150))
+        }),
+        (&["--admin-addr", "[::1]:65535"], |o| {
+            o.admin_addr = Some(AdminAddr::Tcp("::1".into(), 65535))
+        }),
+        (&["--admin-addr", "/run/a"], |o| {
+            o.admin_addr = Some(AdminAddr::Unix("/run/a".into()))
+        }),
         (&["--shutdown-timeout", "3"], |o| {
             o.shutdown_timeout = Duration::from_secs(3)
         }),
@@ -348,6 +363,7 @@ fn the_defaults_shown_are_the_defaults() {
                 "output" if default == "stderr" => assert_eq!(options.output, None),
                 "pid-file" => assert_eq!(options.pid_file, None),
                 "workers" => assert_eq!(options.workers, None),
+                "admin-addr" => assert_eq!(options.admin_addr, None),
                 _ => {
                     let mut said = Parsed::new(options.clone());
                     flag.apply(Some(default.into()), &mut said).unwrap();
@@ -447,5 +463,17 @@ fn workers_are_as_asked_as_configured_or_as_many_as_cores() {
             expected,
             "{options:?}"
         );
+    }
+}
+
+#[test]
+fn an_admin_address_has_a_port() {
+    for text in [
+        "", "0", "65536", "+1", "host", "host:", "::1", "::1:9150", "[::1]", "a:b:1", "x:-1",
+    ] {
+        let message = refused(&["--admin-addr", text]);
+        let expected =
+            "option --admin-addr requires a port, an address and a port, or the path of a socket";
+        assert_eq!(message, expected, "{text:?}");
     }
 }

@@ -73,6 +73,7 @@ impl Checker<'_> {
                 return Config {
                     pools: Vec::new(),
                     process: self.absent_process(),
+                    md5: String::new(),
                 };
             }
         };
@@ -116,7 +117,11 @@ impl Checker<'_> {
         pools.sort_by(|left, right| order(&left.name).cmp(&order(&right.name)));
         let process = process.map(|(_, process)| process);
         let process = process.unwrap_or_else(|| self.absent_process());
-        Config { pools, process }
+        Config {
+            pools,
+            process,
+            md5: String::new(),
+        }
     }
 
     /// What holds without a mapping `nutcrab:`.

@@ -24,7 +24,7 @@ pub use keys::{KEYS, Key, PROCESS_KEYS, PROCESS_SECTION, PoolDraft, Presence, Pr
 pub use mistake::{Mistake, Mistakes, Place, Problem};
 pub use schema::json_schema;
 
-use crate::hash::Hash;
+use crate::hash::{Hash, md5_hex};
 use crate::protocol::{self, Policy, Protocol};
 use crate::route::Distribution;
 
@@ -52,7 +52,11 @@ pub fn from_bytes(
     bytes: &[u8],
     resolve: &dyn Fn(&str, u16) -> io::Result<SocketAddr>,
 ) -> Result<Config, Mistakes> {
-    check::check(bytes, resolve).map_err(|list| Mistakes::new(path, list))
+    let config = check::check(bytes, resolve).map_err(|list| Mistakes::new(path, list))?;
+    Ok(Config {
+        md5: md5_hex(bytes),
+        ..config
+    })
 }
 
 #[expect(
@@ -110,6 +114,8 @@ pub struct Config {
     pub pools: Vec<Pool>,
     /// What is about the whole process, from the mapping `nutcrab:`.
     pub process: Process,
+    /// The MD5 of the file, as md5sum(1) prints it: whether two proxies run the same configuration.
+    pub md5: String,
 }
 
 /// The process-wide settings.

@@ -16,8 +16,8 @@ use super::quota::Quota;
 use super::systemd::{Inherited, Supervisor};
 use super::watch::Control;
 use super::{Event, signals, summary, threads};
-use crate::admin::Admin;
-use crate::cli::{Options, StatsAddr};
+use crate::admin::{self, Admin, Identity, Pages, Readiness};
+use crate::cli::{AdminAddr, Options, StatsAddr};
 use crate::config::{Config, Pool, Process};
 use crate::engine::{
     BindOptions, Endpoint, Engine, Listener, Mailbox, PortSharing, Resolver, posix,
@@ -26,11 +26,11 @@ use crate::proxy::{Limits, Settings};
 use crate::stats::{PoolNames, Stats};
 use crate::worker::{Clock, Report, Setup, Worker};
 
-/// Descriptors for everything that is neither a client nor a server: listeners of the stats port,
-/// the log, event queues, the resolver's sockets.
+/// Descriptors for everything that is neither a client nor a server: listeners of the stats port and
+/// the admin address, the log, event queues, the resolver's sockets.
 const OTHER_FILES: usize = 32;
 
-/// Connections that may wait at the stats port.
+/// Connections that may wait at the stats port, and at the admin address.
 const STATS_BACKLOG: u32 = 128;
 
 /// Lines a second that clients and servers can cause.
@@ -64,7 +64,11 @@ pub fn start(
     ));
 
     let core_count = thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let Config { pools, process } = config;
+    let Config {
+        pools,
+        process,
+        md5,
+    } = config;
     let worker_count = options.worker_count(process.workers, core_count);
     let pools: Vec<Arc<Pool>> = pools.into_iter().map(Arc::new).collect();
     let budget = Budget::new(&pools, worker_count, posix::raise_open_files());
@@ -75,8 +79,13 @@ pub fn start(
 
     let mut doors = Doors::open(&pools, &mut inherited)?;
     let mut stats_listener = bind_stats(options, &pools, &mut inherited)?;
+    let admin_address = options.admin_addr.as_ref();
+    let mut admin_listener = admin_address
+        .map(|address| bind_admin(address, &mut inherited))
+        .transpose()?;
     inherited.finish()?;
     let stats_file = stats_listener.take_file();
+    let admin_file = admin_listener.as_mut().and_then(Listener::take_file);
     let stats = Arc::new(Stats::new(names(&pools), worker_count + 1));
 
     let internal = |error: io::Error| format!("starting failed: {error}");
@@ -95,7 +104,15 @@ pub fn start(
         control: &mailbox,
     };
     let desks = team.start(worker_count).map_err(internal)?;
-    let admin = Admin::new(stats_listener, Arc::clone(&stats), machine.name).map_err(internal)?;
+    let readiness = Readiness::new();
+    let identity = Identity {
+        source: machine.name,
+        config_file: options.conf_file.display().to_string(),
+        config_md5: md5,
+        workers: worker_count,
+    };
+    let pages = Pages::new(Arc::clone(&stats), identity, readiness.clone());
+    let admin = Admin::new(stats_listener, admin_listener, pages).map_err(internal)?;
     threads::start(
         "admin",
         &mailbox,
@@ -134,9 +151,11 @@ pub fn start(
         supervisor,
         shutdown_timeout: options.shutdown_timeout,
         stop: None,
+        readiness,
         log: log.clone(),
         _pid_file: pid_file,
         _stats_file: stats_file,
+        _admin_file: admin_file,
     })
 }
 
@@ -238,13 +257,41 @@ fn bind_stats(
         port: sharing,
         mode: None,
     };
-    let open = |endpoint: Endpoint| match inherited.take("stats", &endpoint).pop() {
+    bind_or_inherit("stats", endpoint, &text, options, inherited)
+}
+
+/// The admin listener is ours alone: two processes behind one address would each tell half.
+fn bind_admin(address: &AdminAddr, inherited: &mut Inherited) -> Result<Listener, String> {
+    let (endpoint, text) = match address {
+        AdminAddr::Unix(path) => (Ok(Endpoint::Unix(path.clone())), path.display().to_string()),
+        AdminAddr::Tcp(host, port) => {
+            let address = Resolver::resolve_blocking(host, *port);
+            (address.map(Endpoint::Tcp), format!("{host}:{port}"))
+        }
+    };
+    let options = BindOptions {
+        backlog: STATS_BACKLOG,
+        port: PortSharing::Exclusive,
+        mode: None,
+    };
+    bind_or_inherit("admin", endpoint, &text, options, inherited)
+}
+
+/// The listener of this name we were started with, or a new one.
+fn bind_or_inherit(
+    name: &str,
+    endpoint: io::Result<Endpoint>,
+    text: &str,
+    options: BindOptions,
+    inherited: &mut Inherited,
+) -> Result<Listener, String> {
+    let open = |endpoint: Endpoint| match inherited.take(name, &endpoint).pop() {
         Some(listener) => Ok(listener),
         None => Listener::bind(&endpoint, options),
     };
     endpoint
         .and_then(open)
-        .map_err(|error| format!("stats: listening on {text:?} failed: {error}"))
+        .map_err(|error| format!("{name}: listening on {text:?} failed: {error}"))
 }
 
 fn names(pools: &[Arc<Pool>]) -> Vec<PoolNames> {
@@ -255,6 +302,7 @@ fn names(pools: &[Arc<Pool>]) -> Vec<PoolNames> {
             .iter()
             .map(|server| server.name.clone())
             .collect(),
+        families: pool.protocol.topics(),
     };
     pools.iter().map(pool).collect()
 }
@@ -283,7 +331,7 @@ impl Budget {
             pools.iter().map(pool).sum::<usize>() * worker_count
         };
         let server_connections = connections(spares);
-        let wanted = server_connections + pools.len() + OTHER_FILES;
+        let wanted = server_connections + pools.len() + OTHER_FILES + admin::FILES_MAX;
         let open = usize::try_from(open_files).unwrap_or(usize::MAX);
         // Compat: what is left when servers have theirs, as in twemproxy. Unlike there a limit too
         // low for the servers does not mean that clients have none. Test:
@@ -364,7 +412,7 @@ mod tests {
         );
         assert_eq!(
             budget.client_limit,
-            10_000 - budget.server_connections - 2 - OTHER_FILES
+            10_000 - budget.server_connections - 2 - OTHER_FILES - admin::FILES_MAX
         );
         // Too few for the servers: half for the clients, whatever they can get.
         assert_eq!(Budget::new(&[pool(300, 5)], 4, 1024).client_limit, 512);

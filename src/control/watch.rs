@@ -13,6 +13,7 @@ use super::quota::Quota;
 use super::signals::{self, Wish};
 use super::systemd::Supervisor;
 use super::{Ending, Event};
+use crate::admin::Readiness;
 use crate::config::Pool;
 use crate::engine::{Engine, SocketFile, posix};
 use crate::proxy::{Cause, Notice, Time, What};
@@ -38,10 +39,14 @@ pub struct Control {
     pub(super) shutdown_timeout: Duration,
     /// When waiting for clients ends, once we were told to stop.
     pub(super) stop: Option<Time>,
+    /// For those who ask at the admin address.
+    pub(super) readiness: Readiness,
     pub(super) log: Log,
     pub(super) _pid_file: Option<PidFile>,
     /// That of the statistics, whose thread never ends.
     pub(super) _stats_file: Option<SocketFile>,
+    /// That of the admin address, whose thread is the same.
+    pub(super) _admin_file: Option<SocketFile>,
 }
 
 impl Control {
@@ -158,6 +163,7 @@ impl Control {
             return Some(Ending::Cut);
         }
         self.stop = Some(now + self.shutdown_timeout);
+        self.readiness.end();
         self.stats.curr_connections.sub(self.doors.len() as u64);
         self.doors.close();
         for desk in &self.desks {

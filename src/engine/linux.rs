@@ -28,6 +28,21 @@ pub fn nap(length: Duration) {
     let _ = rustix::thread::clock_nanosleep_relative(ClockId::Monotonic, &length);
 }
 
+/// How much memory of the process is in use.
+#[expect(clippy::disallowed_methods, reason = "the kernel tells it in a file")]
+pub fn resident_bytes() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/self/statm").ok()?;
+    let pages: u64 = text.split(' ').nth(1)?.parse().ok()?;
+    pages.checked_mul(rustix::param::page_size() as u64)
+}
+
+/// How many descriptors are open.
+pub fn open_files() -> Option<u64> {
+    let entries = std::fs::read_dir("/proc/self/fd").ok()?;
+    // One of them is that of the folder being read.
+    Some((entries.count() as u64).saturating_sub(1))
+}
+
 /// Breaks the connection when data stays unacknowledged for `limit`: a peer that vanished without
 /// a word is noticed then, instead of after the kernel's quarter of an hour.
 pub fn limit_silence(socket: SockRef<'_>, limit: Duration) -> io::Result<()> {

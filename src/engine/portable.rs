@@ -13,9 +13,19 @@ pub fn prepare_naps() -> bool {
     false
 }
 
-/// Not called, as [`prepare_naps`] says that it would be too long.
+/// May take longer than asked for; see [`prepare_naps`].
 pub fn nap(length: Duration) {
     std::thread::sleep(length);
+}
+
+/// There is no portable way to ask.
+pub fn resident_bytes() -> Option<u64> {
+    None
+}
+
+/// There is no portable way to ask.
+pub fn open_files() -> Option<u64> {
+    None
 }
 
 /// There is no portable limit for unacknowledged data. The kernel's own retransmission limit and

@@ -6,6 +6,7 @@ use std::fs::File;
 use std::io;
 use std::num::NonZeroU32;
 
+use super::system;
 use rustix::fs::Mode;
 use rustix::process::{Resource, Rlimit};
 
@@ -159,6 +160,33 @@ pub fn machine() -> Machine {
     }
 }
 
+/// What the process uses.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Usage {
+    /// Microseconds of processor time, of all threads.
+    pub cpu_micros: u64,
+    /// Bytes in memory; `None` where the system does not tell.
+    pub resident_bytes: Option<u64>,
+    /// Descriptors in use; `None` where the system does not tell.
+    pub open_files: Option<u64>,
+    /// Descriptors there may be.
+    pub open_files_max: u64,
+}
+
+/// Asks the kernel what we use.
+pub fn usage() -> Usage {
+    let cpu = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    let seconds = u64::try_from(cpu.tv_sec).unwrap_or_default();
+    Usage {
+        cpu_micros: seconds * 1_000_000 + cpu.tv_nsec as u64 / 1000,
+        resident_bytes: system::resident_bytes(),
+        open_files: system::open_files(),
+        open_files_max: rustix::process::getrlimit(Resource::Nofile)
+            .current
+            .unwrap_or(u64::MAX),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -169,6 +197,18 @@ mod tests {
             .maximum
             .unwrap_or(u64::MAX);
         assert_eq!(raise_open_files(), hard);
+    }
+
+    #[test]
+    fn what_is_used_lies_below_what_may_be() {
+        let usage = usage();
+        assert!(usage.cpu_micros > 0, "{usage:?}");
+        if let Some(count) = usage.open_files {
+            assert!((3..usage.open_files_max).contains(&count), "{usage:?}");
+        }
+        if let Some(bytes) = usage.resident_bytes {
+            assert!((1 << 20..1 << 40).contains(&bytes), "{usage:?}");
+        }
     }
 
     #[test]

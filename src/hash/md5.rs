@@ -3,6 +3,7 @@
 //! Ketama labels its points with the same digest and takes all four words of it, so the digest
 //! itself is offered too; and, since a large ring needs ten thousands of digests of short texts, many
 //! of them at once, side by side in the lanes of a vector unit.
+//! The usual text of a digest names a configuration.
 
 use ::md5::{Digest, Md5};
 
@@ -11,6 +12,12 @@ use ::md5::{Digest, Md5};
 pub(super) fn md5(key: &[u8]) -> u32 {
     let [first, ..] = words(key);
     first
+}
+
+/// The digest as text, as md5sum(1) prints it.
+pub(crate) fn hex(text: &[u8]) -> String {
+    let bytes = Md5::digest(text);
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The digest as four little-endian words.

@@ -21,7 +21,7 @@ mod tests;
 use std::str::FromStr;
 
 pub(crate) use md5::{
-    LANES as MD5_LANES, SHORT_MAX as MD5_SHORT_MAX, words as md5_words,
+    LANES as MD5_LANES, SHORT_MAX as MD5_SHORT_MAX, hex as md5_hex, words as md5_words,
     words_of_short as md5_words_of_short,
 };
 

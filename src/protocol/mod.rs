@@ -16,6 +16,7 @@ pub mod memcache;
 mod merge;
 mod policy;
 pub mod redis;
+mod topic;
 
 use crate::buffer::{BufferPool, Queue};
 
@@ -24,6 +25,7 @@ pub use limits::{Excess, Limits};
 pub use merge::{Fan, Merge, Partial, Reach, ScanTurn};
 pub use policy::{Denial, Policy, Unknown};
 pub use redis::write::Version;
+pub use topic::Topic;
 
 /// The protocol a pool speaks on both sides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

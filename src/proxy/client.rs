@@ -12,12 +12,13 @@ use std::net::SocketAddr;
 
 use super::exchange::Ring;
 use super::ids::{LinkId, PoolIndex};
+use super::owed::Owed;
 use super::pool::GroupIndex;
 use super::session::{Mute, Session};
 use super::time::Time;
 use super::timer::Armed;
 use crate::buffer::Queue;
-use crate::protocol::{Answer, Body, RequestScan};
+use crate::protocol::{Answer, Body, RequestScan, Topic};
 use crate::route::ServerIndex;
 
 /// What one client has asked and is owed.
@@ -56,6 +57,8 @@ pub(super) struct Client {
     pub barrier: bool,
     pub ring: Ring,
     pub out: Queue,
+    /// The replies in `out`.
+    pub owed: Owed,
     /// Whether `out` was announced to be written in this turn.
     pub dirty: bool,
     /// Connections to servers that are not read because of this client.
@@ -97,6 +100,8 @@ pub(super) struct Upload {
     pub answer: Answer,
     /// Whether the answer is for nobody.
     pub mute: bool,
+    /// What it is counted under.
+    pub topic: Topic,
     /// When something of it came last.
     pub heard: Time,
 }
@@ -137,6 +142,7 @@ impl Client {
             barrier: false,
             ring: Ring::default(),
             out: Queue::new(),
+            owed: Owed::default(),
             dirty: false,
             blocking: Vec::new(),
             strays: Vec::new(),

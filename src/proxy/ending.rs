@@ -26,7 +26,7 @@ impl Proxy {
         client.out.clear(&mut self.buffers);
         while let Some(exchange) = client.ring.pop() {
             match exchange {
-                Exchange::Ready(mut reply) => reply.clear(&mut self.buffers),
+                Exchange::Ready(mut reply, _) => reply.clear(&mut self.buffers),
                 Exchange::Fanout(fanout) => self.recycle(fanout),
                 Exchange::Asking(asking) => self.leave_group(client.pool, asking.group),
                 _ => {}

@@ -13,6 +13,7 @@ use std::collections::VecDeque;
 
 use super::asking::Asking;
 use super::cause::Cause;
+use super::owed::Mark;
 use super::scripts::Errand;
 use crate::buffer::{BufferPool, Queue};
 use crate::protocol::{Answer, FragmentReply, Join, Labels, Merge, Partial};
@@ -23,9 +24,9 @@ pub(super) enum Exchange {
     /// Nothing of the reply was passed on or kept.
     Waiting,
     /// The reply is whole and stands in the ring's buffer.
-    Kept { start: u32, len: u32 },
+    Kept { start: u32, len: u32, mark: Mark },
     /// The reply is whole.
-    Ready(Box<Queue>),
+    Ready(Box<Queue>, Mark),
     /// A part of the reply was passed on: the rest must follow, or the client be closed.
     Streaming,
     /// Nothing of the reply is for the client, who asked for none.
@@ -63,6 +64,8 @@ impl Exchange {
 /// A request that was split.
 #[derive(Debug)]
 pub(super) struct Fanout {
+    /// Of the reply that began last.
+    pub mark: Mark,
     pub merge: Merge,
     /// Whether the reply is for nobody.
     pub mute: bool,
@@ -231,7 +234,7 @@ impl Ring {
 
     /// Adds a request whose reply is already known.
     pub fn push_reply(&mut self, reply: &[u8]) {
-        let kept = self.keep_bytes(reply);
+        let kept = self.keep_bytes(reply, Mark::NONE);
         self.push(kept);
     }
 
@@ -240,16 +243,21 @@ impl Ring {
         self.keep(sequence, b"");
     }
 
-    /// Keeps a whole small reply until its turn.
+    /// Keeps a whole small reply of our own until its turn.
     pub fn keep(&mut self, sequence: u32, reply: &[u8]) {
-        let kept = self.keep_bytes(reply);
+        self.keep_served(sequence, reply, Mark::NONE);
+    }
+
+    /// Keeps a server's whole small reply until its turn.
+    pub fn keep_served(&mut self, sequence: u32, reply: &[u8], mark: Mark) {
+        let kept = self.keep_bytes(reply, mark);
         match self.find(sequence) {
             Some(exchange) => *exchange = kept,
             None => debug_assert!(false, "a reply for no request"),
         }
     }
 
-    fn keep_bytes(&mut self, reply: &[u8]) -> Exchange {
+    fn keep_bytes(&mut self, reply: &[u8], mark: Mark) -> Exchange {
         // What is live decides how long the buffer is kept, and of nothing nothing is live.
         let start = if reply.is_empty() {
             0
@@ -262,6 +270,7 @@ impl Ring {
         Exchange::Kept {
             start,
             len: reply.len() as u32,
+            mark,
         }
     }
 
@@ -294,7 +303,7 @@ impl Ring {
     fn compact(&mut self) {
         let mut compacted = Vec::with_capacity(self.kept_live);
         for exchange in &mut self.exchanges {
-            if let Exchange::Kept { start, len } = exchange {
+            if let Exchange::Kept { start, len, .. } = exchange {
                 let from = *start as usize;
                 *start = compacted.len() as u32;
                 compacted.extend_from_slice(&self.kept[from..from + *len as usize]);
@@ -341,7 +350,7 @@ mod tests {
                 next += 1;
             }
             for _ in 0..37 {
-                let Some(&mut Exchange::Kept { start, len }) = ring.head() else {
+                let Some(&mut Exchange::Kept { start, len, .. }) = ring.head() else {
                     panic!("kept")
                 };
                 assert_eq!(ring.kept(start, len), reply(oldest));
@@ -368,7 +377,7 @@ mod tests {
         ring.keep(first, b"OK");
         ring.serve_silent(second);
         ring.pop();
-        let Some(&mut Exchange::Kept { start, len }) = ring.head() else {
+        let Some(&mut Exchange::Kept { start, len, .. }) = ring.head() else {
             panic!("kept")
         };
         assert_eq!(ring.kept(start, len), b"");
@@ -390,6 +399,7 @@ mod tests {
     #[test]
     fn the_first_system_error_speaks_for_all_fragments() {
         let mut fanout = Fanout {
+            mark: Mark::NONE,
             merge: Merge::Sum,
             mute: false,
             partial: Partial::Fail,

@@ -9,7 +9,9 @@ use std::mem;
 use super::cause::Cause;
 use super::exchange::{Exchange, Fanout};
 use super::ids::ClientId;
+use super::owed::Mark;
 use super::scripts::SCRIPT_MAX;
+use super::time::Time;
 use super::{Proxy, Scratch};
 use crate::buffer::Input;
 use crate::protocol::{
@@ -274,6 +276,10 @@ impl Proxy {
     ) -> Option<u32> {
         let client = self.clients.find_mut(id)?;
         fanout.mute = client.is_mute();
+        fanout.mark = Mark {
+            topic: self.topic,
+            begun: Time::default(),
+        };
         fanout.join = Join::default();
         fanout.failure = None;
         fanout.pending = parts.len() as u32;
@@ -344,6 +350,7 @@ fn group(scratch: &mut Scratch, server_count: usize, order: &mut Vec<u16>) {
 impl Default for Fanout {
     fn default() -> Self {
         Self {
+            mark: Mark::NONE,
             merge: Merge::Sum,
             mute: false,
             partial: Partial::Fail,

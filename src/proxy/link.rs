@@ -17,7 +17,7 @@ use super::pool::LaneIndex;
 use super::time::Time;
 use super::timer::Armed;
 use crate::buffer::Queue;
-use crate::protocol::{Family, ReplyScan, Version};
+use crate::protocol::{Family, ReplyScan, Topic, Version};
 use crate::route::ServerIndex;
 use crate::stats::ServerStats;
 
@@ -55,6 +55,8 @@ pub(super) struct Link {
     pub streaming: bool,
     /// Whether the reply at the front says that the server is not ready.
     pub loading: bool,
+    /// When the first byte of the reply at the front came; [`Time::NEVER`] while none has.
+    pub begun: Time,
     /// Bytes of the reply at the front so far.
     pub reply_len: u64,
     /// Bytes that were received but not looked at yet: the start of a line, or more while blocked.
@@ -102,8 +104,12 @@ pub(super) struct Slot {
     pub sequence: u32,
     /// Which fragment of the request.
     pub fragment: Option<u16>,
+    /// What it is counted under.
+    pub topic: Topic,
     /// When it was queued; [`Time::NEVER`] while its request is still being uploaded.
     pub queued: Time,
+    /// When all of it was sent; [`Time::NEVER`] before.
+    pub sent: Time,
     /// The position in the stream of appended bytes where it ends.
     pub end: u64,
     /// Its length.
@@ -143,6 +149,7 @@ impl Link {
             partial: Queue::new(),
             streaming: false,
             loading: false,
+            begun: Time::NEVER,
             reply_len: 0,
             pending: Vec::new(),
             blocked: None,
@@ -218,6 +225,7 @@ impl Link {
         self.scan = ReplyScan::new(self.version);
         self.streaming = false;
         self.loading = false;
+        self.begun = Time::NEVER;
         self.reply_len = 0;
         if self.slots.is_empty() && self.slots.capacity() > 1024 {
             self.slots = VecDeque::new();

@@ -236,9 +236,10 @@ impl Proxy {
             return;
         };
         let stats = &self.stats.pools[link.pool.index()].servers[link.server.index()];
-        while let Some(slot) = link.slots.get(link.sent_slots)
+        while let Some(slot) = link.slots.get_mut(link.sent_slots)
             && slot.end <= link.sent
         {
+            slot.sent = self.now;
             link.sent_slots += 1;
             stats.in_queue.sub(1);
             stats.in_queue_bytes.sub(slot.len);

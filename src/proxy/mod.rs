@@ -31,6 +31,7 @@ mod link;
 mod links;
 mod local;
 mod notice;
+mod owed;
 mod pool;
 mod pressure;
 mod replies;
@@ -50,7 +51,7 @@ use std::time::Duration;
 
 use crate::buffer::{BufferPool, Input, Queue};
 use crate::config;
-use crate::protocol::{Key, Unit};
+use crate::protocol::{Key, Topic, Unit};
 use crate::route::{Router, ServerIndex};
 use crate::stats::{Stats, WorkerStats};
 
@@ -170,6 +171,8 @@ pub struct Proxy {
     workers: u64,
     /// Microseconds since the epoch at time zero.
     epoch: u64,
+    /// What the request at hand is counted under.
+    topic: Topic,
     draws: u64,
     draining: bool,
     actions: VecDeque<Action>,
@@ -226,6 +229,7 @@ impl Proxy {
             next_client: u64::from(settings.worker.0) + 1,
             workers: u64::from(settings.worker.1).max(1),
             epoch: 0,
+            topic: Topic::NONE,
             draws: settings.seed | 1,
             draining: false,
             actions: VecDeque::new(),

@@ -10,7 +10,7 @@ use super::scripts::Scripts;
 use super::time::Time;
 use crate::config;
 use crate::protocol::redis::info::Facts;
-use crate::protocol::{self, Commands, Protocol, Version};
+use crate::protocol::{self, Commands, Protocol, Topic, Version};
 use crate::route::{Router, ServerIndex, Weighted};
 
 /// One pool as one worker sees it.
@@ -19,6 +19,8 @@ pub(super) struct Pool {
     pub config: Arc<config::Pool>,
     pub protocol: Protocol,
     pub commands: Commands,
+    /// By row of the commands.
+    topics: Vec<Topic>,
     /// The limits of requests of clients that have not said the pool's password.
     pub stranger: protocol::Limits,
     pub scripts: Scripts,
@@ -94,6 +96,7 @@ impl Pool {
         }
         Self {
             protocol: config.protocol,
+            topics: commands.topics(),
             commands,
             stranger: config.limits.for_stranger(),
             scripts: Scripts::default(),
@@ -104,6 +107,14 @@ impl Pool {
             failing: vec![false; config.servers.len()],
             config,
         }
+    }
+
+    /// What a command is counted under, by its row.
+    #[inline]
+    pub fn topic(&self, command: Option<u16>) -> Topic {
+        let topic = command.and_then(|row| self.topics.get(usize::from(row)));
+        let other = || Topic(self.protocol.topics().len() as u8 - 1);
+        topic.copied().unwrap_or_else(other)
     }
 
     /// The group's lane to a server.

@@ -8,6 +8,8 @@ use super::exchange::{Exchange, KEEP_MAX};
 use super::ids::{ClientId, LinkId};
 use super::link::{Slot, State};
 use super::notice::{self, Notice, What};
+use super::owed::Mark;
+use super::time::Time;
 use super::{Action, CloseHow, Proxy};
 use crate::buffer::{Input, Queue};
 use crate::protocol::{BadReply, Fed, Joined, Merge, Partial, Plan, ReplyScan};
@@ -98,6 +100,9 @@ impl Proxy {
                 self.close_link(id, Cause::Invalid);
                 return input.len();
             };
+            if link.begun == Time::NEVER {
+                link.begun = self.now;
+            }
             if let Some(client) = slot.client
                 && self.is_full(client, slot)
             {
@@ -255,6 +260,7 @@ impl Proxy {
         let (pool, server) = (link.pool, link.server);
         let (loading, len) = (link.loading, link.reply_len);
         let last = last.slice(0..last.len() - link.scan.marker_len);
+        let begun = link.begun;
         let mut partial = mem::take(&mut link.partial);
         // A reply before the end of its request: the connection is lost, see `uploads`.
         let early = link.uploader.is_some();
@@ -263,6 +269,7 @@ impl Proxy {
         link.finish_reply();
         let since = slot.queued;
         let is_free = link.slots.is_empty() && link.kind == super::link::Kind::Spare;
+        let mark = self.measure(pool, &slot, begun);
         if let Some(client) = slot
             .client
             .filter(|&client| self.clients.find(client).is_some())
@@ -270,9 +277,9 @@ impl Proxy {
             stats.responses.add(1);
             stats.response_bytes.add(len);
             match slot.fragment {
-                None => self.deliver(client, slot.sequence, &mut partial, last, true),
+                None => self.deliver(client, slot.sequence, &mut partial, last, Some(mark)),
                 Some(fragment) => {
-                    self.deliver_fragment(client, slot, fragment, &mut partial, last, true);
+                    self.deliver_fragment(client, slot, fragment, &mut partial, last, Some(mark));
                 }
             }
             if loading {
@@ -313,17 +320,18 @@ impl Proxy {
             // Only arrays and values can be passed on in parts; the rest is small.
             let mut partial = mem::take(&mut link.partial);
             link.streaming = true;
-            self.deliver_fragment(client_id, slot, fragment, &mut partial, nothing, false);
+            self.deliver_fragment(client_id, slot, fragment, &mut partial, nothing, None);
         } else if client.ring.is_head(slot.sequence) {
             let mut partial = mem::take(&mut link.partial);
             link.streaming = true;
-            self.deliver(client_id, slot.sequence, &mut partial, nothing, false);
+            self.deliver(client_id, slot.sequence, &mut partial, nothing, None);
         } else if link.partial.len() >= self.limits.window {
             self.block(id, client_id);
         }
     }
 
-    /// Brings a reply, or a part of it, to its place: `partial`, then `last`.
+    /// Brings a reply, or a part of it, to its place: `partial`, then `last`. With it comes `whole` if
+    /// these are its last bytes.
     #[inline]
     fn deliver(
         &mut self,
@@ -331,8 +339,9 @@ impl Proxy {
         sequence: u32,
         partial: &mut Queue,
         last: Input<'_>,
-        done: bool,
+        whole: Option<Mark>,
     ) {
+        let done = whole.is_some();
         let Some(client) = self.clients.find_mut(id) else {
             return;
         };
@@ -366,8 +375,9 @@ impl Proxy {
                 client.out.append(partial, &mut self.buffers);
             }
             client.out.push_input(last, &mut self.buffers);
-            if done {
+            if let Some(mark) = whole {
                 client.ring.pop();
+                client.owed.put(mark, client.out.len());
             } else if let Some(exchange) = client.ring.head() {
                 *exchange = Exchange::Streaming;
             }
@@ -377,15 +387,18 @@ impl Proxy {
             }
             return;
         }
-        debug_assert!(done, "a part of a reply before its turn");
+        let Some(mark) = whole else {
+            debug_assert!(false, "a part of a reply before its turn");
+            return;
+        };
         if partial.is_empty() && last.len() <= KEEP_MAX {
-            return client.ring.keep(sequence, last.bytes());
+            return client.ring.keep_served(sequence, last.bytes(), mark);
         }
-        let mut whole = Box::new(mem::take(partial));
-        whole.push_input_snug(last);
-        client.ring.waiting_bytes += whole.len();
+        let mut reply = Box::new(mem::take(partial));
+        reply.push_input_snug(last);
+        client.ring.waiting_bytes += reply.len();
         if let Some(exchange) = client.ring.find(sequence) {
-            *exchange = Exchange::Ready(whole);
+            *exchange = Exchange::Ready(reply, mark);
         }
     }
 
@@ -397,7 +410,7 @@ impl Proxy {
         fragment: u16,
         partial: &mut Queue,
         last: Input<'_>,
-        done: bool,
+        whole: Option<Mark>,
     ) {
         let Some(client) = self.clients.find_mut(id) else {
             return;
@@ -419,9 +432,10 @@ impl Proxy {
             }
             reply.bytes.push_input_snug(last);
         }
-        if done {
+        if let Some(mark) = whole {
             reply.done = true;
             fanout.pending -= 1;
+            fanout.mark.begun = fanout.mark.begun.max(mark.begun);
         }
         let mut freed = 0;
         if !fanout.can_stream() && !is_lost && fanout.held() > self.limits.join {
@@ -459,15 +473,17 @@ impl Proxy {
                     | Exchange::Asking(_)
                     | Exchange::Errand(_),
                 ) => break,
-                Some(&mut Exchange::Kept { start, len }) => {
+                Some(&mut Exchange::Kept { start, len, mark }) => {
                     client
                         .out
                         .push(client.ring.kept(start, len), &mut self.buffers);
+                    client.owed.put(mark, client.out.len());
                     client.ring.pop();
                 }
-                Some(Exchange::Ready(reply)) => {
+                Some(Exchange::Ready(reply, mark)) => {
                     let len = reply.len();
                     client.out.append(reply, &mut self.buffers);
+                    client.owed.put(*mark, client.out.len());
                     client.ring.waiting_bytes -= len;
                     client.ring.pop();
                 }
@@ -583,6 +599,8 @@ impl Proxy {
                 .error(&cause.to_string());
             client.out.push(error.bytes(), &mut self.buffers);
             self.stats.pools[client.pool.index()].forward_error.add(1);
+        } else {
+            client.owed.put(fanout.mark, client.out.len());
         }
         self.recycle(fanout);
         true
@@ -596,6 +614,8 @@ impl Proxy {
         };
         let was_full = client.out.len() >= window;
         client.out.consume(count, &mut self.buffers);
+        let latency = &self.stats.pools[client.pool.index()].latency;
+        client.owed.take(count, self.now, latency);
         if client.out.len() < window && (was_full || !client.blocking.is_empty()) {
             self.unblock(id);
             self.unstall(id);

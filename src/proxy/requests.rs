@@ -10,6 +10,7 @@ use super::ids::ClientId;
 use super::link::Slot;
 use super::notice::{Notice, What};
 use super::session::Mute;
+use super::time::Time;
 use super::{Action, CloseHow, Proxy};
 use crate::buffer::Input;
 use crate::config::CrossShard;
@@ -278,6 +279,7 @@ impl Proxy {
         let Some(client) = self.clients.find(id) else {
             return;
         };
+        self.topic = self.pools[client.pool.index()].topic(request.command);
         if !client.authenticated && needs_password(&request.verdict) {
             return self.answer(id, b"-NOAUTH Authentication required\r\n");
         }
@@ -401,7 +403,9 @@ impl Proxy {
             client: Some(id),
             sequence,
             fragment,
+            topic: self.topic,
             queued: self.now,
+            sent: Time::NEVER,
             end: 0,
             len: 0,
             marked: answer != Answer::Always,

@@ -35,12 +35,14 @@ impl Proxy {
         let (pool, authenticated) = (client.pool, client.authenticated);
         let answer = request.answer;
         let mute = client.is_mute();
+        let topic = self.pool(client.pool).topic(request.command);
         let discard = Upload {
             body,
             stage: Stage::Discard,
             server: ServerIndex(0),
             answer,
             mute,
+            topic,
             heard: self.now,
         };
         let upload = match request.verdict {
@@ -174,6 +176,7 @@ impl Proxy {
         let Some(upload) = client.upload.take() else {
             return;
         };
+        self.topic = upload.topic;
         match upload.stage {
             Stage::Gather(queue) | Stage::Wait(queue) => {
                 self.forward_gathered(id, upload.server, queue, upload.answer, upload.mute);
@@ -312,8 +315,10 @@ impl Proxy {
             client: Some(id),
             sequence: client.ring.push(Exchange::owed(upload.mute, answer)),
             fragment: None,
+            topic: upload.topic,
             // Neither sent nor late before its last byte is there.
             queued: Time::NEVER,
+            sent: Time::NEVER,
             end: u64::MAX,
             len: 0,
             marked: answer != Answer::Always,

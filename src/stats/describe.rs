@@ -4,21 +4,44 @@
 
 use std::fmt::Write;
 
-use super::{Origin, POOL, Row, SERVER};
+use super::{GLOBAL, Origin, POOL, Row, SERVER};
 
-/// `pool stats:` and `server stats:` with one line a counter, each line ended by a line feed.
+/// `pool stats:` and `server stats:` with one line a counter, each line ended by a line feed; then the
+/// same of our own counters.
 pub fn describe() -> String {
     let mut out = String::new();
-    section(&mut out, "pool stats:", POOL);
+    section(&mut out, "pool stats:", POOL, Origin::Twemproxy);
     out.push('\n');
-    section(&mut out, "server stats:", SERVER);
+    section(&mut out, "server stats:", SERVER, Origin::Twemproxy);
+    ours(
+        &mut out,
+        "process stats of nutcrab, at --admin-addr only:",
+        GLOBAL,
+    );
+    ours(
+        &mut out,
+        "pool stats of nutcrab, at --admin-addr only:",
+        POOL,
+    );
+    ours(
+        &mut out,
+        "server stats of nutcrab, at --admin-addr only:",
+        SERVER,
+    );
     out
 }
 
-fn section<T>(out: &mut String, title: &str, rows: &[Row<T>]) {
+fn ours<T>(out: &mut String, title: &str, rows: &[Row<T>]) {
+    if rows.iter().any(|row| row.origin == Origin::Nutcrab) {
+        out.push('\n');
+        section(out, title, rows, Origin::Nutcrab);
+    }
+}
+
+fn section<T>(out: &mut String, title: &str, rows: &[Row<T>], origin: Origin) {
     out.push_str(title);
     out.push('\n');
-    for row in rows.iter().filter(|row| row.origin == Origin::Twemproxy) {
+    for row in rows.iter().filter(|row| row.origin == origin) {
         writeln!(out, "  {:<20}\"{}\"", row.name, row.help).expect("a string takes everything");
     }
 }
@@ -40,11 +63,13 @@ mod tests {
         assert_eq!(lines[7], "");
         assert_eq!(lines[8], "server stats:");
         assert!(lines[9].starts_with("  server_eof          \""));
-        assert_eq!(lines.len(), 22);
+        assert_eq!(lines[22], "");
+        assert!(lines[23].ends_with(" of nutcrab, at --admin-addr only:"));
+        assert!(text.contains("\n  client_refused      \""), "{text}");
         assert!(
             lines[1..7]
                 .iter()
-                .chain(&lines[9..])
+                .chain(&lines[9..22])
                 .all(|line| line.ends_with('"'))
         );
     }

@@ -1,11 +1,22 @@
 //! The JSON twemproxy sends on its stats port, byte for byte: order, spacing and all.
 //!
+//! Beside it, for the admin address, the same with our own counters, and with names escaped.
+//!
 //! One line without its line feed. Scrapers cut it apart with anything from a JSON reader to sed,
 //! so neither names nor spaces may change. What the numbers mean stands in the table.
 
 use std::fmt::Write;
 
 use super::{GLOBAL, Origin, POOL, Row, SERVER, Stats};
+
+/// Which rows are told, and how names are written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// As twemproxy has it.
+    Twemproxy,
+    /// Our counters too; names as JSON wants them.
+    Full,
+}
 
 /// What twemproxy 0.5.0 reports about itself; tools compare it.
 const SERVICE: &str = "nutcracker";
@@ -28,6 +39,15 @@ impl Stats {
     /// Compat: twemproxy does not escape names, so a quote in a pool's name breaks the JSON there
     /// and here alike. Test: names_are_printed_as_they_are.
     pub fn json(&self, process: Process<'_>) -> String {
+        self.print(process, Form::Twemproxy)
+    }
+
+    /// The same with our own counters besides.
+    pub fn full_json(&self, process: Process<'_>) -> String {
+        self.print(process, Form::Full)
+    }
+
+    fn print(&self, process: Process<'_>, form: Form) -> String {
         let mut out = String::with_capacity(4096);
         let Process {
             source,
@@ -40,13 +60,15 @@ impl Stats {
         text(&mut out, "version", VERSION);
         number(&mut out, "uptime", uptime);
         number(&mut out, "timestamp", timestamp);
-        rows(&mut out, GLOBAL, || self.global());
+        rows(&mut out, form, GLOBAL, || self.global());
         for (pool_index, pool) in self.names.iter().enumerate() {
-            open(&mut out, &pool.name);
-            rows(&mut out, POOL, || self.pool(pool_index));
+            open(&mut out, form, &pool.name);
+            rows(&mut out, form, POOL, || self.pool(pool_index));
             for (server_index, server) in pool.servers.iter().enumerate() {
-                open(&mut out, server);
-                rows(&mut out, SERVER, || self.server(pool_index, server_index));
+                open(&mut out, form, server);
+                rows(&mut out, form, SERVER, || {
+                    self.server(pool_index, server_index)
+                });
                 close(&mut out);
             }
             close(&mut out);
@@ -67,16 +89,33 @@ fn number(out: &mut String, name: &str, value: impl std::fmt::Display) {
 
 fn rows<'a, T: 'a, I: Iterator<Item = &'a T>>(
     out: &mut String,
+    form: Form,
     rows: &[Row<T>],
     sets: impl Fn() -> I,
 ) {
-    for row in rows.iter().filter(|row| row.origin == Origin::Twemproxy) {
+    let told = |row: &&Row<T>| form == Form::Full || row.origin == Origin::Twemproxy;
+    for row in rows.iter().filter(told) {
         number(out, row.name, row.sum(sets()));
     }
 }
 
-fn open(out: &mut String, name: &str) {
-    append(out, format_args!("\"{name}\": {{"));
+fn open(out: &mut String, form: Form, name: &str) {
+    match form {
+        Form::Twemproxy => append(out, format_args!("\"{name}\": {{")),
+        Form::Full => {
+            out.push('"');
+            for character in name.chars() {
+                match character {
+                    '"' | '\\' => out.extend(['\\', character]),
+                    control if control < ' ' => {
+                        append(out, format_args!("\\u{:04x}", u32::from(control)));
+                    }
+                    other => out.push(other),
+                }
+            }
+            out.push_str("\": {");
+        }
+    }
 }
 
 /// Closes an object: its last separator goes, and one of its own (without a space) comes.
@@ -110,6 +149,7 @@ mod tests {
         PoolNames {
             name: name.into(),
             servers: servers.iter().map(|name| (*name).into()).collect(),
+            families: &[],
         }
     }
 
@@ -178,5 +218,16 @@ mod tests {
         let stats = Stats::new(vec![pool("a", &["s"])], 1);
         stats.set(0).pools[0].client_refused.add(7);
         assert!(!stats.json(PROCESS).contains("client_refused"));
+    }
+
+    #[test]
+    fn the_full_form_has_our_counters_and_is_json_whatever_the_names() {
+        let stats = Stats::new(vec![pool("a\"\\\n\u{1}é", &["s\"", "t"])], 1);
+        stats.set(0).pools[0].client_refused.add(7);
+        let text = stats.full_json(PROCESS);
+        let json: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+        let pool = &json["a\"\\\n\u{1}é"];
+        assert_eq!(pool["client_refused"], 7);
+        assert_eq!(pool["s\""]["requests"], 0);
     }
 }

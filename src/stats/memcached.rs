@@ -49,6 +49,7 @@ mod tests {
         let names = PoolNames {
             name: "alpha".into(),
             servers: vec!["a".into(), "b".into()],
+            families: &[],
         };
         let stats = Stats::new(vec![names], 2);
         stats.set(0).pools[0].servers[1].requests.add(7);

@@ -1,12 +1,13 @@
 //! The counters: one table, one set of cells per writing thread, sums made when someone reads.
 //!
 //! A row of the table gives the name, kind and help of a counter; the cells, twemproxy's JSON
-//! (`json`) and the text of `-D` (`describe`) all come from it. This room is pure: it knows no
+//! (`json`), the text of `-D` (`describe`) and that for Prometheus (`prometheus`) all come from it.
+//! How long requests took is counted beside it (`latency`). This room is pure: it knows no
 //! socket, no clock and no configuration; names and times are handed to it.
 //!
 //! ```text
 //!   worker 0 --> Cells --+
-//!   worker 1 --> Cells --+-- Stats::json, summed row by row: always current, never locked
+//!   worker 1 --> Cells --+-- Stats, summed row by row when read: always current, never locked
 //!   control  --> Cells --+
 //! ```
 //!
@@ -16,13 +17,17 @@
 
 mod describe;
 mod json;
+mod latency;
 mod memcached;
+mod prometheus;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 pub use describe::describe;
 pub use json::Process;
+pub use latency::{Histogram, Latency, Total};
+pub use prometheus::{About, CONTENT_TYPE, Metric, metrics};
 
 /// One cell: a signed 64-bit number with a single writer and any number of readers.
 #[derive(Debug, Default)]
@@ -103,7 +108,7 @@ impl<T> Row<T> {
 macro_rules! counters {
     ($(
         $(#[$doc:meta])*
-        struct $cells:ident, rows $rows:ident $(, with $(#[$inner_doc:meta])* $inner:ident: $inner_type:ty)? {
+        struct $cells:ident, rows $rows:ident $(, with $(#[$inner_doc:meta])* $inner:ident: $inner_type:ty)* {
             $($name:ident $kind:ident $origin:ident $help:literal;)+
         }
     )+) => {$(
@@ -114,7 +119,7 @@ macro_rules! counters {
         #[derive(Debug, Default)]
         pub struct $cells {
             $(#[doc = $help] pub $name: Counter,)+
-            $($(#[$inner_doc])* pub $inner: $inner_type,)?
+            $($(#[$inner_doc])* pub $inner: $inner_type,)*
         }
 
         #[doc = concat!("The rows of [`", stringify!($cells), "`], in the order they are printed.")]
@@ -145,7 +150,10 @@ counters! {
     /// What one thread counted for one pool.
     struct PoolStats, rows POOL, with
         /// In the order of the configuration.
-        servers: Vec<ServerStats>
+        servers: Vec<ServerStats>,
+    with
+        /// By family of commands, as in [`PoolNames::families`].
+        latency: Vec<Latency>
     {
         client_eof Counter Twemproxy "client connections that ended with an eof or a quit";
         client_err Counter Twemproxy "client connections that ended in any other way";
@@ -207,6 +215,8 @@ pub struct PoolNames {
     pub name: String,
     /// The servers' names, in the order of the configuration.
     pub servers: Vec<String>,
+    /// The families of commands its protocol has.
+    pub families: &'static [&'static str],
 }
 
 impl WorkerStats {
@@ -218,6 +228,7 @@ impl WorkerStats {
                 .iter()
                 .map(|_| ServerStats::default())
                 .collect(),
+            latency: names.families.iter().map(|_| Latency::default()).collect(),
             ..PoolStats::default()
         };
         Self {
@@ -270,6 +281,7 @@ mod tests {
         vec![PoolNames {
             name: "alpha".into(),
             servers: vec!["a".into(), "b".into()],
+            families: &["string", "other"],
         }]
     }
 

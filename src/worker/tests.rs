@@ -40,6 +40,7 @@ fn team(servers: &[String]) -> Team {
             .iter()
             .map(|server| server.name.clone())
             .collect(),
+        families: pool.protocol.topics(),
     });
     let stats = Stats::new(names.collect(), 1);
     let (sender, reports) = mpsc::channel();

@@ -104,6 +104,7 @@ impl World {
                     .iter()
                     .map(|server| server.name.clone())
                     .collect(),
+                families: pool.config.protocol.topics(),
             })
             .collect();
         let workers = (0..plan.workers)

@@ -183,7 +183,12 @@ impl Proxy {
 
     /// The original.
     pub fn nutcracker(pools: Vec<Pool>) -> Self {
-        Self::start("nutcracker", pools, &[], "")
+        Self::nutcracker_with(pools, &[])
+    }
+
+    /// The original with further options.
+    pub fn nutcracker_with(pools: Vec<Pool>, options: &[&str]) -> Self {
+        Self::start("nutcracker", pools, options, "")
     }
 
     fn start(program: &str, pools: Vec<Pool>, options: &[&str], process: &str) -> Self {

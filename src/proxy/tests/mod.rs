@@ -7,6 +7,7 @@ mod everywhere;
 mod failures;
 mod handshake;
 mod large;
+mod latency;
 mod memcached;
 mod order;
 mod scripts;
@@ -105,6 +106,7 @@ impl Rig {
                 .iter()
                 .map(|server| server.name.clone())
                 .collect(),
+            families: pool.protocol.topics(),
         };
         let settings = Settings {
             buffer_size: 512,
