@@ -5,7 +5,7 @@
 //! `fuzz/corpus`, so that what was found once is looked for by every run of the tests. What is right
 //! is judged by readers of our own (`oracle`), which share nothing with the code under test.
 //!
-//! The eighth target, `world`, is the simulation itself (`tests/simulation/main.rs`).
+//! One more target, `world`, is the simulation itself (`tests/simulation/main.rs`).
 
 mod bytes;
 mod core_events;
@@ -20,11 +20,13 @@ use bytes::Bytes;
 pub type Target = fn(&[u8]);
 
 /// The targets by name.
-pub const TARGETS: [(&str, Target); 7] = [
+pub const TARGETS: [(&str, Target); 9] = [
     ("redis_request", redis_request),
     ("redis_reply", redis_reply),
     ("memcache_request", memcache_request),
     ("memcache_reply", memcache_reply),
+    ("binary_request", binary_request),
+    ("binary_reply", binary_reply),
     ("split_merge", split_merge),
     ("core_events", core_events),
     ("configuration", configuration),
@@ -48,6 +50,16 @@ pub fn memcache_request(bytes: &[u8]) {
 /// As [`redis_reply`].
 pub fn memcache_reply(bytes: &[u8]) {
     parsers::replies(&parsers::MEMCACHE, bytes);
+}
+
+/// As [`redis_request`], for memcached's binary protocol.
+pub fn binary_request(bytes: &[u8]) {
+    parsers::requests(&parsers::BINARY, bytes);
+}
+
+/// As [`redis_reply`], for memcached's binary protocol.
+pub fn binary_reply(bytes: &[u8]) {
+    parsers::replies(&parsers::BINARY, bytes);
 }
 
 /// A request split over servers and their replies joined again: the client gets what one server with

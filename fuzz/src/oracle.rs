@@ -150,3 +150,21 @@ pub fn memcache_reply(bytes: &[u8]) -> Option<usize> {
         }
     }
 }
+
+/// The key of the one binary request that `bytes` are; `None` when they are something else.
+pub fn binary_request(bytes: &[u8]) -> Option<&[u8]> {
+    let (header, body) = bytes.split_at_checked(24)?;
+    let body_len = u32::from_be_bytes(header[8..12].try_into().ok()?) as usize;
+    let key_len = usize::from(u16::from_be_bytes([header[2], header[3]]));
+    let whole = header[0] == 0x80 && body_len == body.len();
+    whole.then_some(body.get(usize::from(header[4])..)?.get(..key_len)?)
+}
+
+/// The length of the whole binary reply at the start of `bytes`; `None` when it is not whole, something
+/// else, or one of several messages.
+pub fn binary_reply(bytes: &[u8]) -> Option<usize> {
+    let header = bytes.get(..24)?;
+    let len = 24 + u32::from_be_bytes(header[8..12].try_into().ok()?) as usize;
+    let single = header[1] != 0x10 || header[2..4] == [0, 0];
+    (header[0] == 0x81 && single && len <= bytes.len()).then_some(len)
+}

@@ -56,6 +56,12 @@ pub static MEMCACHE: Language = Language {
     limits: [Limits::MEMCACHE, SMALL, Limits { bulk: 500, ..SMALL }],
 };
 
+pub static BINARY: Language = Language {
+    protocol: Protocol::Binary,
+    commands: LazyLock::new(|| Commands::standard(Protocol::Binary)),
+    limits: [Limits::MEMCACHE, SMALL, Limits { bulk: 500, ..SMALL }],
+};
+
 /// Inputs up to this length are also given byte by byte.
 const BYTEWISE_MAX: usize = 300;
 
@@ -191,10 +197,16 @@ pub fn requests(language: &Language, bytes: &[u8]) {
 
 /// An error is one line in the protocol's words, whatever the client sent.
 fn is_error_line(protocol: Protocol, refusal: &Refusal) {
+    if protocol == Protocol::Binary {
+        let bytes = refusal.bytes();
+        assert!(bytes.is_empty() || oracle::binary_reply(bytes) == Some(bytes.len()));
+        return;
+    }
     let line = refusal.bytes().strip_suffix(b"\r\n").expect("a line");
     let clean = line.iter().all(|&byte| byte >= b' ' && byte != 0x7f);
     let marked = match protocol {
         Protocol::Redis => line.starts_with(b"-"),
+        Protocol::Binary => true,
         Protocol::Memcache => [&b"ERROR"[..], b"CLIENT_ERROR ", b"SERVER_ERROR "]
             .iter()
             .any(|mark| line.starts_with(mark)),
@@ -222,6 +234,10 @@ fn understood(language: &Language, request: &Request, bytes: &[u8]) {
                 Verdict::Keyless | Verdict::Everywhere(_) | Verdict::Scan(_) | Verdict::Learn
             );
             assert!(!keyed || args[1..].contains(&key), "routed by no argument");
+        }
+        Protocol::Binary => {
+            let key = oracle::binary_request(bytes).expect("one whole request");
+            assert_eq!(request.key.of(bytes), key, "routed by something else");
         }
         Protocol::Memcache => {
             let read = oracle::memcache_request(bytes);
@@ -263,6 +279,7 @@ fn fragments(language: &Language, request: &Request, bytes: &[u8]) {
     let args = |bytes: &[u8]| -> Vec<Vec<u8>> {
         let args = match language.protocol {
             Protocol::Redis => oracle::redis_request(bytes).expect("a canonical fragment"),
+            Protocol::Binary => panic!("nothing in it is split"),
             Protocol::Memcache => {
                 assert!(bytes.ends_with(b"\r\n"), "a fragment without a line end");
                 oracle::memcache_words(bytes)
@@ -341,6 +358,7 @@ pub fn replies(language: &Language, bytes: &[u8]) {
         let read = match protocol {
             Protocol::Redis => oracle::redis_reply(rest),
             Protocol::Memcache => oracle::memcache_reply(rest),
+            Protocol::Binary => oracle::binary_reply(rest),
         };
         // Of what it does not know the oracle says nothing.
         assert!(

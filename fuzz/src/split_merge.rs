@@ -189,6 +189,7 @@ fn join(
         answers[broken] = match protocol {
             Protocol::Redis => b"-ERR no\r\n".to_vec(),
             Protocol::Memcache => b"SERVER_ERROR no\r\n".to_vec(),
+            Protocol::Binary => panic!("nothing in it is split"),
         };
     }
     let mut pool = BufferPool::new(16, 4);

@@ -181,6 +181,22 @@ impl Checker<'_> {
                 Problem::CommandsWithoutRedis
             });
         }
+        if let Some(&line) = lines.get("memcached_auth")
+            && let Some(given) = &draft.memcached_auth
+            && whole == Whole::Read
+        {
+            let problem = if draft.redis {
+                Some(Problem::UserOnRedis)
+            } else if !given.bytes().contains(&b':') {
+                Some(Problem::PasswordWithoutUser)
+            } else {
+                None
+            };
+            if let Some(problem) = problem {
+                self.report
+                    .add(line, place, Some("memcached_auth"), || problem);
+            }
+        }
         let listen_line = lines.get("listen").copied().unwrap_or(line);
         let pool = finish(name, draft)?;
         Some(Found { pool, listen_line })
@@ -506,6 +522,7 @@ fn finish(name: String, draft: PoolDraft) -> Option<Pool> {
         tcpkeepalive: draft.tcpkeepalive,
         reuseport: draft.reuseport,
         redis_auth: draft.redis_auth,
+        memcached_auth: draft.memcached_auth,
         redis_db: draft.redis_db,
         preconnect: draft.preconnect,
         auto_eject_hosts: draft.auto_eject_hosts,
@@ -543,7 +560,7 @@ fn limits(protocol: Protocol, draft: &PoolDraft) -> Limits {
     Limits {
         key: match protocol {
             Protocol::Redis => or(draft.key_limit, most.key),
-            Protocol::Memcache => or(draft.key_limit, most.key).min(most.key),
+            Protocol::Memcache | Protocol::Binary => or(draft.key_limit, most.key).min(most.key),
         },
         bulk: match draft.value_limit {
             0 => most.bulk,
@@ -551,12 +568,12 @@ fn limits(protocol: Protocol, draft: &PoolDraft) -> Limits {
         },
         args: match protocol {
             Protocol::Redis => draft.argument_limit,
-            Protocol::Memcache => most.args,
+            Protocol::Memcache | Protocol::Binary => most.args,
         },
         request: or(draft.request_limit, most.request),
         inline: match protocol {
             Protocol::Redis => draft.inline_limit as usize,
-            Protocol::Memcache => most.inline,
+            Protocol::Memcache | Protocol::Binary => most.inline,
         },
         ..most
     }

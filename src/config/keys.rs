@@ -88,6 +88,7 @@ pub struct PoolDraft {
     pub(super) tcpkeepalive: bool,
     pub(super) reuseport: bool,
     pub(super) redis_auth: Option<Password>,
+    pub(super) memcached_auth: Option<Password>,
     pub(super) redis_db: u32,
     pub(super) preconnect: bool,
     pub(super) auto_eject_hosts: bool,
@@ -327,6 +328,14 @@ pub const KEYS: &[Key<PoolDraft>] = &[
         help: "Whether memcached's flush_all is sent to all servers of the pool, or refused. Not in \
                twemproxy.",
         form: Form::Flag(|pool| &mut pool.flush_all),
+    },
+    Key {
+        name: "memcached_auth",
+        presence: Presence::Optional,
+        help: "The user, a colon, and the password that clients must give: by SASL PLAIN in the \
+               binary protocol, by a first set in the text protocol. Servers are given none. \
+               memcached pools only. Not in twemproxy.",
+        form: Form::Secret(|pool| &mut pool.memcached_auth),
     },
     Key {
         name: "failed_get",

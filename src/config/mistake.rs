@@ -123,6 +123,12 @@ pub enum Problem {
     /// `redis_auth` on a memcached pool.
     #[error("only a Redis pool has a password; remove it or add \"redis: true\"")]
     PasswordWithoutRedis,
+    /// `memcached_auth` on a Redis pool.
+    #[error("only a memcached pool has a user; remove it, or use redis_auth")]
+    UserOnRedis,
+    /// `memcached_auth` without a colon.
+    #[error("expected a user, a colon and a password")]
+    PasswordWithoutUser,
     /// The list of mistakes was cut here.
     #[error("{0} further mistakes are not listed")]
     Further(usize),

@@ -167,6 +167,8 @@ pub struct Pool {
     pub reuseport: bool,
     /// `redis_auth`: the password clients must give and servers are given.
     pub redis_auth: Option<Password>,
+    /// `memcached_auth`: what memcached clients must give, as `user:password`.
+    pub memcached_auth: Option<Password>,
     /// `redis_db`: the database selected on each server connection; 0 sends no SELECT.
     pub redis_db: u32,
     /// `preconnect`: connect to every server at start.

@@ -76,6 +76,7 @@ fn absent_keys_have_their_defaults() {
         tcpkeepalive: false,
         reuseport: false,
         redis_auth: None,
+        memcached_auth: None,
         redis_db: 0,
         preconnect: false,
         auto_eject_hosts: false,
@@ -171,6 +172,9 @@ fn every_key_is_read() {
             p.connect_timeout == Duration::from_millis(250)
         }),
         ("flush_all: false", |p| !p.flush_all),
+        ("memcached_auth: 'user:secret'", |p| {
+            p.memcached_auth.as_ref().map(Password::bytes) == Some(b"user:secret")
+        }),
         ("failed_get: error", |p| p.failed_get == FailedGet::Error),
         ("failed_get: miss", |p| p.failed_get == FailedGet::Miss),
         ("client_connections_per_address: 7", |p| {

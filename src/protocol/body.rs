@@ -12,6 +12,8 @@ pub struct Body {
     bulks: u32,
     /// Most bytes a further bulk may have.
     bulk_max: u64,
+    /// Whether no line end belongs to it.
+    raw: bool,
 }
 
 /// How far some bytes went.
@@ -43,6 +45,15 @@ impl Body {
             left,
             bulks,
             bulk_max,
+            raw: false,
+        }
+    }
+
+    /// A block of which `left` bytes are missing, which may be any.
+    pub fn raw(left: u64) -> Self {
+        Self {
+            raw: true,
+            ..Self::new(left, 0, 0)
         }
     }
 
@@ -54,6 +65,14 @@ impl Body {
     /// Takes the next bytes. What it does not use is the next request, or a line to be given again
     /// together with more bytes.
     pub fn feed(&mut self, bytes: &[u8]) -> Result<Fed, BadBody> {
+        if self.raw {
+            let used = self.left.min(bytes.len() as u64);
+            self.left -= used;
+            return Ok(Fed {
+                used: used as usize,
+                done: self.left == 0,
+            });
+        }
         let mut used = 0;
         loop {
             used += feed_block(&mut self.left, &bytes[used..]).ok_or(BadBody::LineEnd)?;

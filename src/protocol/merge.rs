@@ -33,6 +33,8 @@ pub enum Merge {
     First,
     /// memcached STAT lines: one server's after the other's, each with the server's name, its label.
     Stats,
+    /// The same in memcached's binary protocol.
+    Packets,
 }
 
 /// How a request goes to every server, and what becomes of the replies.
@@ -104,7 +106,12 @@ impl Merge {
     pub fn can_stream(self) -> bool {
         matches!(
             self,
-            Merge::Array | Merge::Values | Merge::Stats | Merge::Concat | Merge::Scan(_)
+            Merge::Array
+                | Merge::Values
+                | Merge::Stats
+                | Merge::Packets
+                | Merge::Concat
+                | Merge::Scan(_)
         )
     }
 }

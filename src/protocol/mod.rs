@@ -8,9 +8,11 @@
 //! Nothing here knows where a key lives, or what a connection is. Every parser takes bytes as they
 //! come, in any cut, and never reads a byte twice except to find the end of a short line.
 
+pub mod binary;
 pub mod body;
 #[cfg(test)]
 mod boundaries;
+mod joining;
 mod limits;
 pub mod memcache;
 mod merge;
@@ -20,7 +22,9 @@ mod topic;
 
 use crate::buffer::{BufferPool, Queue};
 
+pub use binary::Stamp;
 pub use body::{BadBody, Body, Fed};
+pub use joining::{FragmentReply, Join, Joined, Labels, Plan};
 pub use limits::{Excess, Limits};
 pub use merge::{Fan, Merge, Partial, Reach, ScanTurn};
 pub use policy::{Denial, Policy, Unknown};
@@ -32,8 +36,10 @@ pub use topic::Topic;
 pub enum Protocol {
     /// Redis: RESP2 and RESP3.
     Redis,
-    /// memcached: the classic text protocol.
+    /// memcached: the text protocol.
     Memcache,
+    /// memcached: the binary protocol. No pool has it: its clients are told by their first byte.
+    Binary,
 }
 
 /// Bytes `start..end` of a request, counted from its first byte.
@@ -222,6 +228,14 @@ pub enum Local {
     Say(&'static [u8]),
     /// memcached's `stats`: our own.
     Stats,
+    /// memcached's binary protocol: success, and nothing more.
+    Noop,
+    /// As `Quit`, without a reply.
+    QuitQuietly,
+    /// How a client may say who it is.
+    Mechanisms,
+    /// A client says who it is.
+    Sasl,
 }
 
 /// A whole error reply, line end included. Two are equal if they say the same.
@@ -270,6 +284,14 @@ impl Refusal {
     /// The limit the request went beyond, if that is why.
     pub fn excess(&self) -> Option<Excess> {
         self.excess
+    }
+
+    /// A reply as it stands, which may be none at all.
+    pub fn whole(bytes: Vec<u8>) -> Self {
+        Self {
+            text: bytes.into_boxed_slice(),
+            excess: None,
+        }
     }
 
     /// The bytes to send.
@@ -350,92 +372,6 @@ pub enum BadReply {
     Depth,
 }
 
-/// The reply to one fragment, as far as it came.
-#[derive(Debug, Default)]
-pub struct FragmentReply {
-    /// The bytes that were not passed on yet.
-    pub bytes: Queue,
-    /// Whether the reply is whole.
-    pub done: bool,
-    /// Whether its head was taken off by the join.
-    pub opened: bool,
-    /// How many units the fragment carries.
-    pub units: u32,
-}
-
-/// How far a join has come. Start each with `default()`.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Join {
-    /// Whether bytes were passed on: from then on a failure cannot be told to the client any more.
-    pub started: bool,
-    /// The key whose part of the reply is next.
-    pub(crate) next: usize,
-    /// Bytes still to be passed on of the part at hand.
-    pub(crate) left: u64,
-}
-
-impl Join {
-    /// The fragment whose bytes are passed on next, of those `order` names.
-    pub fn turn(&self, order: &[u16]) -> Option<u16> {
-        let unit = if self.left > 0 {
-            self.next.checked_sub(1)?
-        } else {
-            self.next
-        };
-        order.get(unit).copied()
-    }
-}
-
-/// What a join must know of the request.
-#[derive(Clone, Copy, Debug)]
-pub struct Plan<'a> {
-    /// The fragment of each unit, in the order of the request.
-    pub order: &'a [u16],
-    /// The unit's key, or what else the merge says; may be empty where it says nothing.
-    pub labels: &'a Labels,
-}
-
-/// A list of short byte strings in two pieces of memory, which are used again.
-#[derive(Debug, Default)]
-pub struct Labels {
-    bytes: Vec<u8>,
-    ends: Vec<u32>,
-}
-
-impl Labels {
-    /// Empties the list.
-    pub fn clear(&mut self) {
-        self.bytes.clear();
-        self.ends.clear();
-    }
-
-    /// Appends a copy of `label`.
-    pub fn push(&mut self, label: &[u8]) {
-        self.bytes.extend_from_slice(label);
-        self.ends.push(self.bytes.len() as u32);
-    }
-
-    /// The label at `index`; empty when there is none.
-    pub fn at(&self, index: usize) -> &[u8] {
-        let Some(&end) = self.ends.get(index) else {
-            return b"";
-        };
-        let start = index.checked_sub(1).map_or(0, |before| self.ends[before]);
-        &self.bytes[start as usize..end as usize]
-    }
-}
-
-/// What a join came to.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Joined {
-    /// The whole reply was passed on.
-    Done,
-    /// Bytes of some fragment are missing.
-    More,
-    /// A fragment's reply is of the wrong kind.
-    Bad,
-}
-
 /// The commands of one protocol as data, so that a pool can have rows of its own.
 #[derive(Debug)]
 pub enum Commands {
@@ -443,6 +379,8 @@ pub enum Commands {
     Redis(redis::commands::Table),
     /// memcached.
     Memcache(memcache::commands::Table),
+    /// memcached's binary protocol.
+    Binary(binary::commands::Table),
 }
 
 impl Commands {
@@ -456,6 +394,7 @@ impl Commands {
         match protocol {
             Protocol::Redis => Self::Redis(redis::commands::Table::new(policy)),
             Protocol::Memcache => Self::Memcache(memcache::commands::Table::standard()),
+            Protocol::Binary => Self::Binary(binary::commands::Table::standard()),
         }
     }
 
@@ -465,6 +404,7 @@ impl Commands {
         match self {
             Self::Redis(table) => redis::request::parse(bytes, scan, table, limits),
             Self::Memcache(table) => memcache::request::parse(bytes, scan, table, limits),
+            Self::Binary(table) => binary::request::parse(bytes, scan, table, limits),
         }
     }
 
@@ -474,6 +414,7 @@ impl Commands {
             // Redis has `commands`, which names them.
             Self::Redis(_) => {}
             Self::Memcache(table) => table.refuse("flush_all"),
+            Self::Binary(table) => table.refuse_flush(),
         }
     }
 
@@ -482,6 +423,8 @@ impl Commands {
         match self {
             Self::Redis(table) => redis::keys::keys(request, command, table, keys),
             Self::Memcache(_) => memcache::request::keys(request, keys),
+            // Nothing in it has several keys.
+            Self::Binary(_) => {}
         }
     }
 
@@ -490,6 +433,7 @@ impl Commands {
         match self {
             Self::Redis(table) => redis::split::units(request, command, table, units),
             Self::Memcache(_) => memcache::split::units(request, units),
+            Self::Binary(_) => {}
         }
     }
 
@@ -503,7 +447,7 @@ impl Commands {
     ) {
         match self {
             Self::Redis(_) => redis::join::scan_request(request, cursor, out, pool),
-            Self::Memcache(_) => {}
+            Self::Memcache(_) | Self::Binary(_) => {}
         }
     }
 
@@ -516,7 +460,7 @@ impl Commands {
                 let head = format!("*3\r\n$7\r\nCOMMAND\r\n$4\r\nINFO\r\n${}\r\n", name.len());
                 [head.as_bytes(), &name, b"\r\n"].concat()
             }
-            Self::Memcache(_) => Vec::new(),
+            Self::Memcache(_) | Self::Binary(_) => Vec::new(),
         }
     }
 
@@ -524,7 +468,7 @@ impl Commands {
     pub fn command(&self, request: &[u8]) -> Option<u16> {
         match self {
             Self::Redis(table) => redis::request::command(request, table),
-            Self::Memcache(_) => None,
+            Self::Memcache(_) | Self::Binary(_) => None,
         }
     }
 
@@ -532,7 +476,7 @@ impl Commands {
     pub fn script_name<'a>(&self, request: &'a [u8], command: Option<u16>) -> Option<&'a [u8]> {
         match self {
             Self::Redis(table) => redis::request::script_name(request, command, table),
-            Self::Memcache(_) => None,
+            Self::Memcache(_) | Self::Binary(_) => None,
         }
     }
 
@@ -563,6 +507,7 @@ impl Commands {
         match self {
             Self::Redis(table) => redis::split::fragment(request, command, table, units, out, pool),
             Self::Memcache(_) => memcache::split::fragment(request, units, out, pool),
+            Self::Binary(_) => {}
         }
     }
 }
@@ -572,7 +517,7 @@ impl Protocol {
     pub fn limits(self) -> &'static Limits {
         match self {
             Self::Redis => &Limits::REDIS,
-            Self::Memcache => &Limits::MEMCACHE,
+            Self::Memcache | Self::Binary => &Limits::MEMCACHE,
         }
     }
 
@@ -582,6 +527,7 @@ impl Protocol {
         match self {
             Self::Redis => redis::reply::feed(scan, bytes),
             Self::Memcache => memcache::reply::feed(scan, bytes),
+            Self::Binary => binary::reply::feed(scan, bytes),
         }
     }
 
@@ -589,7 +535,7 @@ impl Protocol {
     pub fn is_loading(self, bytes: &[u8]) -> bool {
         match self {
             Self::Redis => bytes.starts_with(b"-LOADING"),
-            Self::Memcache => false,
+            Self::Memcache | Self::Binary => false,
         }
     }
 
@@ -598,6 +544,24 @@ impl Protocol {
         match self {
             Self::Redis => Refusal::new("-ERR ", text.as_bytes()),
             Self::Memcache => Refusal::new("SERVER_ERROR ", text.as_bytes()),
+            Self::Binary => self.error_to(Stamp::default(), text),
+        }
+    }
+
+    /// The error reply with this text to the request that had this stamp.
+    pub fn error_to(self, stamp: Stamp, text: &str) -> Refusal {
+        match self {
+            Self::Binary => Refusal::whole(stamp.reply(binary::Status::Temporary, text.as_bytes())),
+            _ => self.error(text),
+        }
+    }
+
+    /// What a reply of ours must repeat of a request that starts with `bytes`.
+    #[inline]
+    pub fn stamp(self, bytes: &[u8]) -> Stamp {
+        match self {
+            Self::Binary => Stamp::of(bytes),
+            _ => Stamp::default(),
         }
     }
 
@@ -605,7 +569,7 @@ impl Protocol {
     pub fn too_many_clients(self) -> &'static [u8] {
         match self {
             Self::Redis => b"-ERR max number of clients reached\r\n",
-            Self::Memcache => b"ERROR Too many open connections\r\n",
+            Self::Memcache | Self::Binary => b"ERROR Too many open connections\r\n",
         }
     }
 
@@ -614,6 +578,7 @@ impl Protocol {
         match self {
             Self::Redis => b"*1\r\n$4\r\nPING\r\n",
             Self::Memcache => b"version\r\n",
+            Self::Binary => binary::MARKER,
         }
     }
 
@@ -621,7 +586,7 @@ impl Protocol {
     #[inline]
     pub fn family(self, bytes: &[u8]) -> Family {
         match self {
-            Self::Redis => Family::Usual,
+            Self::Redis | Self::Binary => Family::Usual,
             Self::Memcache => memcache::request::family(bytes),
         }
     }
@@ -631,6 +596,8 @@ impl Protocol {
         match self {
             Self::Redis => redis::request::bad_body(bad),
             Self::Memcache => Refusal::new("CLIENT_ERROR ", b"bad data chunk"),
+            // Its bodies are of known length and cannot be bad.
+            Self::Binary => Refusal::whole(Vec::new()),
         }
     }
 
@@ -639,6 +606,7 @@ impl Protocol {
         match self {
             Self::Redis => redis::split::is_error,
             Self::Memcache => memcache::split::is_error,
+            Self::Binary => binary::split::is_error,
         }
     }
 
@@ -672,6 +640,7 @@ impl Protocol {
             Merge::Status | Merge::Forget => redis::split::join_status(replies, out, pool),
             Merge::Values => memcache::split::join_values(join, replies, plan, out, pool),
             Merge::Stats => memcache::split::join_stats(join, replies, plan, out, pool),
+            Merge::Packets => binary::split::join_packets(join, replies, plan, out, pool),
             Merge::First | Merge::Script => {
                 let Some(first) = replies.first_mut() else {
                     return Joined::Bad;

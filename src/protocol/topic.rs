@@ -103,10 +103,17 @@ const REDIS: List = &[
 
 #[rustfmt::skip]
 const MEMCACHE: List = &[
-    ("get", &["get", "gets", "gat", "gats", "bget", "mg"]),
-    ("store", &["set", "add", "replace", "append", "prepend", "cas", "ms"]),
-    ("delete", &["delete", "md"]),
-    ("arithmetic", &["incr", "decr", "ma"]),
+    ("get", &[
+        "get", "gets", "gat", "gats", "bget", "mg", "getq", "getk", "getkq", "gatq", "gatk", "gatkq",
+    ]),
+    ("store", &[
+        "set", "add", "replace", "append", "prepend", "cas", "ms", "setq", "addq", "replaceq",
+        "appendq", "prependq",
+    ]),
+    ("delete", &["delete", "md", "deleteq"]),
+    ("arithmetic", &[
+        "incr", "decr", "ma", "increment", "incrementq", "decrement", "decrementq",
+    ]),
     ("touch", &["touch"]),
     (OTHER, &[]),
 ];
@@ -129,7 +136,7 @@ impl Protocol {
     pub fn topics(self) -> &'static [&'static str] {
         match self {
             Self::Redis => REDIS_NAMES,
-            Self::Memcache => MEMCACHE_NAMES,
+            Self::Memcache | Self::Binary => MEMCACHE_NAMES,
         }
     }
 }
@@ -144,6 +151,11 @@ impl Commands {
                 .map(|row| find(REDIS, row.name))
                 .collect(),
             Self::Memcache(table) => table
+                .rows()
+                .iter()
+                .map(|row| find(MEMCACHE, row.name))
+                .collect(),
+            Self::Binary(table) => table
                 .rows()
                 .iter()
                 .map(|row| find(MEMCACHE, row.name))
@@ -185,10 +197,12 @@ mod tests {
             (Protocol::Memcache, "gets", "get"),
             (Protocol::Memcache, "cas", "store"),
             (Protocol::Memcache, "version", "other"),
+            (Protocol::Binary, "getkq", "get"),
+            (Protocol::Binary, "increment", "arithmetic"),
         ] {
             let list = match protocol {
                 Protocol::Redis => REDIS,
-                Protocol::Memcache => MEMCACHE,
+                Protocol::Memcache | Protocol::Binary => MEMCACHE,
             };
             let found = find(list, command);
             assert_eq!(protocol.topics()[found.index()], topic, "{command}");

@@ -18,7 +18,7 @@ use super::session::{Mute, Session};
 use super::time::Time;
 use super::timer::Armed;
 use crate::buffer::Queue;
-use crate::protocol::{Answer, Body, RequestScan, Topic};
+use crate::protocol::{Answer, Body, Protocol, RequestScan, Topic};
 use crate::route::ServerIndex;
 
 /// What one client has asked and is owed.
@@ -27,6 +27,10 @@ pub(super) struct Client {
     pub pool: PoolIndex,
     /// The lanes it uses.
     pub group: GroupIndex,
+    /// What it speaks: that of the pool, until its first byte says otherwise.
+    pub protocol: Protocol,
+    /// Whether nothing of what it sent was looked at yet.
+    pub fresh: bool,
     pub state: State,
     /// Which client it is; no other ever has the same.
     pub number: u64,
@@ -121,7 +125,7 @@ pub(super) enum Stage {
 }
 
 impl Client {
-    pub fn new(pool: PoolIndex, authenticated: bool) -> Self {
+    pub fn new(pool: PoolIndex, protocol: Protocol, authenticated: bool) -> Self {
         Self {
             pool,
             group: GroupIndex::default(),
@@ -130,6 +134,8 @@ impl Client {
             since: Time::default(),
             session: None,
             mute: Mute::No,
+            protocol,
+            fresh: true,
             state: State::Open,
             authenticated,
             stalled: false,

@@ -153,9 +153,8 @@ impl Proxy {
         let Some(client) = self.clients.find_mut(id) else {
             return;
         };
-        let error = self.pools[client.pool.index()]
-            .protocol
-            .error(&cause.to_string());
+        let stamp = client.ring.stamp_of(sequence);
+        let error = client.protocol.error_to(stamp, &cause.to_string());
         if let Some(Exchange::Asking(_)) = client.ring.find(sequence) {
             return self.asked_in_vain(id, sequence, cause);
         }

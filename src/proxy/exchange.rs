@@ -16,7 +16,7 @@ use super::cause::Cause;
 use super::owed::Mark;
 use super::scripts::Errand;
 use crate::buffer::{BufferPool, Queue};
-use crate::protocol::{Answer, FragmentReply, Join, Labels, Merge, Partial};
+use crate::protocol::{Answer, FragmentReply, Join, Labels, Merge, Partial, Stamp};
 
 /// How far one request has come.
 #[derive(Debug)]
@@ -187,6 +187,11 @@ pub(super) struct Ring {
     kept_live: usize,
     /// Bytes of early replies, wherever they are.
     pub waiting_bytes: usize,
+    /// Of the request at hand: what a reply of ours must repeat of it.
+    pub stamp: Stamp,
+    /// The same for each request, where the protocol has it.
+    stamps: VecDeque<Stamp>,
+    pub stamped: bool,
 }
 
 /// Replies up to this length are kept in the ring's one buffer.
@@ -206,7 +211,21 @@ impl Ring {
     pub fn push(&mut self, exchange: Exchange) -> u32 {
         let sequence = self.head.wrapping_add(self.exchanges.len() as u32);
         self.exchanges.push_back(exchange);
+        if self.stamped {
+            self.stamps.push_back(self.stamp);
+        }
         sequence
+    }
+
+    /// What a reply of ours to this request must repeat of it.
+    pub fn stamp_of(&self, sequence: u32) -> Stamp {
+        let place = sequence.wrapping_sub(self.head) as usize;
+        self.stamps.get(place).copied().unwrap_or_default()
+    }
+
+    /// The same of the oldest request.
+    pub fn head_stamp(&self) -> Stamp {
+        self.stamp_of(self.head)
     }
 
     pub fn is_head(&self, sequence: u32) -> bool {
@@ -284,6 +303,7 @@ impl Ring {
     pub fn pop(&mut self) -> Option<Exchange> {
         let exchange = self.exchanges.pop_front()?;
         self.head = self.head.wrapping_add(1);
+        self.stamps.pop_front();
         if let Exchange::Kept { len, .. } = exchange {
             self.kept_live -= len as usize;
             self.waiting_bytes -= len as usize;

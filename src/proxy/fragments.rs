@@ -154,14 +154,21 @@ impl Proxy {
                     self.forward(id, Some(server), input, answer);
                 }
             }
-            _ => self.send_everywhere(id, fan, input, &mut scratch),
+            _ => self.send_everywhere(id, fan, input, answer, &mut scratch),
         }
         scratch.servers.shrink_to(UNITS_KEPT);
         self.scratch = scratch;
     }
 
     /// Sends the request to each of several servers, in their order.
-    fn send_everywhere(&mut self, id: ClientId, fan: Fan, input: Input<'_>, scratch: &mut Scratch) {
+    fn send_everywhere(
+        &mut self,
+        id: ClientId,
+        fan: Fan,
+        input: Input<'_>,
+        answer: Answer,
+        scratch: &mut Scratch,
+    ) {
         scratch.parts.clear();
         scratch
             .parts
@@ -182,7 +189,8 @@ impl Proxy {
         fanout.merge = fan.merge;
         fanout.partial = fan.partial;
         fanout.labels.clear();
-        if let (Merge::Stats, Some(client)) = (fan.merge, self.clients.find(id)) {
+        let labelled = matches!(fan.merge, Merge::Stats | Merge::Packets);
+        if let Some(client) = self.clients.find(id).filter(|_| labelled) {
             let servers = &self.pools[client.pool.index()].config.servers;
             for server in &scratch.servers {
                 fanout.labels.push(servers[server.index()].name.as_bytes());
@@ -200,13 +208,18 @@ impl Proxy {
                     continue;
                 }
             };
-            let mut slot = self.slot(id, sequence, Some(fragment), Answer::Always);
+            let mut slot = self.slot(id, sequence, Some(fragment), answer);
+            let mut len = input.len() as u64;
             if let Some(target) = self.links.find_mut(link) {
-                let protocol = self.pools[target.pool.index()].protocol;
-                slot.family = protocol.family(input.bytes());
+                slot.family = target.protocol.family(input.bytes());
                 target.out.push_input(input, &mut self.buffers);
+                if answer != Answer::Always {
+                    let marker = target.protocol.marker();
+                    target.out.push(marker, &mut self.buffers);
+                    len += marker.len() as u64;
+                }
             }
-            self.enqueued(link, slot, input.len() as u64);
+            self.enqueued(link, slot, len);
         }
         self.advance(id);
     }

@@ -17,7 +17,7 @@ use super::pool::LaneIndex;
 use super::time::Time;
 use super::timer::Armed;
 use crate::buffer::Queue;
-use crate::protocol::{Family, ReplyScan, Topic, Version};
+use crate::protocol::{Family, Protocol, ReplyScan, Topic, Version};
 use crate::route::ServerIndex;
 use crate::stats::ServerStats;
 
@@ -27,6 +27,8 @@ pub(super) struct Link {
     pub pool: PoolIndex,
     pub lane: LaneIndex,
     pub server: ServerIndex,
+    /// What is spoken on it.
+    pub protocol: Protocol,
     pub kind: Kind,
     pub state: State,
     /// When the attempt to connect began.
@@ -125,6 +127,7 @@ impl Link {
         pool: PoolIndex,
         lane: LaneIndex,
         server: ServerIndex,
+        protocol: Protocol,
         kind: Kind,
         now: Time,
     ) -> Self {
@@ -132,6 +135,7 @@ impl Link {
             pool,
             lane,
             server,
+            protocol,
             kind,
             state: State::Connecting,
             since: now,

@@ -164,9 +164,9 @@ impl Proxy {
         server: ServerIndex,
         kind: Kind,
     ) -> LinkId {
-        let id = self
-            .links
-            .insert(Link::new(pool, lane, server, kind, self.now));
+        let protocol = self.pools[pool.index()].lane(lane).key.protocol;
+        let link = Link::new(pool, lane, server, protocol, kind, self.now);
+        let id = self.links.insert(link);
         self.stats.total_connections.add(1);
         self.stats.curr_connections.add(1);
         self.actions.push_back(Action::Connect {

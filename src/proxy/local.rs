@@ -27,20 +27,15 @@ impl Proxy {
     /// Answers a command that needs no server, or asks one first.
     pub(super) fn answer_locally(&mut self, id: ClientId, local: Local, input: Input<'_>) {
         match local {
-            Local::Quit => self.finish_client(id),
+            Local::Quit => self.quit(id),
             Local::Say(reply) => self.answer(id, reply),
             Local::Stats => self.answer_stats(id),
+            Local::Noop => self.succeed(id, b""),
+            Local::QuitQuietly => self.finish_client(id),
+            Local::Mechanisms => self.tell_mechanisms(id),
+            Local::Sasl => self.sasl(id, input.bytes()),
             Local::Redis(verb) => self.obey(id, verb, input.bytes()),
         }
-    }
-
-    /// memcached's `stats`.
-    fn answer_stats(&mut self, id: ClientId) {
-        let (Some(client), Some(stats)) = (self.clients.find(id), &self.overview) else {
-            return self.answer(id, b"END\r\n");
-        };
-        let text = stats.memcached_text(client.pool.index());
-        self.answer(id, text.as_bytes());
     }
 
     fn obey(&mut self, id: ClientId, verb: Verb, request: &[u8]) {
@@ -98,7 +93,7 @@ impl Proxy {
             },
             Verb::Command => match &self.pool(client.pool).commands {
                 Commands::Redis(table) => describe::answer(&words, table, &mut reply),
-                Commands::Memcache(_) => {}
+                Commands::Memcache(_) | Commands::Binary(_) => {}
             },
             Verb::Config => self.config(id, &words, &mut reply),
             Verb::Time => {
@@ -670,7 +665,7 @@ fn number(text: &[u8]) -> Option<u32> {
 }
 
 /// Compares in a time that does not tell how much was right.
-fn is_equal(left: &[u8], right: &[u8]) -> bool {
+pub(super) fn is_equal(left: &[u8], right: &[u8]) -> bool {
     let differences = left.iter().zip(right).fold(0, |sum, (a, b)| sum | (a ^ b));
     left.len() == right.len() && differences == 0
 }

@@ -30,6 +30,7 @@ mod limits;
 mod link;
 mod links;
 mod local;
+mod memcached;
 mod notice;
 mod owed;
 mod pool;
@@ -269,8 +270,10 @@ impl Proxy {
     /// A client of `pool` was accepted, from `peer` if that has an address. Its id is used for
     /// everything that follows.
     pub fn accept_from(&mut self, pool: PoolIndex, peer: Option<SocketAddr>) -> ConnId {
-        let authenticated = self.pools[pool.index()].config.redis_auth.is_none();
-        let mut client = Client::new(pool, authenticated);
+        let found = &self.pools[pool.index()];
+        let authenticated =
+            found.config.redis_auth.is_none() && found.config.memcached_auth.is_none();
+        let mut client = Client::new(pool, found.protocol, authenticated);
         (client.peer, client.since, client.number) = (peer, self.now, self.next_client);
         self.next_client += self.workers;
         self.pools[pool.index()].stay(client.group);

@@ -21,9 +21,13 @@ pub(super) struct Pool {
     pub commands: Commands,
     /// By row of the commands.
     topics: Vec<Topic>,
+    /// The same for those of the binary protocol.
+    binary_topics: Vec<Topic>,
     /// The limits of requests of clients that have not said the pool's password.
     pub stranger: protocol::Limits,
     pub scripts: Scripts,
+    /// Those of memcached's binary protocol, in a memcached pool.
+    binary: Commands,
     pub router: Arc<Router>,
     /// One a server for each group, in the order of the groups, then of the servers.
     pub lanes: Vec<Lane>,
@@ -46,6 +50,8 @@ pub(super) struct LaneKey {
     pub database: u32,
     /// What is spoken on them.
     pub version: Version,
+    /// In which protocol.
+    pub protocol: Protocol,
 }
 
 /// The place of a group in its pool. The first one is that of clients that said nothing; it always
@@ -53,12 +59,13 @@ pub(super) struct LaneKey {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct GroupIndex(pub u16);
 
-/// The lanes to all servers that have database and version in common. A client uses one group at a
-/// time. Groups nobody uses lose their connections after a while and make room for others.
+/// The lanes to all servers that have database, version and protocol in common. A client uses one group
+/// at a time. Groups nobody uses lose their connections after a while and make room for others.
 #[derive(Debug)]
 struct Group {
     database: u32,
     version: Version,
+    protocol: Protocol,
     /// How many clients use it, or try to.
     clients: u32,
     /// Whether some server has accepted database and version.
@@ -86,20 +93,25 @@ impl Pool {
         let first = Group {
             database: config.redis_db,
             version: Version::Resp2,
+            protocol: config.protocol,
             clients: 0,
             proven: true,
         };
         let live = vec![true; config.servers.len()];
         let mut commands = Commands::new(config.protocol, config.commands.clone());
+        let mut binary = Commands::standard(Protocol::Binary);
         if !config.flush_all {
             commands.refuse_flush();
+            binary.refuse_flush();
         }
         Self {
             protocol: config.protocol,
             topics: commands.topics(),
+            binary_topics: binary.topics(),
             commands,
             stranger: config.limits.for_stranger(),
             scripts: Scripts::default(),
+            binary,
             router: Arc::new(router(&config, &live)),
             lanes: lanes(&config, &first).collect(),
             groups: vec![first],
@@ -111,8 +123,12 @@ impl Pool {
 
     /// What a command is counted under, by its row.
     #[inline]
-    pub fn topic(&self, command: Option<u16>) -> Topic {
-        let topic = command.and_then(|row| self.topics.get(usize::from(row)));
+    pub fn topic(&self, protocol: Protocol, command: Option<u16>) -> Topic {
+        let topics = match protocol {
+            Protocol::Redis | Protocol::Memcache => &self.topics,
+            Protocol::Binary => &self.binary_topics,
+        };
+        let topic = command.and_then(|row| topics.get(usize::from(row)));
         let other = || Topic(self.protocol.topics().len() as u8 - 1);
         topic.copied().unwrap_or_else(other)
     }
@@ -139,12 +155,31 @@ impl Pool {
     /// The group for this database, as servers count, and version; with one more client, until
     /// [`Pool::leave`]. `None` when there are `limit` groups and all are in use.
     pub fn enter(&mut self, database: u32, version: Version, limit: usize) -> Option<GroupIndex> {
-        let same = |group: &Group| group.database == database && group.version == version;
+        self.enter_group(database, version, self.protocol, limit)
+    }
+
+    /// The group of clients that speak memcached's binary protocol; with one more.
+    pub fn enter_binary(&mut self) -> Option<GroupIndex> {
+        // There is one such group at most.
+        self.enter_group(0, Version::Resp2, Protocol::Binary, usize::MAX)
+    }
+
+    fn enter_group(
+        &mut self,
+        database: u32,
+        version: Version,
+        protocol: Protocol,
+        limit: usize,
+    ) -> Option<GroupIndex> {
+        let same = |group: &Group| {
+            (group.database, group.version, group.protocol) == (database, version, protocol)
+        };
         let found = self.groups.iter().position(same);
         let place = found.or_else(|| {
             let group = Group {
                 database,
                 version,
+                protocol,
                 clients: 0,
                 proven: false,
             };
@@ -210,6 +245,15 @@ impl Pool {
         self.groups[usize::from(group.0)].clients == 0 && self.lanes_of(group).iter().all(no_links)
     }
 
+    /// The commands of a client that speaks this.
+    #[inline]
+    pub fn commands(&self, protocol: Protocol) -> &Commands {
+        match protocol {
+            Protocol::Redis | Protocol::Memcache => &self.commands,
+            Protocol::Binary => &self.binary,
+        }
+    }
+
     pub fn lane(&mut self, lane: LaneIndex) -> &mut Lane {
         &mut self.lanes[lane.0 as usize]
     }
@@ -217,12 +261,13 @@ impl Pool {
 
 /// A lane to each server.
 fn lanes<'a>(config: &'a config::Pool, group: &Group) -> impl Iterator<Item = Lane> + use<'a> {
-    let (database, version) = (group.database, group.version);
+    let (database, version, protocol) = (group.database, group.version, group.protocol);
     (0..config.servers.len()).map(move |server| {
         let key = LaneKey {
             server: ServerIndex(server as u16),
             database,
             version,
+            protocol,
         };
         Lane::new(key, config.server_connections.get() as usize)
     })

@@ -113,7 +113,7 @@ impl Proxy {
                 return input.len();
             };
             let rest = input.skip(used);
-            let protocol = self.pools[link.pool.index()].protocol;
+            let protocol = link.protocol;
             if !link.scan.has_begun() {
                 link.scan.marked = slot.marked;
                 link.scan.family = slot.family;
@@ -509,7 +509,7 @@ impl Proxy {
             return false;
         };
         let early = client.ring.waiting_bytes >= window;
-        let protocol = self.pools[client.pool.index()].protocol;
+        let protocol = client.protocol;
         let Some(Exchange::Fanout(fanout)) = client.ring.head() else {
             return false;
         };
@@ -589,14 +589,13 @@ impl Proxy {
         let Some(client) = self.clients.find_mut(id) else {
             return false;
         };
+        let stamp = client.ring.head_stamp();
         let Some(Exchange::Fanout(fanout)) = client.ring.pop() else {
             return false;
         };
         client.ring.waiting_bytes -= fanout.held();
         if let Some(cause) = cause {
-            let error = self.pools[client.pool.index()]
-                .protocol
-                .error(&cause.to_string());
+            let error = client.protocol.error_to(stamp, &cause.to_string());
             client.out.push(error.bytes(), &mut self.buffers);
             self.stats.pools[client.pool.index()].forward_error.add(1);
         } else {

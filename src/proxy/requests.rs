@@ -14,6 +14,8 @@ use super::time::Time;
 use super::{Action, CloseHow, Proxy};
 use crate::buffer::Input;
 use crate::config::CrossShard;
+use crate::protocol::Protocol;
+use crate::protocol::binary;
 use crate::protocol::memcache::base64;
 use crate::protocol::redis::commands::Verb;
 use crate::protocol::{
@@ -182,12 +184,20 @@ impl Proxy {
                 continue;
             }
             let pool = &self.pools[client.pool.index()];
+            if client.fresh {
+                client.fresh = false;
+                if client.protocol == Protocol::Memcache && rest.bytes()[0] == binary::REQUEST {
+                    self.speak_binary(id);
+                    continue;
+                }
+            }
             let limits = if client.authenticated {
                 &pool.config.limits
             } else {
                 &pool.stranger
             };
-            match pool.commands.parse(rest.bytes(), &mut client.scan, limits) {
+            let commands = pool.commands(client.protocol);
+            match commands.parse(rest.bytes(), &mut client.scan, limits) {
                 Parse::Done { request, len } => {
                     client.scan = RequestScan::default();
                     self.handle(id, request, rest.slice(0..len));
@@ -211,6 +221,21 @@ impl Proxy {
                 }
             }
         }
+    }
+
+    /// The client's first byte says that it speaks memcached's binary protocol.
+    fn speak_binary(&mut self, id: ClientId) {
+        let Some(client) = self.clients.find_mut(id) else {
+            return;
+        };
+        let pool = &mut self.pools[client.pool.index()];
+        let Some(group) = pool.enter_binary() else {
+            return self.finish_client(id);
+        };
+        pool.leave(client.group);
+        client.group = group;
+        client.protocol = Protocol::Binary;
+        client.ring.stamped = true;
     }
 
     /// Answers bytes that are no request, and reads no more from the client.
@@ -276,12 +301,16 @@ impl Proxy {
     }
 
     pub(super) fn dispatch(&mut self, id: ClientId, request: Request, input: Input<'_>) {
-        let Some(client) = self.clients.find(id) else {
+        let Some(client) = self.clients.find_mut(id) else {
             return;
         };
-        self.topic = self.pools[client.pool.index()].topic(request.command);
-        if !client.authenticated && needs_password(&request.verdict) {
-            return self.answer(id, b"-NOAUTH Authentication required\r\n");
+        self.topic = self.pools[client.pool.index()].topic(client.protocol, request.command);
+        client.ring.stamp = client.protocol.stamp(input.bytes());
+        // Only the value of the `set` that says who a text client is matters, not what else is in its line.
+        let text = client.protocol == Protocol::Memcache;
+        let is_quit = request.verdict == Verdict::Local(Local::Quit);
+        if !client.authenticated && (needs_password(&request.verdict) || text && !is_quit) {
+            return self.refuse_stranger(id, input);
         }
         match request.verdict {
             Verdict::Forward => {
@@ -376,7 +405,7 @@ impl Proxy {
         };
         let sequence = client.ring.push(Exchange::owed(client.is_mute(), answer));
         let mut len = input.len() as u64;
-        let protocol = self.pools[target.pool.index()].protocol;
+        let protocol = target.protocol;
         let family = protocol.family(input.bytes());
         target.out.push_input(input, &mut self.buffers);
         if answer != Answer::Always {
@@ -488,7 +517,9 @@ impl Proxy {
             return;
         };
         self.stats.pools[client.pool.index()].forward_error.add(1);
-        let refusal = self.pool(client.pool).protocol.error(&cause.to_string());
+        let refusal = client
+            .protocol
+            .error_to(client.ring.stamp, &cause.to_string());
         self.answer(id, refusal.bytes());
     }
 }
@@ -498,7 +529,7 @@ fn needs_password(verdict: &Verdict) -> bool {
     !matches!(
         verdict,
         Verdict::Refuse(_)
-            | Verdict::Local(Local::Quit)
+            | Verdict::Local(Local::Quit | Local::QuitQuietly | Local::Mechanisms | Local::Sasl)
             | Verdict::Local(Local::Redis(
                 Verb::Auth | Verb::Hello | Verb::Quit | Verb::Reset
             ))

@@ -29,13 +29,14 @@ impl Proxy {
         input: Input<'_>,
         body: Body,
     ) {
-        let Some(client) = self.clients.find(id) else {
+        let Some(client) = self.clients.find_mut(id) else {
             return;
         };
-        let (pool, authenticated) = (client.pool, client.authenticated);
+        client.ring.stamp = client.protocol.stamp(input.bytes());
+        let (pool, authenticated, protocol) = (client.pool, client.authenticated, client.protocol);
         let answer = request.answer;
         let mute = client.is_mute();
-        let topic = self.pool(client.pool).topic(request.command);
+        let topic = self.pool(pool).topic(protocol, request.command);
         let discard = Upload {
             body,
             stage: Stage::Discard,
@@ -53,7 +54,7 @@ impl Proxy {
                 discard
             }
             _ if !authenticated => {
-                self.answer(id, b"-NOAUTH Authentication required\r\n");
+                self.refuse_stranger(id, input);
                 discard
             }
             _ if self.is_short() => {
@@ -212,7 +213,7 @@ impl Proxy {
         let mut slot = self.slot(id, sequence, None, answer);
         let mut len = queue.len() as u64;
         if let Some(target) = self.links.find_mut(link) {
-            let protocol = self.pools[target.pool.index()].protocol;
+            let protocol = target.protocol;
             slot.family = protocol.family(queue.front());
             target.out.append(&mut queue, &mut self.buffers);
             if answer != Answer::Always {
@@ -244,7 +245,7 @@ impl Proxy {
             return;
         };
         link.uploader = None;
-        let marker = self.pools[link.pool.index()].protocol.marker();
+        let marker = link.protocol.marker();
         if answer != Answer::Always {
             link.out.push(marker, &mut self.buffers);
             self.upload_grew(id, marker.len() as u64);
@@ -399,7 +400,7 @@ impl Proxy {
         let Some(client) = self.clients.find_mut(id) else {
             return;
         };
-        let refusal = self.pools[client.pool.index()].protocol.bad_body(bad);
+        let refusal = client.protocol.bad_body(bad);
         match client.upload.take().map(|upload| upload.stage) {
             Some(Stage::Stream(link)) => {
                 // The exchange of the upload is the only one: it gives way to the refusal.

@@ -6,6 +6,7 @@
 //! itself. The cases of a row of docs/compatibility.md that differ on purpose stand in
 //! `tests/end_to_end`.
 
+mod binary;
 mod classic;
 mod meta;
 
@@ -82,6 +83,10 @@ fn fill(wire: &mut Wire) {
 fn answer(address: &Address, case: &Case) -> (Vec<u8>, bool) {
     let mut wire = Wire::connect(address);
     fill(&mut wire);
+    if case.bytes.first() == Some(&0x80) {
+        // The first byte of a connection says which protocol it speaks.
+        return binary_answer(Wire::connect(address), case);
+    }
     let mut bytes = case.bytes.clone();
     bytes.extend_from_slice(b"get sentinel\r\n");
     let _ = wire.try_send(&bytes);
@@ -91,6 +96,22 @@ fn answer(address: &Address, case: &Case) -> (Vec<u8>, bool) {
         reply.truncate(reply.len() - SENTINEL.len());
     }
     (without_uniques(&reply), open)
+}
+
+/// The same for a case of the binary protocol; the last request is one for the version.
+fn binary_answer(mut wire: Wire, case: &Case) -> (Vec<u8>, bool) {
+    let mut bytes = case.bytes.clone();
+    let mut last = binary::packet(0x0b, b"", "", b"");
+    last[12..16].copy_from_slice(b"last");
+    bytes.extend(last);
+    let _ = wire.try_send(&bytes);
+    let is_last = |reply: &[u8]| {
+        let start = reply.len().saturating_sub(24 + b"1.6.18".len() + 8);
+        reply[start..].windows(4).any(|window| window == b"last")
+            && reply.last().is_some_and(u8::is_ascii_digit)
+    };
+    let (reply, _) = wire.read_until(is_last);
+    (binary::without_uniques(&reply), is_last(&reply))
 }
 
 /// Replies with the unique numbers of values taken out: the fourth of a VALUE line, and what stands
@@ -133,6 +154,7 @@ fn without_uniques(reply: &[u8]) -> Vec<u8> {
 fn cases() -> Vec<Case> {
     let mut cases = classic::cases();
     cases.extend(meta::cases());
+    cases.extend(binary::cases());
     cases
 }
 

@@ -313,6 +313,7 @@ fn pool(draw: &mut Draw, index: usize, large: u32, quiet: bool) -> PoolPlan {
         tcpkeepalive: false,
         reuseport: false,
         redis_auth: password.then(|| Password::new(PASSWORD)),
+        memcached_auth: None,
         redis_db: if redis && draw.one_in(5) { 3 } else { 0 },
         preconnect: draw.one_in(3),
         auto_eject_hosts: draw.one_in(2),

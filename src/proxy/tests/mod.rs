@@ -47,6 +47,7 @@ pub(super) fn pool(servers: usize) -> Pool {
         tcpkeepalive: false,
         reuseport: false,
         redis_auth: None,
+        memcached_auth: None,
         redis_db: 0,
         preconnect: false,
         auto_eject_hosts: false,

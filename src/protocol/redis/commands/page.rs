@@ -174,6 +174,6 @@ fn merged(merge: Merge) -> &'static str {
         Merge::Most => "the largest number",
         Merge::LeastEach => "the smallest number at each place",
         Merge::SumPairs => "the numbers are added, name by name",
-        Merge::Values | Merge::Stats | Merge::Scan(_) => "the values",
+        Merge::Values | Merge::Stats | Merge::Packets | Merge::Scan(_) => "the values",
     }
 }

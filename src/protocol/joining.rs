@@ -1,0 +1,89 @@
+//! Requests that several servers answer: how they are sent, and how the replies become one.
+
+use crate::buffer::Queue;
+
+/// The reply to one fragment, as far as it came.
+#[derive(Debug, Default)]
+pub struct FragmentReply {
+    /// The bytes that were not passed on yet.
+    pub bytes: Queue,
+    /// Whether the reply is whole.
+    pub done: bool,
+    /// Whether its head was taken off by the join.
+    pub opened: bool,
+    /// How many units the fragment carries.
+    pub units: u32,
+}
+
+/// How far a join has come. Start each with `default()`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Join {
+    /// Whether bytes were passed on: from then on a failure cannot be told to the client any more.
+    pub started: bool,
+    /// The key whose part of the reply is next.
+    pub(crate) next: usize,
+    /// Bytes still to be passed on of the part at hand.
+    pub(crate) left: u64,
+}
+
+impl Join {
+    /// The fragment whose bytes are passed on next, of those `order` names.
+    pub fn turn(&self, order: &[u16]) -> Option<u16> {
+        let unit = if self.left > 0 {
+            self.next.checked_sub(1)?
+        } else {
+            self.next
+        };
+        order.get(unit).copied()
+    }
+}
+
+/// What a join must know of the request.
+#[derive(Clone, Copy, Debug)]
+pub struct Plan<'a> {
+    /// The fragment of each unit, in the order of the request.
+    pub order: &'a [u16],
+    /// The unit's key, or what else the merge says; may be empty where it says nothing.
+    pub labels: &'a Labels,
+}
+
+/// A list of short byte strings in two pieces of memory, which are used again.
+#[derive(Debug, Default)]
+pub struct Labels {
+    bytes: Vec<u8>,
+    ends: Vec<u32>,
+}
+
+impl Labels {
+    /// Empties the list.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.ends.clear();
+    }
+
+    /// Appends a copy of `label`.
+    pub fn push(&mut self, label: &[u8]) {
+        self.bytes.extend_from_slice(label);
+        self.ends.push(self.bytes.len() as u32);
+    }
+
+    /// The label at `index`; empty when there is none.
+    pub fn at(&self, index: usize) -> &[u8] {
+        let Some(&end) = self.ends.get(index) else {
+            return b"";
+        };
+        let start = index.checked_sub(1).map_or(0, |before| self.ends[before]);
+        &self.bytes[start as usize..end as usize]
+    }
+}
+
+/// What a join came to.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Joined {
+    /// The whole reply was passed on.
+    Done,
+    /// Bytes of some fragment are missing.
+    More,
+    /// A fragment's reply is of the wrong kind.
+    Bad,
+}
