@@ -343,7 +343,7 @@ fn parse(protocol: Protocol, request: &str, count: usize) {
     let commands = Commands::standard(protocol);
     let limits = match protocol {
         Protocol::Redis => &Limits::REDIS,
-        Protocol::Memcache => &Limits::MEMCACHE,
+        Protocol::Memcache | Protocol::Binary => &Limits::MEMCACHE,
     };
     let bytes = requests(protocol, request, 64, 1, 7);
     for _ in 0..count {

@@ -52,6 +52,7 @@ impl World {
         let pools = pools(&plan);
         let names = pools.iter().map(|pool| PoolNames {
             name: pool.name.clone(),
+            families: pool.protocol.topics(),
             servers: pool
                 .servers
                 .iter()
@@ -213,10 +214,10 @@ pub fn requests(
                     .collect();
                 format!("*{}\r\n$4\r\nMGET\r\n{keys}", keys.len() / 23 + 1)
             }
-            (Protocol::Memcache, "set") => {
+            (Protocol::Memcache | Protocol::Binary, "set") => {
                 format!("set {} 0 0 {value}\r\n{}\r\n", key(0), "x".repeat(value))
             }
-            (Protocol::Memcache, _) => {
+            (Protocol::Memcache | Protocol::Binary, _) => {
                 let keys: String = (0..keys).map(|index| format!(" {}", key(index))).collect();
                 format!("get{keys}\r\n")
             }
