@@ -255,12 +255,17 @@ impl Door {
                     break;
                 }
                 Err(error) if posix::is_out_of_descriptors(&error) && reserve.spend() => {
+                    // Without a descriptor the error comes even if nobody waits.
                     let waits = self.listener.accept();
+                    self.waiting = matches!(waits, Ok(Some(_)));
                     if let Ok(Some(socket)) = waits {
                         let what = format_args!("the limit of open files is reached");
                         self.turn_away(socket, crowd, what);
                     }
                     reserve.refill();
+                    if !self.waiting {
+                        break;
+                    }
                 }
                 Err(error) => return Err(error),
             }
