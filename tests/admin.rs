@@ -136,7 +136,7 @@ fn prometheus_can_read_all_of_it() {
 
 #[test]
 fn the_alerts_we_offer_are_rules_of_metrics_there_are() {
-    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/conf/prometheus-rules.yml");
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/conf/prometheus-rules.yaml");
     promtool(&["check", "rules", file], "");
     let text = std::fs::read_to_string(file).unwrap();
     let known = nutcrab::stats::metrics();
