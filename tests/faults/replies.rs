@@ -178,9 +178,16 @@ fn r9_replies_cannot_be_turned_off_for_others() {
         Proxy::nutcrab_of_one_worker(vec![Pool::redis("alpha").servers(slice::from_ref(&server))]);
     let mut neighbour = proxy.client("alpha");
     assert_eq!(neighbour.ask(&["SET", "a", "b"]), Reply::ok());
-    for words in [["CLIENT", "REPLY", "OFF"], ["CLIENT", "REPLY", "SKIP"]] {
+    for (asked, answered) in [
+        (
+            "CLIENT REPLY OFF\r\nGET a\r\nGET a\r\nCLIENT REPLY ON\r\n",
+            "+OK\r\n",
+        ),
+        ("CLIENT REPLY SKIP\r\nGET a\r\nGET a\r\n", "$1\r\nb\r\n"),
+    ] {
         let mut client = proxy.client("alpha");
-        client.ask(&words).error();
+        client.send(asked.as_bytes());
+        client.expect(answered.as_bytes());
         for _ in 0..3 {
             assert_eq!(neighbour.ask(&["GET", "a"]), Reply::bulk("b"));
         }
