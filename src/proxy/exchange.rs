@@ -323,7 +323,10 @@ impl Ring {
     fn compact(&mut self) {
         let mut compacted = Vec::with_capacity(self.kept_live);
         for exchange in &mut self.exchanges {
-            if let Exchange::Kept { start, len, .. } = exchange {
+            // Of nothing, nothing is moved: see `keep_bytes`.
+            if let Exchange::Kept { start, len, .. } = exchange
+                && *len > 0
+            {
                 let from = *start as usize;
                 *start = compacted.len() as u32;
                 compacted.extend_from_slice(&self.kept[from..from + *len as usize]);
@@ -397,6 +400,26 @@ mod tests {
         ring.keep(first, b"OK");
         ring.serve_silent(second);
         ring.pop();
+        let Some(&mut Exchange::Kept { start, len, .. }) = ring.head() else {
+            panic!("kept")
+        };
+        assert_eq!(ring.kept(start, len), b"");
+    }
+
+    #[test]
+    fn a_reply_of_nothing_outlives_compaction() {
+        let mut ring = Ring::default();
+        let reply = vec![b'x'; KEEP_MAX];
+        for _ in 0..10 {
+            let sequence = ring.push(Exchange::Waiting);
+            ring.keep(sequence, &reply);
+        }
+        let silent = ring.push(Exchange::Silent);
+        ring.serve_silent(silent);
+        // More than half is waste after six of them: the rest is moved together.
+        for _ in 0..10 {
+            ring.pop();
+        }
         let Some(&mut Exchange::Kept { start, len, .. }) = ring.head() else {
             panic!("kept")
         };

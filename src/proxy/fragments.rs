@@ -236,7 +236,7 @@ impl Proxy {
         if pool.router.live_count() == 0 {
             return self.answer_error(id, Cause::Refused);
         }
-        let servers = pool.lanes.len() as u16;
+        let servers = pool.server_count() as u16;
         let live_from =
             |first: u16| (first..servers).find(|&server| pool.router.is_live(ServerIndex(server)));
         let (server, own) = match ScanTurn::split(cursor, servers) {
