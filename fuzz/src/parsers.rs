@@ -226,13 +226,13 @@ fn understood(language: &Language, request: &Request, bytes: &[u8]) {
         Verdict::Local(_) => return,
         _ => {}
     }
+    let keyed = !matches!(
+        request.verdict,
+        Verdict::Keyless | Verdict::Everywhere(_) | Verdict::Scan(_) | Verdict::Learn
+    );
     match language.protocol {
         Protocol::Redis => {
             let args = oracle::redis_request(bytes).expect("what is forwarded is canonical");
-            let keyed = !matches!(
-                request.verdict,
-                Verdict::Keyless | Verdict::Everywhere(_) | Verdict::Scan(_) | Verdict::Learn
-            );
             assert!(!keyed || args[1..].contains(&key), "routed by no argument");
         }
         Protocol::Binary => {
@@ -243,7 +243,6 @@ fn understood(language: &Language, request: &Request, bytes: &[u8]) {
             let read = oracle::memcache_request(bytes);
             assert_eq!(read, Some(bytes.len()), "memcached reads something else");
             let words = oracle::memcache_words(bytes);
-            let keyed = !matches!(request.verdict, Verdict::Keyless);
             assert!(!keyed || words[1..].contains(&key), "routed by no word");
             let line = bytes
                 .iter()

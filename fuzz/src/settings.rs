@@ -29,7 +29,9 @@ pub fn check(bytes: &[u8]) {
             }
         }
         Err(mistakes) => {
-            let lines = bytes.split(|&byte| byte == b'\n' || byte == b'\r').count();
+            // What YAML 1.1 takes for the end of a line, some of it more than once.
+            let ends = ['\n', '\r', '\u{85}', '\u{2028}', '\u{2029}'];
+            let lines = String::from_utf8_lossy(bytes).split(ends).count();
             let mut count = 0;
             for mistake in &mistakes {
                 let text = mistake.to_string();
