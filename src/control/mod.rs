@@ -28,6 +28,7 @@ use std::panic::{self, AssertUnwindSafe};
 
 use crate::cli::Options;
 use crate::config::Config;
+use crate::engine;
 use crate::worker::{Outcome, Report};
 
 use daemon::{Launch, Role};
@@ -105,6 +106,7 @@ pub fn run(options: &Options, config: Config) -> Result<Ending, StartError> {
             Err(error) => return Err(StartError(format!("daemonizing failed: {error}"))),
         },
     };
+    engine::share_one_heap();
     // Threads may exist from here on.
     let log = match Log::start(opened, options.verbosity) {
         Ok(log) => log,

@@ -84,6 +84,21 @@ pub fn is_short(limit: Option<u64>) -> bool {
     limit.is_some_and(|limit| used() >= limit - limit / 8)
 }
 
+/// Has all threads allocate from one heap. To be called before there is a second thread. glibc gives each
+/// a heap of its own otherwise, and of those `give_back_memory` cannot give back the end, which is what a
+/// crowd leaves. They would rarely meet at its lock: the request path does not allocate.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[expect(unsafe_code, reason = "neither std nor rustix knows the allocator")]
+pub fn share_one_heap() {
+    // SAFETY: the function takes no pointer, and no other thread is there to allocate meanwhile. It can
+    // only fail for a parameter that the C library does not know, which leaves things as they were.
+    unsafe { libc::mallopt(libc::M_ARENA_MAX, 1) };
+}
+
+/// See above.
+#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+pub fn share_one_heap() {}
+
 /// Makes the allocator give back what it keeps for later. glibc does so by itself only at the end of
 /// its heaps, where some long-lived connection always stands; other C libraries are left to themselves.
 /// Takes about a millisecond for 10 MB.

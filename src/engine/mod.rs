@@ -45,7 +45,7 @@ use portable as system;
 
 pub use listen::{BindOptions, Listener, PortSharing, SocketFile};
 pub use mailbox::Mailbox;
-pub use memory::give_back_memory;
+pub use memory::{give_back_memory, share_one_heap};
 pub use names::Resolver;
 pub use socket::{CloseMode, Endpoint, Socket, SocketOptions, Taken};
 pub use system::{nap, prepare_naps};

@@ -9,11 +9,18 @@ use crate::proxy::{Pressure, Time};
 /// While memory is scarce, or much of it is ours, it is looked at so often although nothing happens.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
-/// How long freed memory may stay with the allocator, for the next who needs some.
+/// How long freed memory may stay with the allocator, for the next who needs some, if it is a quarter of
+/// what there was.
 const TRIM_EVERY: Duration = Duration::from_millis(400);
 
-/// Less than this, or than a quarter of what there was, is not worth a call: it takes the longer the
-/// more there is.
+/// The same for what is less than a quarter, but more than a twentieth, of up to `SMALL` bytes. It is so
+/// much longer for more, since giving back takes the longer the more there is.
+const TRIM_LATER: Duration = Duration::from_secs(3);
+
+/// See `TRIM_LATER`.
+const SMALL: i64 = 64 * 1024 * 1024;
+
+/// Less than this is not worth a call.
 const TRIM_MIN: i64 = 512 * 1024;
 
 /// One worker's view of the memory of the process.
@@ -44,7 +51,10 @@ impl Memory {
     pub fn turn(&mut self, now: Time) -> Option<Pressure> {
         self.mine = memory::of_this_thread();
         self.peak = self.peak.max(self.mine);
-        if self.wants_trim() && now.since(self.trimmed) >= TRIM_EVERY {
+        if self
+            .trim_after()
+            .is_some_and(|after| now.since(self.trimmed) >= after)
+        {
             engine::give_back_memory();
             (self.peak, self.trimmed) = (self.mine, now);
         }
@@ -65,11 +75,51 @@ impl Memory {
         if self.pressure != Pressure::None || self.limit.is_some_and(much) {
             Some(LOOK_EVERY)
         } else {
-            self.wants_trim().then_some(TRIM_EVERY)
+            self.trim_after()
         }
     }
 
-    fn wants_trim(&self) -> bool {
-        self.peak - self.mine >= TRIM_MIN.max(self.peak / 4)
+    /// How long after the last time freed memory is to be given back, if there is enough of it.
+    fn trim_after(&self) -> Option<Duration> {
+        let freed = self.peak - self.mine;
+        if freed < TRIM_MIN.max(self.peak / 20) {
+            None
+        } else if freed >= self.peak / 4 {
+            Some(TRIM_EVERY)
+        } else {
+            let times = u32::try_from(self.peak / SMALL).unwrap_or(u32::MAX).max(1);
+            Some(TRIM_LATER.saturating_mul(times))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MIB: i64 = 1024 * 1024;
+
+    fn after(peak: i64, mine: i64) -> Option<Duration> {
+        Memory {
+            peak,
+            mine,
+            ..Memory::new(None)
+        }
+        .trim_after()
+    }
+
+    #[test]
+    fn much_is_given_back_soon_and_little_later() {
+        assert_eq!(after(16 * MIB, 12 * MIB), Some(TRIM_EVERY));
+        assert_eq!(after(16 * MIB, 13 * MIB), Some(TRIM_LATER));
+        assert_eq!(after(16 * MIB, 16 * MIB - MIB / 2), None);
+        assert_eq!(after(MIB, MIB / 2), Some(TRIM_EVERY));
+        assert_eq!(after(MIB, MIB / 2 + 1), None);
+    }
+
+    #[test]
+    fn the_more_there_is_the_rarer_is_the_call_for_a_small_part_of_it() {
+        assert_eq!(after(640 * MIB, 600 * MIB), Some(10 * TRIM_LATER));
+        assert_eq!(after(640 * MIB, 100 * MIB), Some(TRIM_EVERY));
     }
 }

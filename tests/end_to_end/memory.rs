@@ -106,8 +106,8 @@ fn memory_is_given_back_after_a_burst() {
         client.expect(&b"+OK\r\n".repeat(10));
     }
     drop(clients);
-    // A tenth of what it held, and what the pages of the heap that are in use hold by the way.
-    let most = before + before / 10 + 512 * KIB;
+    // A tenth of what it held.
+    let most = before + before / 10;
     settles(&mut proxy, most, "after 100,000 queued requests");
 }
 
