@@ -50,6 +50,15 @@ impl Limits {
         stranger: false,
     };
 
+    /// These for requests that are kept whole.
+    pub fn for_queued(&self) -> Limits {
+        Limits {
+            request: self.request.min(8 * 1024 * 1024),
+            head: usize::MAX,
+            ..*self
+        }
+    }
+
     /// These, as far as they allow no more than those of a client without its password.
     pub fn for_stranger(&self) -> Limits {
         let least = Self::REDIS_STRANGER;

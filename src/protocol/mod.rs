@@ -187,6 +187,8 @@ pub enum Verdict {
     Split(Merge),
     /// It goes as it is to every server; the replies are joined. To a single one it is forwarded.
     Everywhere(Fan),
+    /// It goes as it is to the server of its keys, which must all live on one, and may wait there.
+    Blocking,
     /// It goes as it is to any one server.
     Keyless,
     /// It goes to the server its cursor names, which is to be told its own cursor.

@@ -31,6 +31,8 @@ pub enum Cause {
     Database,
     /// The server does not speak RESP3.
     Version,
+    /// Too many clients have connections to the server for themselves.
+    TooManySessions,
     /// Too much waits to be sent to the server.
     QueueFull,
     /// The servers' replies are too large to be made one.
@@ -75,6 +77,9 @@ impl fmt::Display for Cause {
             Cause::Password => "server refused the pool's password",
             Cause::Database => "server refused the pool's database",
             Cause::Version => "server does not speak RESP3",
+            Cause::TooManySessions => {
+                "too many clients have connections to the server of their own"
+            }
             Cause::QueueFull => "too many requests are waiting for the server",
             Cause::TooLarge => "the replies of the servers are too large to be joined",
             Cause::NoMemory => "the proxy is short of memory",

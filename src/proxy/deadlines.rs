@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::cause::Cause;
 use super::client::{self, Ending};
 use super::ids::{ClientId, LinkId, Side};
-use super::link::{Kind, Link, State};
+use super::link::{Link, State};
 use super::notice::{Notice, What};
 use super::time::Time;
 use super::{Action, CloseHow, Proxy};
@@ -40,6 +40,7 @@ impl Proxy {
 
     fn check_client(&mut self, id: ClientId) {
         self.check_upload(id);
+        self.check_subscriptions(id);
         let Some(client) = self.clients.find_mut(id) else {
             return;
         };
@@ -89,7 +90,7 @@ impl Proxy {
             if oldest_is_late {
                 self.bury(id);
             }
-        } else if (link.kind == Kind::Spare || self.pool(link.pool).is_unused(link.lane))
+        } else if (link.may_retire() || self.pool(link.pool).is_unused(link.lane))
             && link.is_idle()
             && link.heard + self.limits.spare_idle <= self.now
         {
@@ -177,7 +178,7 @@ impl Proxy {
         }
         if let Some((_, since)) = link.blocked {
             next = next.min(since + self.grace(link, since));
-        } else if link.kind == Kind::Spare && link.is_idle() {
+        } else if link.may_retire() && link.is_idle() {
             next = next.min(link.heard + self.limits.spare_idle);
         } else if link.state == State::Ready {
             next = next.min(self.silence_ends(link).unwrap_or(Time::NEVER));

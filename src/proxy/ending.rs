@@ -36,6 +36,9 @@ impl Proxy {
             self.drop_link(link);
         }
         self.leave_group(client.pool, client.group);
+        if let Some(session) = client.session.take() {
+            self.close_own_of(&session);
+        }
         self.unblock_links(client.blocking);
         self.actions.push_back(Action::Close {
             conn: id.conn(),
@@ -109,6 +112,9 @@ impl Proxy {
                 Some(fragment) => self.fail_fragment(client, slot.sequence, fragment, cause),
             }
         }
+        if let Some(owner) = link.owner {
+            self.own_lost(owner, id);
+        }
         self.serve_waiting(pool, lane);
     }
 
@@ -126,6 +132,11 @@ impl Proxy {
         match link.kind {
             Kind::Primary(place) => lane.primaries[place] = None,
             Kind::Spare => lane.spares.retain(|&spare| spare != id),
+            Kind::Own => {
+                lane.idle.retain(|&idle| idle != id);
+                lane.own -= 1;
+                self.pools[link.pool.index()].own[link.server.index()] -= 1;
+            }
         }
         self.stats.curr_connections.sub(1);
         let stats = &self.stats.pools[link.pool.index()].servers[link.server.index()];

@@ -69,6 +69,8 @@ pub(super) struct Fanout {
     pub merge: Merge,
     /// Whether the reply is for nobody.
     pub mute: bool,
+    /// The reply, if it is given here once all servers agree.
+    pub given: Option<Vec<u8>>,
     /// What the failure of one fragment means for the others.
     pub partial: Partial,
     pub join: Join,
@@ -232,6 +234,11 @@ impl Ring {
         sequence == self.head && !self.exchanges.is_empty()
     }
 
+    /// Whether this request was not answered yet.
+    pub fn holds(&self, sequence: u32) -> bool {
+        (sequence.wrapping_sub(self.head) as usize) < self.exchanges.len()
+    }
+
     /// Whether nothing was asked behind this request.
     pub fn is_last(&self, sequence: u32) -> bool {
         sequence.wrapping_sub(self.head) as usize + 1 == self.exchanges.len()
@@ -245,6 +252,15 @@ impl Ring {
     pub fn find(&mut self, sequence: u32) -> Option<&mut Exchange> {
         self.exchanges
             .get_mut(sequence.wrapping_sub(self.head) as usize)
+    }
+
+    /// Whether a part of a reply was passed on and the rest was not.
+    pub fn is_within_a_reply(&self) -> bool {
+        match self.exchanges.front() {
+            Some(Exchange::Streaming) => true,
+            Some(Exchange::Fanout(fanout)) => fanout.join.started,
+            _ => false,
+        }
     }
 
     pub fn head(&mut self) -> Option<&mut Exchange> {
@@ -445,6 +461,7 @@ mod tests {
             mark: Mark::NONE,
             merge: Merge::Sum,
             mute: false,
+            given: None,
             partial: Partial::Fail,
             join: Join::default(),
             order: vec![0, 1, 2],

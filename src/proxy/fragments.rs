@@ -293,6 +293,7 @@ impl Proxy {
             topic: self.topic,
             begun: Time::default(),
         };
+        fanout.given = None;
         fanout.join = Join::default();
         fanout.failure = None;
         fanout.pending = parts.len() as u32;
@@ -366,6 +367,7 @@ impl Default for Fanout {
             mark: Mark::NONE,
             merge: Merge::Sum,
             mute: false,
+            given: None,
             partial: Partial::Fail,
             join: Join::default(),
             order: Vec::new(),

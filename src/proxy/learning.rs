@@ -115,7 +115,10 @@ impl Proxy {
             Parse::Done { request, .. } => {
                 // As it was when the request came.
                 let mute = std::mem::replace(&mut client.mute, errand.mute);
-                self.dispatch(id, request, Input::copied(&errand.request));
+                if !self.dispatch(id, request, Input::copied(&errand.request)) {
+                    // It waits at its server, and the client is owed other replies before.
+                    self.answer(id, b"-ERR the command is known now, ask again\r\n");
+                }
                 if let Some(client) = self.clients.find_mut(id) {
                     client.mute = mute;
                 }

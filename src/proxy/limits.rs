@@ -26,6 +26,14 @@ pub struct Limits {
     pub large_message: u64,
     /// Sets of lanes of one pool, each for clients of one database and one version of the protocol.
     pub groups: usize,
+    /// Connections to one server that clients have for themselves, or had a moment ago.
+    pub own: usize,
+    /// Bytes of the requests of one transaction.
+    pub transaction: usize,
+    /// Bytes of the names one client is subscribed to, 64 more for each.
+    pub subscriptions: usize,
+    /// Bytes of messages that may wait for a client to read; then it is closed.
+    pub subscriber: usize,
     /// Connections to one server for the two uses above.
     pub spares: usize,
     /// How long such a connection is kept without use.
@@ -54,6 +62,10 @@ impl Default for Limits {
             join: 4 * 1024 * 1024,
             large_message: 1024 * 1024,
             groups: 64,
+            own: 1000,
+            transaction: 8 * 1024 * 1024,
+            subscriptions: 1024 * 1024,
+            subscriber: 8 * 1024 * 1024,
             spares: 4,
             spare_idle: Duration::from_secs(10),
             upload_stall: Duration::from_secs(30),

@@ -69,6 +69,12 @@ pub(super) struct Link {
     pub offences: (u32, Time),
     /// Whether it stands in the list of those to be read again.
     pub waking: bool,
+    /// The client whose own it is.
+    pub owner: Option<ClientId>,
+    /// Whether its owner listens to channels on it.
+    pub listens: bool,
+    /// Whether what is being read is a message.
+    pub in_message: bool,
     /// The client that is sending a large request over this connection.
     pub uploader: Option<ClientId>,
     pub armed: Armed,
@@ -83,6 +89,8 @@ pub(super) enum Kind {
     Primary(usize),
     /// One of those for large messages.
     Spare,
+    /// One client's own while it has an owner.
+    Own,
 }
 
 /// See the drawing above.
@@ -120,6 +128,8 @@ pub(super) struct Slot {
     pub marked: bool,
     /// Which replies it can have.
     pub family: Family,
+    /// Whether it is an EXEC. If that fails, the server may go on to queue what it is asked.
+    pub ends_transaction: bool,
 }
 
 impl Link {
@@ -159,6 +169,9 @@ impl Link {
             blocked: None,
             offences: (0, Time::default()),
             waking: false,
+            owner: None,
+            listens: false,
+            in_message: false,
             uploader: None,
             armed: Armed::default(),
             version: Version::Resp2,
@@ -188,6 +201,15 @@ impl Link {
     /// Whether this client waits for replies on this connection.
     pub fn serves(&self, client: ClientId) -> bool {
         self.slots.iter().any(|slot| slot.client == Some(client))
+    }
+
+    /// Whether it may be closed when it was not used for a while.
+    pub fn may_retire(&self) -> bool {
+        match self.kind {
+            Kind::Primary(_) => false,
+            Kind::Spare => true,
+            Kind::Own => self.owner.is_none(),
+        }
     }
 
     /// Whether nothing is owed on it and nothing is being sent.

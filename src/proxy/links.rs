@@ -157,7 +157,7 @@ impl Proxy {
         link
     }
 
-    fn open(
+    pub(super) fn open(
         &mut self,
         pool: PoolIndex,
         lane: LaneIndex,

@@ -13,7 +13,7 @@ use crate::protocol::redis::describe;
 use crate::protocol::redis::hello::{self, Hello};
 use crate::protocol::redis::request::words;
 use crate::protocol::redis::write::Writer;
-use crate::protocol::{Commands, Local, Version};
+use crate::protocol::{Commands, Local, Request, Version};
 
 const NO_HELLO_YET: &str = "NOAUTH HELLO must be called with the client already authenticated, \
     otherwise the HELLO <proto> AUTH <user> <pass> option can be used to authenticate the client \
@@ -21,11 +21,20 @@ const NO_HELLO_YET: &str = "NOAUTH HELLO must be called with the client already 
 const WRONG_PASSWORD: &str = "WRONGPASS invalid username-password pair or user is disabled.";
 const NO_DATABASE: &str = "ERR DB index is out of range";
 const NO_VERSION: &str = "NOPROTO the servers of this pool do not speak RESP3";
+const WHILE_WATCHING: &str = "ERR database and protocol cannot be changed while keys are watched";
+
 const NO_ROOM: &str = "ERR too many databases are in use at once";
 
 impl Proxy {
     /// Answers a command that needs no server, or asks one first.
-    pub(super) fn answer_locally(&mut self, id: ClientId, local: Local, input: Input<'_>) {
+    /// Says whether it was taken, see [`Proxy::handle`].
+    pub(super) fn answer_locally(
+        &mut self,
+        id: ClientId,
+        local: Local,
+        request: &Request,
+        input: Input<'_>,
+    ) -> bool {
         match local {
             Local::Quit => self.quit(id),
             Local::Say(reply) => self.answer(id, reply),
@@ -34,8 +43,13 @@ impl Proxy {
             Local::QuitQuietly => self.finish_client(id),
             Local::Mechanisms => self.tell_mechanisms(id),
             Local::Sasl => self.sasl(id, input.bytes()),
+            Local::Redis(
+                verb @ (Verb::Multi | Verb::Exec | Verb::Discard | Verb::Watch | Verb::Unwatch),
+            ) => return self.transaction_command(id, verb, request, input),
+            Local::Redis(Verb::Wait) => return self.wait(id, input),
             Local::Redis(verb) => self.obey(id, verb, input.bytes()),
         }
+        true
     }
 
     fn obey(&mut self, id: ClientId, verb: Verb, request: &[u8]) {
@@ -46,6 +60,9 @@ impl Proxy {
         let text = words.get(1).copied().unwrap_or_default();
         let mut reply = Writer::new(client.version());
         match verb {
+            Verb::Ping if client.only_listens() => {
+                reply.array(2).bulk("pong").bulk(text);
+            }
             Verb::Ping if words.len() == 1 => return self.answer(id, b"+PONG\r\n"),
             Verb::Ping | Verb::Echo => {
                 reply.bulk(text);
@@ -100,6 +117,16 @@ impl Proxy {
                 let now = self.wall();
                 reply.array(2).bulk((now / 1_000_000).to_string());
                 reply.bulk((now % 1_000_000).to_string());
+            }
+            Verb::Subscribe
+            | Verb::Psubscribe
+            | Verb::Ssubscribe
+            | Verb::Unsubscribe
+            | Verb::Punsubscribe
+            | Verb::Sunsubscribe => return self.subscription_command(id, verb, request),
+            // Not answered here, or not here alone.
+            Verb::Multi | Verb::Exec | Verb::Discard | Verb::Watch | Verb::Unwatch | Verb::Wait => {
+                return;
             }
             Verb::Lolwut => {
                 let version = env!("CARGO_PKG_VERSION");
@@ -243,6 +270,11 @@ impl Proxy {
         let Some(client) = self.clients.find(id) else {
             return Err(NO_ROOM);
         };
+        let differs = database != client.database() || version != client.version();
+        if differs && client.is_watching() {
+            // They are watched on a connection of the old kind.
+            return Err(WHILE_WATCHING);
+        }
         let pool = &mut self.pools[client.pool.index()];
         let own = pool.config.redis_db;
         if own > 0 && database > 0 {
@@ -319,9 +351,12 @@ impl Proxy {
         let Some(client) = self.clients.find_mut(id) else {
             return;
         };
-        let pool = &mut self.pools[client.pool.index()];
-        client.session = None;
         client.mute = Mute::No;
+        self.end_session(id);
+        let Some(client) = self.clients.find_mut(id) else {
+            return;
+        };
+        let pool = &mut self.pools[client.pool.index()];
         client.authenticated = pool.config.redis_auth.is_none();
         pool.stay(group);
         self.move_client(id, group);
@@ -481,10 +516,11 @@ impl Proxy {
         let address = client.peer.map(|peer| peer.to_string()).unwrap_or_default();
         let nothing = Session::default();
         let session = client.session.as_deref().unwrap_or(&nothing);
+        let [sub, psub, ssub] = client.subscriber().map_or([0; 3], |known| known.counts());
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         format!(
-            "id={} addr={address} laddr={} fd=-1 name={} age={} idle=0 flags=N db={} sub=0 psub=0 \
-             ssub=0 multi=-1 qbuf={} qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll={} \
+            "id={} addr={address} laddr={} fd=-1 name={} age={} idle=0 flags=N db={} sub={sub} psub={psub} \
+             ssub={ssub} multi={} qbuf={} qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll={} \
              omem={} tot-mem=0 events=r cmd=client|{} user=default redir=-1 resp={} lib-name={} \
              lib-ver={}\n",
             client.number,
@@ -492,6 +528,10 @@ impl Proxy {
             text(&session.name),
             self.now.since(client.since).as_secs(),
             session.database,
+            session
+                .transaction
+                .as_ref()
+                .map_or(-1, |queued| queued.count() as i64),
             client.pending.len(),
             client.ring.len(),
             client.out.len(),
@@ -541,73 +581,6 @@ impl Proxy {
         for (name, value) in found {
             reply.bulk(name).bulk(value);
         }
-    }
-
-    /// The sections of INFO that were asked for.
-    fn info(&self, id: ClientId, request: &[u8]) -> String {
-        let Some(client) = self.clients.find(id) else {
-            return String::new();
-        };
-        let pool = self.pool(client.pool);
-        let stats = &self.stats.pools[client.pool.index()];
-        let facts = pool.facts.clone().unwrap_or_default();
-        let mut server = vec![("redis_version", facts.redis_version.clone())];
-        let own_version;
-        if let Some((name, version)) = &facts.name {
-            own_version = format!("{name}_version");
-            server.push(("server_name", name.clone()));
-            server.push((&own_version, version.clone()));
-        }
-        server.push(("redis_mode", "standalone".into()));
-        server.push(("uptime_in_seconds", (self.now.0 / 1_000_000).to_string()));
-        let sum = |cell: fn(&crate::stats::ServerStats) -> i64| {
-            stats.servers.iter().map(cell).sum::<i64>().to_string()
-        };
-        let sections: [(&str, Vec<(&str, String)>); 6] = [
-            ("Server", server),
-            ("Persistence", vec![("loading", "0".into())]),
-            (
-                "Replication",
-                vec![("role", "master".into()), ("connected_slaves", "0".into())],
-            ),
-            ("Cluster", vec![("cluster_enabled", "0".into())]),
-            ("Keyspace", vec![]),
-            (
-                "Nutcrab",
-                vec![
-                    ("nutcrab_version", env!("CARGO_PKG_VERSION").into()),
-                    ("pool", pool.config.name.clone()),
-                    ("servers", pool.server_count().to_string()),
-                    ("servers_live", pool.live_count().to_string()),
-                    ("workers", self.workers.to_string()),
-                    (
-                        "worker_clients",
-                        stats.client_connections.read().to_string(),
-                    ),
-                    (
-                        "worker_server_connections",
-                        sum(|s| s.server_connections.read()),
-                    ),
-                    ("worker_requests", sum(|s| s.requests.read())),
-                    ("worker_responses", sum(|s| s.responses.read())),
-                ],
-            ),
-        ];
-        let mut text = String::new();
-        for (name, lines) in sections {
-            use crate::protocol::redis::info::wants;
-            if !wants(request, name) {
-                continue;
-            }
-            if !text.is_empty() {
-                text.push_str("\r\n");
-            }
-            text.push_str(&format!("# {name}\r\n"));
-            for (name, value) in lines {
-                text.push_str(&format!("{name}:{value}\r\n"));
-            }
-        }
-        text
     }
 }
 

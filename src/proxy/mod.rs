@@ -23,8 +23,10 @@ mod deadlines;
 mod ending;
 mod exchange;
 mod fragments;
+mod greeting;
 mod health;
 mod ids;
+mod info;
 mod learning;
 mod limits;
 mod link;
@@ -33,6 +35,7 @@ mod local;
 mod memcached;
 mod notice;
 mod owed;
+mod own;
 mod pool;
 mod pressure;
 mod replies;
@@ -40,9 +43,11 @@ mod requests;
 mod retries;
 mod scripts;
 mod session;
+mod subscribe;
 mod tidy;
 mod time;
 mod timer;
+mod transaction;
 mod uploads;
 
 use std::collections::VecDeque;
@@ -323,7 +328,9 @@ impl Proxy {
     pub fn wants_read(&self, conn: ConnId) -> bool {
         match conn.side() {
             Side::Client(id) => self.clients.find(id).is_some_and(|client| {
-                !client.stalled && !client.ended && client.state != client::State::Finishing
+                (!client.stalled || client.is_watched_for_its_end())
+                    && !client.ended
+                    && client.state != client::State::Finishing
             }),
             Side::Server(id) => self.links.find(id).is_some_and(|link| {
                 link.blocked.is_none() && link.state != link::State::Connecting
@@ -380,6 +387,7 @@ impl Proxy {
     /// From now on the pool's requests go where `router` says.
     pub fn set_router(&mut self, pool: PoolIndex, router: Arc<Router>) {
         self.pools[pool.index()].router = router;
+        self.renew_all(pool);
     }
 
     /// Whether a success of this server is worth telling.

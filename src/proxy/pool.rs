@@ -25,6 +25,8 @@ pub(super) struct Pool {
     binary_topics: Vec<Topic>,
     /// The limits of requests of clients that have not said the pool's password.
     pub stranger: protocol::Limits,
+    /// Those of requests within a transaction, which are kept until its end.
+    pub queued: protocol::Limits,
     pub scripts: Scripts,
     /// Those of memcached's binary protocol, in a memcached pool.
     binary: Commands,
@@ -32,6 +34,8 @@ pub(super) struct Pool {
     /// One a server for each group, in the order of the groups, then of the servers.
     pub lanes: Vec<Lane>,
     groups: Vec<Group>,
+    /// By server: connections that are, or were, of one client alone.
+    pub own: Vec<usize>,
     /// What the servers said about themselves, if they were asked.
     pub facts: Option<Facts>,
     /// By server: whether its failure count is known not to be 0.
@@ -79,6 +83,10 @@ pub(super) struct Lane {
     /// `server_connections` places; a client uses the one its id falls on.
     pub primaries: Vec<Option<LinkId>>,
     pub spares: Vec<LinkId>,
+    /// Connections for one client at a time, that nobody has now.
+    pub idle: Vec<LinkId>,
+    /// How many of those there are, whether somebody has them or not.
+    pub own: usize,
     /// Clients with a large request that wait for a spare connection.
     pub waiting: VecDeque<ClientId>,
     /// Attempts to connect that failed since one succeeded.
@@ -110,11 +118,13 @@ impl Pool {
             binary_topics: binary.topics(),
             commands,
             stranger: config.limits.for_stranger(),
+            queued: config.limits.for_queued(),
             scripts: Scripts::default(),
             binary,
             router: Arc::new(router(&config, &live)),
             lanes: lanes(&config, &first).collect(),
             groups: vec![first],
+            own: vec![0; config.servers.len()],
             facts: None,
             failing: vec![false; config.servers.len()],
             config,
@@ -241,7 +251,8 @@ impl Pool {
 
     /// Whether nothing is left of a group.
     fn is_abandoned(&self, group: GroupIndex) -> bool {
-        let no_links = |lane: &Lane| lane.links().next().is_none() && lane.waiting.is_empty();
+        let no_links =
+            |lane: &Lane| lane.links().next().is_none() && lane.own == 0 && lane.waiting.is_empty();
         self.groups[usize::from(group.0)].clients == 0 && self.lanes_of(group).iter().all(no_links)
     }
 
@@ -294,6 +305,8 @@ impl Lane {
             key,
             primaries: vec![None; primaries],
             spares: Vec::new(),
+            idle: Vec::new(),
+            own: 0,
             waiting: VecDeque::new(),
             failures: 0,
             retry_at: Time::default(),
@@ -304,7 +317,7 @@ impl Lane {
     /// All its connections.
     pub fn links(&self) -> impl Iterator<Item = LinkId> + '_ {
         let primaries = self.primaries.iter().flatten();
-        primaries.chain(&self.spares).copied()
+        primaries.chain(&self.spares).chain(&self.idle).copied()
     }
 
     /// Whether an attempt to connect may be made; if not, why the last one failed.

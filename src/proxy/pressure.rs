@@ -130,7 +130,8 @@ impl Client {
                 Stage::Gather(queue) | Stage::Wait(queue) => queue.len(),
                 Stage::Stream(_) | Stage::Discard => 0,
             });
-        self.out.len() + self.pending.capacity() + self.ring.waiting_bytes + upload
+        let session = self.session.as_ref().map_or(0, |session| session.held());
+        self.out.len() + self.pending.capacity() + self.ring.waiting_bytes + upload + session
     }
 }
 

@@ -7,8 +7,9 @@ use super::client::Ending;
 use super::exchange::{Exchange, KEEP_MAX};
 use super::ids::{ClientId, LinkId};
 use super::link::{Slot, State};
-use super::notice::{self, Notice, What};
+use super::notice::{Notice, What};
 use super::owed::Mark;
+use super::subscribe::Message;
 use super::time::Time;
 use super::{Action, CloseHow, Proxy};
 use crate::buffer::{Input, Queue};
@@ -90,6 +91,22 @@ impl Proxy {
                 used += now;
                 continue;
             }
+            let link = if link.listens {
+                match self.read_message(id, input.skip(used)) {
+                    Message::None => {}
+                    Message::Part(now) => return used + now,
+                    Message::Whole(now) => {
+                        used += now;
+                        continue;
+                    }
+                }
+                match self.links.find_mut(id) {
+                    Some(link) => link,
+                    None => return input.len(),
+                }
+            } else {
+                link
+            };
             let Some(&slot) = link.slots.front().filter(|_| link.may_be_answered()) else {
                 let (pool, server) = (link.pool, Some(link.server));
                 self.notice(Notice {
@@ -161,7 +178,7 @@ impl Proxy {
         fed.used
     }
 
-    fn bad_reply(&mut self, id: LinkId, bad: BadReply) {
+    pub(super) fn bad_reply(&mut self, id: LinkId, bad: BadReply) {
         let Some(link) = self.links.find(id) else {
             return;
         };
@@ -262,6 +279,13 @@ impl Proxy {
         let last = last.slice(0..last.len() - link.scan.marker_len);
         let begun = link.begun;
         let mut partial = mem::take(&mut link.partial);
+        let is_stuck = slot.ends_transaction && !link.streaming && {
+            let mut start = [0; 10];
+            let count = partial.peek(&mut start);
+            let more = last.len().min(start.len() - count);
+            start[count..count + more].copy_from_slice(&last.bytes()[..more]);
+            start[0] == b'-' && start != *b"-EXECABORT"
+        };
         // A reply before the end of its request: the connection is lost, see `uploads`.
         let early = link.uploader.is_some();
         let stats = &self.stats.pools[pool.index()].servers[server.index()];
@@ -269,6 +293,7 @@ impl Proxy {
         link.finish_reply();
         let since = slot.queued;
         let is_free = link.slots.is_empty() && link.kind == super::link::Kind::Spare;
+        let is_own = link.kind == super::link::Kind::Own;
         let mark = self.measure(pool, &slot, begun);
         if let Some(client) = slot
             .client
@@ -297,7 +322,12 @@ impl Proxy {
         } else {
             partial.clear(&mut self.buffers);
         }
-        if early {
+        if is_stuck {
+            // The transaction may still be open: what comes next would be queued for ever.
+            self.close_link(id, Cause::Invalid);
+        } else if is_own {
+            self.own_answered(id);
+        } else if early {
             self.upload_answered(id);
         } else if is_free {
             self.spare_freed(id);
@@ -494,6 +524,7 @@ impl Proxy {
                 }
             }
         }
+        self.release_messages(id);
         self.flush_client(id);
         self.unblock(id);
         self.resume_upload(id);
@@ -534,6 +565,9 @@ impl Proxy {
                 self.close_client(id, Ending::Error, CloseHow::Reset);
                 return false;
             }
+            if whole && let Some(given) = fanout.given.take() {
+                self.subscription_failed(id, given);
+            }
             return whole && self.end_fanout(id, Some(cause));
         }
         if whole
@@ -542,11 +576,18 @@ impl Proxy {
         {
             let line = error.bytes.to_vec();
             client.out.push(&line, &mut self.buffers);
+            if let Some(given) = fanout.given.take() {
+                self.subscription_failed(id, given);
+            }
             return self.end_fanout(id, None);
         }
         let Some(Exchange::Fanout(fanout)) = client.ring.head() else {
             return false;
         };
+        if let Some(given) = fanout.given.take() {
+            client.out.push(&given, &mut self.buffers);
+            return self.end_fanout(id, None);
+        }
         let scripts = &mut self.pools[client.pool.index()].scripts;
         if let (Some(load), Some(reply)) = (fanout.load.take(), fanout.replies.first()) {
             scripts.remember(load, &reply.bytes);
@@ -621,70 +662,4 @@ impl Proxy {
         }
         self.close_if_settled(id);
     }
-
-    /// Reads replies to AUTH, HELLO and SELECT, and says how many bytes were used; 0 when it needs more.
-    fn read_greeting(&mut self, id: LinkId, input: Input<'_>) -> usize {
-        let Some(link) = self.links.find_mut(id) else {
-            return 0;
-        };
-        let State::Greeting {
-            auth,
-            hello,
-            select,
-        } = link.state
-        else {
-            return 0;
-        };
-        let (pool, server) = (link.pool, Some(link.server));
-        let mut scan = ReplyScan::new(link.version);
-        let fed = match self.pools[pool.index()]
-            .protocol
-            .feed_reply(&mut scan, input.bytes())
-        {
-            Ok(fed) if fed.done => fed,
-            // A greeting's reply is one line: nothing is lost by starting over with more of it.
-            Ok(_) if input.len() < KEEP_MAX => return 0,
-            Ok(_) => {
-                self.bad_reply(id, BadReply::Line);
-                return 0;
-            }
-            Err(bad) => {
-                self.bad_reply(id, bad);
-                return 0;
-            }
-        };
-        let line = &input.bytes()[..fed.used];
-        let (command, cause, good) = match (auth, hello, select) {
-            (true, ..) => ("AUTH", Cause::Password, b'+'),
-            (_, true, _) => ("HELLO", Cause::Version, b'%'),
-            (_, _, true) => ("SELECT", Cause::Database, b'+'),
-            _ => return 0,
-        };
-        let refused = line.first() != Some(&good) && !(auth && needs_no_password(line));
-        if refused {
-            let line = notice::refusal(line);
-            let what = What::Greeting { command, line };
-            self.notice(Notice { pool, server, what });
-            self.close_link(id, cause);
-            return fed.used;
-        }
-        let (hello, select) = (hello && auth, select && (auth || hello));
-        link.state = State::Greeting {
-            auth: false,
-            hello,
-            select,
-        };
-        if !hello && !select {
-            self.link_ready(id);
-        }
-        fed.used
-    }
-}
-
-/// Whether the server's answer to AUTH says that it asks for no password. As with twemproxy, a pool's
-/// password may guard the proxy alone.
-fn needs_no_password(line: &[u8]) -> bool {
-    // Redis 6 and later; Redis before.
-    line.starts_with(b"-ERR AUTH <password> called without any password configured")
-        || line.starts_with(b"-ERR Client sent AUTH, but no password is set")
 }

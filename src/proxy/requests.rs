@@ -23,8 +23,11 @@ use crate::protocol::{
 };
 use crate::route::ServerIndex;
 
+/// The answer to a request whose keys live on several servers.
+pub(super) const CROSS_SLOT: &[u8] = b"-CROSSSLOT Keys in request don't hash to the same shard\r\n";
+
 /// What requests without a key are routed by, as in twemproxy.
-const PLACEHOLDER: &[u8] = b"placeholder";
+pub(super) const PLACEHOLDER: &[u8] = b"placeholder";
 
 impl Proxy {
     /// Bytes came from a client.
@@ -36,6 +39,10 @@ impl Proxy {
             return;
         }
         client.quiet = false;
+        if client.stalled {
+            // It waits at a server; only its end is looked for.
+            return client.pending.extend_from_slice(input.bytes());
+        }
         let mut pending = mem::take(&mut client.pending);
         if pending.is_empty() {
             let used = self.read_requests(id, input);
@@ -73,15 +80,14 @@ impl Proxy {
         if !pending.is_empty() {
             self.reread(id, pending);
         }
+        let is_blocked = self.is_blocked(id);
         let Some(client) = self.clients.find_mut(id) else {
             return;
         };
-        if !client.stalled {
-            if client.ended {
-                self.finish_client(id);
-            } else {
-                self.actions.push_back(Action::Resume(id.conn()));
-            }
+        if client.ended && (!client.stalled || is_blocked) {
+            self.finish_client(id);
+        } else if !client.stalled || client.is_watched_for_its_end() {
+            self.actions.push_back(Action::Resume(id.conn()));
         }
     }
 
@@ -107,6 +113,13 @@ impl Proxy {
             return self.close_client(id, Ending::Error, CloseHow::Gracefully);
         }
         client.ended = true;
+        if self.is_blocked(id) {
+            // Nobody would take the reply, however long it took to come.
+            return self.close_client(id, Ending::Eof, CloseHow::Gracefully);
+        }
+        let Some(client) = self.clients.find_mut(id) else {
+            return;
+        };
         if !client.stalled {
             self.finish_client(id);
         }
@@ -123,6 +136,10 @@ impl Proxy {
             if client.upload.is_some() {
                 return self.abort_upload(id);
             }
+            if self.is_blocked(id) {
+                return self.close_client(id, Ending::Eof, CloseHow::Gracefully);
+            }
+            self.stop_listening(id);
         }
         self.close_if_settled(id);
     }
@@ -191,16 +208,21 @@ impl Proxy {
                     continue;
                 }
             }
-            let limits = if client.authenticated {
-                &pool.config.limits
-            } else {
+            let limits = if !client.authenticated {
                 &pool.stranger
+            } else if client.is_in_transaction() || client.only_listens() {
+                &pool.queued
+            } else {
+                &pool.config.limits
             };
             let commands = pool.commands(client.protocol);
             match commands.parse(rest.bytes(), &mut client.scan, limits) {
                 Parse::Done { request, len } => {
                     client.scan = RequestScan::default();
-                    self.handle(id, request, rest.slice(0..len));
+                    if !self.handle(id, request, rest.slice(0..len)) {
+                        self.hold_back(id);
+                        return used;
+                    }
                     used += len;
                 }
                 Parse::Head { request, body } => {
@@ -211,8 +233,11 @@ impl Proxy {
                     used = input.len();
                 }
                 Parse::Inline { request, len } => {
+                    if !self.handle_inline(id, &request) {
+                        self.hold_back(id);
+                        return used;
+                    }
                     used += len;
-                    self.handle_inline(id, &request);
                 }
                 Parse::More => return used,
                 Parse::Bad(refusal) => {
@@ -255,9 +280,9 @@ impl Proxy {
     }
 
     /// A request that was typed by hand, in the form servers are sent.
-    fn handle_inline(&mut self, id: ClientId, bytes: &[u8]) {
+    fn handle_inline(&mut self, id: ClientId, bytes: &[u8]) -> bool {
         let Some(client) = self.clients.find(id) else {
-            return;
+            return true;
         };
         let pool = &self.pools[client.pool.index()];
         let limits = if client.authenticated {
@@ -267,10 +292,22 @@ impl Proxy {
         };
         let mut scan = RequestScan::default();
         match pool.commands.parse(bytes, &mut scan, limits) {
-            Parse::Done { request, len } => self.handle(id, request, Input::copied(&bytes[..len])),
+            Parse::Done { request, len } => {
+                return self.handle(id, request, Input::copied(&bytes[..len]));
+            }
             Parse::Bad(refusal) => self.refuse_for_good(id, &refusal),
             // Nothing at all, for an empty line.
             Parse::More | Parse::Head { .. } | Parse::Inline { .. } => {}
+        }
+        true
+    }
+
+    /// The client's next request is read when it has been answered everything else.
+    fn hold_back(&mut self, id: ClientId) {
+        if let Some(client) = self.clients.find_mut(id) {
+            client.scan = RequestScan::default();
+            client.barrier = true;
+            client.stalled = true;
         }
     }
 
@@ -293,16 +330,31 @@ impl Proxy {
         }
     }
 
-    /// A whole request.
-    fn handle(&mut self, id: ClientId, request: Request, input: Input<'_>) {
-        self.begin_request(id);
-        self.dispatch(id, request, input);
-        self.end_request(id);
+    /// The request is read again: until then nothing has happened.
+    fn put_off_request(&mut self, id: ClientId) {
+        if let Some(client) = self.clients.find_mut(id)
+            && client.mute == Mute::Once
+        {
+            client.mute = Mute::Next;
+        }
     }
 
-    pub(super) fn dispatch(&mut self, id: ClientId, request: Request, input: Input<'_>) {
+    /// A whole request. Says whether it was taken; if not, it is to be read again when the client has
+    /// been answered everything else.
+    pub(super) fn handle(&mut self, id: ClientId, request: Request, input: Input<'_>) -> bool {
+        self.begin_request(id);
+        let taken = self.dispatch(id, request, input);
+        if taken {
+            self.end_request(id);
+        } else {
+            self.put_off_request(id);
+        }
+        taken
+    }
+
+    pub(super) fn dispatch(&mut self, id: ClientId, request: Request, input: Input<'_>) -> bool {
         let Some(client) = self.clients.find_mut(id) else {
-            return;
+            return true;
         };
         self.topic = self.pools[client.pool.index()].topic(client.protocol, request.command);
         client.ring.stamp = client.protocol.stamp(input.bytes());
@@ -310,7 +362,11 @@ impl Proxy {
         let text = client.protocol == Protocol::Memcache;
         let is_quit = request.verdict == Verdict::Local(Local::Quit);
         if !client.authenticated && (needs_password(&request.verdict) || text && !is_quit) {
-            return self.refuse_stranger(id, input);
+            self.refuse_stranger(id, input);
+            return true;
+        }
+        if client.session.is_some() && self.within_session(id, &request, input) {
+            return true;
         }
         match request.verdict {
             Verdict::Forward => {
@@ -335,12 +391,14 @@ impl Proxy {
                 let server = self.route(id, PLACEHOLDER);
                 self.learn(id, server, input);
             }
-            Verdict::Local(local) => self.answer_locally(id, local, input),
+            Verdict::Blocking => return self.wait_for_keys(id, &request, input),
+            Verdict::Local(local) => return self.answer_locally(id, local, &request, input),
             Verdict::Refuse(refusal) if request.answer != Answer::Never => {
                 self.refuse(id, &refusal);
             }
             Verdict::Refuse(refusal) => self.count_excess(id, &refusal),
         }
+        true
     }
 
     /// Answers a request that is not served, and counts the limit it went beyond.
@@ -439,7 +497,29 @@ impl Proxy {
             len: 0,
             marked: answer != Answer::Always,
             family: Family::Usual,
+            ends_transaction: false,
         }
+    }
+
+    /// The server all keys of a request live on, or the error to answer.
+    pub(super) fn server_of_all(
+        &mut self,
+        id: ClientId,
+        request: &Request,
+        input: Input<'_>,
+    ) -> Result<ServerIndex, Vec<u8>> {
+        let server = self.route(id, request.key.of(input.bytes()));
+        let Some(client) = self.clients.find(id) else {
+            return Err(Vec::new());
+        };
+        let pool = self.pool(client.pool);
+        if pool.config.cross_shard == CrossShard::Refuse
+            && pool.server_count() > 1
+            && !self.is_together(id, request, input.bytes(), server)
+        {
+            return Err(CROSS_SLOT.to_vec());
+        }
+        server.ok_or_else(|| b"-ERR Connection refused\r\n".to_vec())
     }
 
     /// A command with several keys that cannot be split.

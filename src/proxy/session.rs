@@ -6,9 +6,16 @@
 
 use super::Proxy;
 use super::client::Client;
-use super::ids::{ClientId, PoolIndex};
+use super::ids::{ClientId, LinkId, PoolIndex};
 use super::pool::GroupIndex;
-use crate::protocol::Version;
+use super::subscribe::Subscriber;
+use super::transaction::{Transaction, Watching};
+use crate::buffer::Input;
+use crate::protocol::redis::commands::Verb;
+use crate::protocol::{Local, Refusal, Request, Verdict, Version};
+
+/// Bytes that are read from a client that waits at a server, so that its end is seen.
+const BLOCKED_PENDING_MAX: usize = 64 * 1024;
 
 /// What is not as it is for a client that said nothing.
 #[derive(Debug, Default)]
@@ -19,6 +26,11 @@ pub(super) struct Session {
     pub name: Vec<u8>,
     pub library: Vec<u8>,
     pub library_version: Vec<u8>,
+    /// The connection on which it waits for something to happen.
+    pub blocked: Option<LinkId>,
+    pub watching: Option<Watching>,
+    pub transaction: Option<Box<Transaction>>,
+    pub subscriber: Option<Box<Subscriber>>,
 }
 
 /// Whether a client wants no replies (`CLIENT REPLY`).
@@ -33,6 +45,14 @@ pub(super) enum Mute {
     Once,
     /// To none.
     Yes,
+}
+
+impl Session {
+    /// Bytes of memory, more or less, that grow with what the client says.
+    pub fn held(&self) -> usize {
+        let queued = self.transaction.as_ref().map_or(0, |queued| queued.held());
+        queued + self.subscriber.as_ref().map_or(0, |known| known.held())
+    }
 }
 
 impl Client {
@@ -54,6 +74,14 @@ impl Client {
         matches!(self.mute, Mute::Once | Mute::Yes)
     }
 
+    /// Whether it is read although its requests wait: it may be waiting for ever, and its end is the end
+    /// of that.
+    pub fn is_watched_for_its_end(&self) -> bool {
+        let session = self.session.as_ref();
+        session.is_some_and(|session| session.blocked.is_some())
+            && self.pending.len() < BLOCKED_PENDING_MAX
+    }
+
     /// To be changed.
     pub fn session(&mut self) -> &mut Session {
         self.session.get_or_insert_default()
@@ -61,6 +89,34 @@ impl Client {
 }
 
 impl Proxy {
+    /// Ends what the client has connections of its own for.
+    pub(super) fn end_session(&mut self, id: ClientId) {
+        self.stop_listening(id);
+        let Some(client) = self.clients.find_mut(id) else {
+            return;
+        };
+        if let Some(session) = client.session.take() {
+            self.close_own_of(&session);
+        }
+    }
+
+    /// Closes the connections a client had for itself.
+    pub(super) fn close_own_of(&mut self, session: &Session) {
+        let watching = session.watching.as_ref().and_then(|watching| watching.link);
+        let listening = session.subscriber.iter().flat_map(|known| known.links());
+        for link in session.blocked.into_iter().chain(watching).chain(listening) {
+            self.close_own(link);
+        }
+    }
+
+    /// Closes a connection of a client's own that is not as it was.
+    pub(super) fn close_own(&mut self, id: LinkId) {
+        if let Some(link) = self.links.find_mut(id) {
+            link.owner = None;
+            self.drop_link(id);
+        }
+    }
+
     /// The client uses these lanes from now on, once all it asked before was answered: what it reads
     /// next must not overtake what it wrote over another connection. The group counts it already.
     pub(super) fn move_client(&mut self, id: ClientId, group: GroupIndex) {
@@ -92,3 +148,60 @@ impl Proxy {
         }
     }
 }
+
+impl Proxy {
+    /// A request of a client that is not as it was at first. Says whether that was all about it.
+    pub(super) fn within_session(
+        &mut self,
+        id: ClientId,
+        request: &Request,
+        input: Input<'_>,
+    ) -> bool {
+        let Some(client) = self.clients.find(id) else {
+            return true;
+        };
+        let verb = match request.verdict {
+            Verdict::Local(Local::Redis(verb)) => Some(verb),
+            _ => None,
+        };
+        let is_one_of = |verbs: &[Verb]| verb.is_some_and(|verb| verbs.contains(&verb));
+        if client.is_in_transaction() {
+            let is_about_it = is_one_of(ABOUT_TRANSACTIONS);
+            if !is_about_it {
+                self.queue(id, request, input);
+            }
+            return !is_about_it;
+        }
+        if !client.only_listens() || is_one_of(WHILE_LISTENING) {
+            return false;
+        }
+        let text = "ERR Can't execute this command: only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / \
+                    QUIT / RESET are allowed in this context";
+        self.answer(id, Refusal::new("-", text.as_bytes()).bytes());
+        true
+    }
+}
+
+/// What is not queued in a transaction.
+const ABOUT_TRANSACTIONS: &[Verb] = &[
+    Verb::Multi,
+    Verb::Exec,
+    Verb::Discard,
+    Verb::Watch,
+    Verb::Unwatch,
+    Verb::Reset,
+    Verb::Quit,
+];
+
+/// What a listener may ask that speaks RESP2, where messages look like replies.
+const WHILE_LISTENING: &[Verb] = &[
+    Verb::Subscribe,
+    Verb::Psubscribe,
+    Verb::Ssubscribe,
+    Verb::Unsubscribe,
+    Verb::Punsubscribe,
+    Verb::Sunsubscribe,
+    Verb::Ping,
+    Verb::Quit,
+    Verb::Reset,
+];

@@ -324,6 +324,7 @@ impl Proxy {
             len: 0,
             marked: answer != Answer::Always,
             family,
+            ends_transaction: false,
         };
         client.barrier = true;
         let len = queue.len() as u64;

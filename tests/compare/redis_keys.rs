@@ -173,6 +173,24 @@ fn keyless() -> Vec<Case> {
         ("RESET", "+RESET"),
         ("SELECT 0 | GET str", "+OK\n$11\nhello world"),
     ];
+    let sessions = [
+        (
+            "MULTI | SET k0 x | GET k0 | EXEC",
+            "+OK\n+QUEUED\n+QUEUED\n*2\n+OK\n$1\nx",
+        ),
+        (
+            "WATCH k0 | MULTI | GET k0 | EXEC",
+            "+OK\n+OK\n+QUEUED\n*1\n$2\nv0",
+        ),
+        ("EXEC", "-ERR EXEC without MULTI"),
+        ("BLPOP fresh 0.01", "*-1"),
+        ("PUBLISH a b", ":0"),
+        (
+            "SUBSCRIBE a | UNSUBSCRIBE a",
+            "*3\n$9\nsubscribe\n$1\na\n:1\n*3\n$11\nunsubscribe\n$1\na\n:0",
+        ),
+    ];
+    cases.extend(sessions.map(|(text, ours)| redis(text).differs("sessions", ours)));
     cases.extend(
         about_the_connection.map(|(text, ours)| redis(text).differs("connection-commands", ours)),
     );

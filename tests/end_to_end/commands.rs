@@ -181,9 +181,39 @@ const MEMCACHED: &[(&str, &str)] = &[
 ];
 
 /// What the rows above leave out: replies that depend on the version of the server, and the end.
-const SHOWN_ELSEWHERE: [&str; 11] = [
-    "CLIENT", "COMMAND", "CONFIG", "DBSIZE", "FLUSHALL", "HELLO", "INFO", "LOLWUT", "QUIT",
-    "RESET", "TIME",
+const SHOWN_ELSEWHERE: [&str; 32] = [
+    "BLMOVE",
+    "BLPOP",
+    "BRPOP",
+    "BRPOPLPUSH",
+    "BZPOPMAX",
+    "BZPOPMIN",
+    "CLIENT",
+    "COMMAND",
+    "CONFIG",
+    "DBSIZE",
+    "DISCARD",
+    "EXEC",
+    "FLUSHALL",
+    "HELLO",
+    "INFO",
+    "LOLWUT",
+    "MULTI",
+    "PSUBSCRIBE",
+    "PUBLISH",
+    "PUNSUBSCRIBE",
+    "QUIT",
+    "RESET",
+    "SPUBLISH",
+    "SSUBSCRIBE",
+    "SUBSCRIBE",
+    "SUNSUBSCRIBE",
+    "TIME",
+    "UNSUBSCRIBE",
+    "UNWATCH",
+    "WAIT",
+    "WAITAOF",
+    "WATCH",
 ];
 
 #[test]

@@ -14,6 +14,7 @@ mod limits;
 mod malformed;
 mod memory;
 mod overload;
+mod sessions;
 mod sockets;
 mod timeouts;
 mod traffic;

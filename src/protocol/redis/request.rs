@@ -5,7 +5,7 @@
 
 use memchr::memchr;
 
-use super::commands::{Keys, Rule, Session, Table};
+use super::commands::{Blocking, Keys, Rule, Table};
 use super::inline::{self, Inline};
 use super::keys;
 use crate::protocol::body::{Number, number_line};
@@ -175,10 +175,16 @@ fn understand(bytes: &[u8], scan: &RequestScan, table: &Table, limits: &Limits) 
         Rule::Fixed(text) => refuse(error(text)),
         Rule::Never(why) => refuse(refused(table.name(command), "is not supported", Some(why))),
         Rule::Denied(denial) => refuse(refused(table.name(command), denial.text(), None)),
-        Rule::Session(Session::MayBlock) if !says_block(bytes) => {
+        Rule::Blocking(Blocking::IfSaid) if !says_block(bytes) => {
             forward(bytes, scan, table, command)
         }
-        Rule::Session(_) => refuse(refused(table.name(command), "is not supported", None)),
+        Rule::Blocking(_) => match forward(bytes, scan, table, command) {
+            Request {
+                verdict: Verdict::Refuse(refusal),
+                ..
+            } => refuse(refusal),
+            found => request(Verdict::Blocking, found.key),
+        },
         Rule::Split(merge) => {
             // Only the first key was held against the limit while it was read.
             if bytes.len() <= limits.key {
@@ -302,11 +308,10 @@ fn number(bytes: &[u8], scan: &RequestScan, position: usize) -> Option<i64> {
 
 /// Whether XREAD or XREADGROUP is to wait.
 fn says_block(bytes: &[u8]) -> bool {
+    // A group may be called STREAMS, so it may stand anywhere. A key of that name costs a connection.
     args(bytes)
         .skip(1)
-        .map(|span| span.of(bytes))
-        .take_while(|word| !keys::is(word, "STREAMS"))
-        .any(|word| keys::is(word, "BLOCK"))
+        .any(|span| keys::is(span.of(bytes), "BLOCK"))
 }
 
 /// A request that is not routed by a key.

@@ -134,8 +134,8 @@ fn every_row_is_understood_by_its_rule() {
                     .is_some_and(|index| table.name(index).ends_with("|*"));
                 assert!(unknown || other, "{}: {verdict:?}", row.name);
             }
-            (Rule::Session(Session::MayBlock), Verdict::Together) => assert!(has_key),
-            (Rule::Session(_) | Rule::Fixed(_) | Rule::Never(_), Verdict::Refuse(_)) => {}
+            (Rule::Blocking(_), Verdict::Blocking | Verdict::Together) => assert!(has_key),
+            (Rule::Fixed(_) | Rule::Never(_), Verdict::Refuse(_)) => {}
             (rule, verdict) => panic!("{}: {rule:?} gives {verdict:?}", row.name),
         }
     }

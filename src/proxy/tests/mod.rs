@@ -11,6 +11,7 @@ mod latency;
 mod memcached;
 mod order;
 mod scripts;
+mod sessions;
 mod unknown;
 
 use std::collections::HashMap;

@@ -4,7 +4,7 @@
 //! as it is understood. A command whose keys cannot be found for certain is served by pools of one
 //! server alone.
 
-use super::{Arity, Danger, Keys, ROWS_MAX, Row, Rule, Session, Table};
+use super::{Arity, Blocking, Danger, Keys, ROWS_MAX, Row, Rule, Table};
 use crate::protocol::{Limits, Unknown};
 
 /// Deepest nesting of a description.
@@ -144,7 +144,7 @@ impl Table {
                 words.iter().any(|known| known.text() == Some(word))
             };
             let rule = if has(0, b"blocking") {
-                Rule::Session(Session::Blocking)
+                Rule::Blocking(Blocking::Always)
             } else {
                 rule
             };

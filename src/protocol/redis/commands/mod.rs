@@ -154,8 +154,8 @@ pub enum Rule {
     Scan,
     /// The row is that of a sub-command, `NAME|SUB`, or else that of `NAME|*`.
     Container,
-    /// It changes what its connection is, and so needs one of the client's own.
-    Session(Session),
+    /// It may wait at its server for something to happen, and so needs a connection of its own.
+    Blocking(Blocking),
     /// Answered with this error, in Redis' words.
     Fixed(&'static str),
     /// Refused, for this reason.
@@ -187,6 +187,12 @@ pub enum Verb {
     Lolwut,
     /// Whether somebody is there.
     Ping,
+    /// The end of a transaction, and of what was queued.
+    Discard,
+    /// The end of a transaction: what was queued is done.
+    Exec,
+    /// The begin of a transaction.
+    Multi,
     /// The end, after all replies.
     Quit,
     /// A connection as it was at first.
@@ -195,19 +201,33 @@ pub enum Verb {
     Select,
     /// The time of day.
     Time,
+    /// To know of channels, patterns, channels of shards, and to end that.
+    Subscribe,
+    /// See [`Verb::Subscribe`].
+    Psubscribe,
+    /// See [`Verb::Subscribe`].
+    Ssubscribe,
+    /// See [`Verb::Subscribe`].
+    Unsubscribe,
+    /// See [`Verb::Subscribe`].
+    Punsubscribe,
+    /// See [`Verb::Subscribe`].
+    Sunsubscribe,
+    /// No key is watched.
+    Unwatch,
+    /// Until replicas have what the client wrote.
+    Wait,
+    /// The transaction only if these keys were not changed.
+    Watch,
 }
 
-/// Why a command needs a connection of its client's own.
+/// When a command waits at its server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Session {
-    /// It waits at the server for something to happen.
-    Blocking,
-    /// It does so if it says BLOCK.
-    MayBlock,
-    /// MULTI and what belongs to it.
-    Transaction,
-    /// It subscribes to channels, or ends that.
-    Subscribe,
+pub enum Blocking {
+    /// Whenever there is nothing for it yet.
+    Always,
+    /// The same, if it says BLOCK.
+    IfSaid,
 }
 
 /// Whether a command may do harm that a pool of several servers makes worse.

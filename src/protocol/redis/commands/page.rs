@@ -1,6 +1,6 @@
 //! `docs/commands.md`, printed from the table.
 
-use super::{Arity, Danger, Keys, Row, Rule, Session, Table};
+use super::{Arity, Blocking, Danger, Keys, Row, Rule, Table};
 use crate::protocol::{Fan, Merge, Partial, Reach};
 
 /// What stands above the table.
@@ -127,15 +127,11 @@ fn rule(row: &Row) -> String {
         Rule::OneServer => "only in pools of one server: each has an answer of its own".to_owned(),
         Rule::Scan => "to one server after the other".to_owned(),
         Rule::Container => "see its sub-commands".to_owned(),
-        Rule::Session(Session::Blocking) => "not served: it blocks its connection".to_owned(),
-        Rule::Session(Session::MayBlock) => {
-            "to the server of its keys; with BLOCK not served".to_owned()
+        Rule::Blocking(Blocking::Always) => {
+            "to the server of its keys, over a connection of its own".to_owned()
         }
-        Rule::Session(Session::Transaction) => {
-            "not served: it changes what its connection is".to_owned()
-        }
-        Rule::Session(Session::Subscribe) => {
-            "not served: it changes what its connection is".to_owned()
+        Rule::Blocking(Blocking::IfSaid) => {
+            "to the server of its keys; with BLOCK over a connection of its own".to_owned()
         }
         Rule::Fixed(text) => format!("answered with `-ERR {text}`"),
         Rule::Never(why) => format!("not served: {why}"),

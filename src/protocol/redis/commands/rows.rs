@@ -2,7 +2,7 @@
 //!
 //! `tests/commands.rs` holds them against what real servers say of themselves with `COMMAND`.
 
-use super::{Arity, Danger, Keys, Row, Rule, Session, Verb};
+use super::{Arity, Blocking, Danger, Keys, Row, Rule, Verb};
 use crate::protocol::{Fan, Merge, Partial, Reach};
 
 const fn row(name: &'static str, arity: Arity, keys: Keys, rule: Rule) -> Row {
@@ -114,10 +114,8 @@ const OPEN: Arity = Arity::AtLeast(2);
 const ONE: Arity = Arity::Exactly(1);
 const TWO: Arity = Arity::Exactly(2);
 const ANY: Arity = Arity::AtLeast(1);
-const BLOCKING: Rule = Rule::Session(Session::Blocking);
-const MAY_BLOCK: Rule = Rule::Session(Session::MayBlock);
-const TRANSACTION: Rule = Rule::Session(Session::Transaction);
-const SUBSCRIBE: Rule = Rule::Session(Session::Subscribe);
+const BLOCKING: Rule = Rule::Blocking(Blocking::Always);
+const MAY_BLOCK: Rule = Rule::Blocking(Blocking::IfSaid);
 const NO_CLUSTER: Rule = Rule::Fixed("This instance has cluster support disabled");
 const STREAMS_ON: Rule = Rule::Never("the connection would never be the same again");
 
@@ -238,16 +236,20 @@ pub(super) const FURTHER: &[Row] = &[
     row("BZPOPMIN", Arity::AtLeast(3), Keys::Range { first: 1, last: -2 }, BLOCKING),
     row("XREAD", Arity::AtLeast(4), Keys::Streams { from: 1 }, MAY_BLOCK),
     row("XREADGROUP", Arity::AtLeast(7), Keys::Streams { from: 4 }, MAY_BLOCK),
-    plain("WAIT", Arity::Exactly(3), BLOCKING),
-    plain("WAITAOF", Arity::Exactly(4), BLOCKING),
+    plain("WAIT", Arity::Exactly(3), Rule::Local(Verb::Wait)),
+    plain("WAITAOF", Arity::Exactly(4), Rule::Local(Verb::Wait)),
 
-    plain("MULTI", ONE, TRANSACTION), plain("EXEC", ONE, TRANSACTION),
-    plain("DISCARD", ONE, TRANSACTION), plain("UNWATCH", ONE, TRANSACTION),
-    row("WATCH", OPEN, Keys::All, TRANSACTION),
+    plain("MULTI", ONE, Rule::Local(Verb::Multi)), plain("EXEC", ONE, Rule::Local(Verb::Exec)),
+    plain("DISCARD", ONE, Rule::Local(Verb::Discard)),
+    plain("UNWATCH", ONE, Rule::Local(Verb::Unwatch)),
+    row("WATCH", OPEN, Keys::All, Rule::Local(Verb::Watch)),
 
-    plain("SUBSCRIBE", OPEN, SUBSCRIBE), plain("PSUBSCRIBE", OPEN, SUBSCRIBE),
-    row("SSUBSCRIBE", OPEN, Keys::All, SUBSCRIBE), plain("UNSUBSCRIBE", ANY, SUBSCRIBE),
-    plain("PUNSUBSCRIBE", ANY, SUBSCRIBE), row("SUNSUBSCRIBE", ANY, Keys::All, SUBSCRIBE),
+    plain("SUBSCRIBE", OPEN, Rule::Local(Verb::Subscribe)),
+    plain("PSUBSCRIBE", OPEN, Rule::Local(Verb::Psubscribe)),
+    row("SSUBSCRIBE", OPEN, Keys::All, Rule::Local(Verb::Ssubscribe)),
+    plain("UNSUBSCRIBE", ANY, Rule::Local(Verb::Unsubscribe)),
+    plain("PUNSUBSCRIBE", ANY, Rule::Local(Verb::Punsubscribe)),
+    row("SUNSUBSCRIBE", ANY, Keys::All, Rule::Local(Verb::Sunsubscribe)),
     // A channel lives where a key of its name would.
     fixed("PUBLISH", 3), fixed("SPUBLISH", 3),
     container("PUBSUB"), help("PUBSUB|HELP"),

@@ -1,0 +1,235 @@
+//! Connections to servers that one client has for itself for a while.
+//!
+//! A command that waits at its server, a transaction that watches keys, and a subscription change what
+//! their connection is. Such a connection comes from a capped pool of each server, and goes back to it
+//! only when it is again as it was; otherwise it is closed. So nothing of one client leaks to another.
+//!
+//! ```text
+//!            take                      its reply came, nothing is owed
+//!   idle ----------> the client's own --------------------------------> idle --> closed, after a while
+//!                          | the client left, the server failed
+//!                          +------------------------------------------> closed
+//! ```
+
+use super::Proxy;
+use super::cause::Cause;
+use super::exchange::Exchange;
+use super::ids::{ClientId, LinkId};
+use super::link::{Kind, Slot, State};
+use super::pool::GroupIndex;
+use super::time::Time;
+use crate::buffer::Input;
+use crate::protocol::{Answer, Request};
+use crate::route::ServerIndex;
+
+/// A request that is served at once.
+const PING: &[u8] = b"*1\r\n$4\r\nPING\r\n";
+
+impl Proxy {
+    /// A connection to the server that is the client's alone until [`Proxy::give_back`].
+    pub(super) fn take_own(
+        &mut self,
+        id: ClientId,
+        group: GroupIndex,
+        server: ServerIndex,
+    ) -> Result<LinkId, Cause> {
+        let Some(client) = self.clients.find(id) else {
+            return Err(Cause::Invalid);
+        };
+        let pool_index = client.pool;
+        if self.is_short() {
+            let stats = &self.stats.pools[pool_index.index()];
+            stats.memory_limit_hits.add(1);
+            return Err(Cause::NoMemory);
+        }
+        let limit = self.limits.own;
+        let pool = &mut self.pools[pool_index.index()];
+        let lane = pool.lane_of(group, server);
+        let link = match pool.lane(lane).idle.pop() {
+            Some(link) => link,
+            None => {
+                if pool.own[server.index()] >= limit && !self.close_idle(pool_index, server) {
+                    return Err(Cause::TooManySessions);
+                }
+                self.may_connect(pool_index, lane)?;
+                let pool = &mut self.pools[pool_index.index()];
+                pool.own[server.index()] += 1;
+                pool.lane(lane).own += 1;
+                self.open(pool_index, lane, server, Kind::Own)
+            }
+        };
+        if let Some(found) = self.links.find_mut(link) {
+            found.owner = Some(id);
+        }
+        Ok(link)
+    }
+
+    /// Makes room for another connection to the server by closing one that nobody has.
+    fn close_idle(&mut self, pool: super::PoolIndex, server: ServerIndex) -> bool {
+        let lanes = &self.pools[pool.index()].lanes;
+        let mut of_server = lanes.iter().filter(|lane| lane.key.server == server);
+        let idle = of_server.find_map(|lane| lane.idle.last().copied());
+        match idle {
+            Some(link) => {
+                self.drop_link(link);
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// The client needs the connection no longer once what was asked on it is answered; then it is as
+    /// it was when it was taken.
+    pub(super) fn give_back(&mut self, id: LinkId) {
+        let Some(link) = self.links.find_mut(id) else {
+            return;
+        };
+        link.owner = None;
+        if link.is_idle() {
+            self.rest(id);
+        }
+    }
+
+    /// Keeps a connection on which nothing is left for others.
+    fn rest(&mut self, id: LinkId) {
+        let Some(link) = self.links.find_mut(id) else {
+            return;
+        };
+        if link.listens || link.state != State::Ready || !link.is_idle() || self.draining {
+            return self.drop_link(id);
+        }
+        link.heard = self.now;
+        let (pool, lane) = (link.pool, link.lane);
+        self.pools[pool.index()].lane(lane).idle.push(id);
+        self.rearm_link(id);
+    }
+
+    /// Sends a request over a connection of the client's own. Without an exchange nobody gets the reply.
+    pub(super) fn send_own(
+        &mut self,
+        id: ClientId,
+        link: LinkId,
+        input: Input<'_>,
+        exchange: Option<(u32, Option<u16>)>,
+        queued: Time,
+    ) {
+        if let Some(target) = self.links.find_mut(link) {
+            target.out.push_input(input, &mut self.buffers);
+        }
+        let (sequence, fragment) = exchange.unwrap_or_default();
+        let slot = Slot {
+            client: exchange.map(|_| id),
+            queued,
+            ..self.slot(id, sequence, fragment, Answer::Always)
+        };
+        self.enqueued(link, slot, input.len() as u64);
+    }
+
+    /// A command that may wait at the server of its keys. Says whether it was taken, see
+    /// [`Proxy::handle`].
+    pub(super) fn wait_for_keys(
+        &mut self,
+        id: ClientId,
+        request: &Request,
+        input: Input<'_>,
+    ) -> bool {
+        let Some(client) = self.clients.find(id) else {
+            return true;
+        };
+        if !client.ring.is_empty() {
+            return false;
+        }
+        match self.server_of_all(id, request, input) {
+            Ok(server) => self.block_on(id, server, &[input.bytes()]),
+            Err(error) => self.answer(id, &error),
+        }
+        true
+    }
+
+    /// WAIT and WAITAOF: until replicas, or disks, have what the client wrote. A server counts from the
+    /// last request of the connection; one that is served now comes behind all the client wrote.
+    pub(super) fn wait(&mut self, id: ClientId, input: Input<'_>) -> bool {
+        let Some(client) = self.clients.find(id) else {
+            return true;
+        };
+        if self.pool(client.pool).server_count() > 1 {
+            let text = b"-ERR WAIT is not supported in a pool of several servers\r\n";
+            self.answer(id, text);
+            return true;
+        }
+        if !client.ring.is_empty() {
+            return false;
+        }
+        self.block_on(id, ServerIndex(0), &[PING, input.bytes()]);
+        true
+    }
+
+    /// Sends a command that may wait at its server as long as it likes. What the client asks behind it
+    /// waits as well, as it does in Redis.
+    pub(super) fn block_on(&mut self, id: ClientId, server: ServerIndex, parts: &[&[u8]]) {
+        let Some(client) = self.clients.find(id) else {
+            return;
+        };
+        let link = match self.take_own(id, client.group, server) {
+            Ok(link) => link,
+            Err(cause) => return self.answer_error(id, cause),
+        };
+        let Some(client) = self.clients.find_mut(id) else {
+            return;
+        };
+        let mute = client.is_mute();
+        client.barrier = true;
+        client.session().blocked = Some(link);
+        let sequence = client.ring.push(Exchange::owed(mute, Answer::Always));
+        for (index, part) in parts.iter().enumerate() {
+            let last = index + 1 == parts.len();
+            let exchange = last.then_some((sequence, None));
+            self.send_own(id, link, Input::copied(part), exchange, Time::NEVER);
+        }
+    }
+
+    /// A reply came over a connection of a client's own.
+    pub(super) fn own_answered(&mut self, link: LinkId) {
+        let Some(found) = self.links.find(link) else {
+            return;
+        };
+        if !found.slots.is_empty() {
+            return;
+        }
+        let Some(owner) = found.owner else {
+            return self.rest(link);
+        };
+        let client = self.clients.find_mut(owner);
+        let session = client.and_then(|client| client.session.as_deref_mut());
+        if let Some(session) = session.filter(|session| session.blocked == Some(link)) {
+            session.blocked = None;
+            self.give_back(link);
+        }
+    }
+
+    /// A connection of a client's own is gone.
+    pub(super) fn own_lost(&mut self, owner: ClientId, link: LinkId) {
+        let Some(client) = self.clients.find_mut(owner) else {
+            return;
+        };
+        let Some(session) = client.session.as_deref_mut() else {
+            return;
+        };
+        if session.blocked == Some(link) {
+            session.blocked = None;
+        }
+        if let Some(watching) = &mut session.watching
+            && watching.link == Some(link)
+        {
+            watching.link = None;
+        }
+        self.subscription_lost(owner, link);
+    }
+
+    /// Whether the client waits at a server for something to happen: when it leaves, the wait is over.
+    pub(super) fn is_blocked(&self, id: ClientId) -> bool {
+        let client = self.clients.find(id);
+        let session = client.and_then(|client| client.session.as_ref());
+        session.is_some_and(|session| session.blocked.is_some())
+    }
+}

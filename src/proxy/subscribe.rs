@@ -1,0 +1,596 @@
+//! SUBSCRIBE and its kin.
+//!
+//! A channel lives where a key of its name would: it is subscribed to there, and PUBLISH goes there.
+//! Patterns are subscribed to on every server. A subscriber has a connection of its own to each server
+//! it listens to. Replies to it are ours: their count is that of the client, not of one server; they
+//! are given when all servers concerned have confirmed. Messages are passed on as they come, between
+//! replies, never within one.
+//!
+//! When a server was gone, or keys moved, the client is subscribed anew as soon as may be; what was
+//! published meanwhile is lost, as it is for a client of Redis that reconnects.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::mem;
+use std::time::Duration;
+
+use super::cause::Cause;
+use super::client::{Ending, State};
+use super::exchange::{Exchange, Fanout};
+use super::ids::{ClientId, LinkId};
+use super::notice::{Notice, What};
+use super::pool::GroupIndex;
+use super::time::Time;
+use super::{CloseHow, Proxy};
+use crate::buffer::{Input, Queue};
+use crate::protocol::redis::commands::Verb;
+use crate::protocol::redis::inline::encode;
+use crate::protocol::redis::request::words;
+use crate::protocol::redis::write::Writer;
+use crate::protocol::{FragmentReply, Merge, ReplyScan, Version};
+use crate::route::{Distribution, ServerIndex};
+
+/// How soon a lost subscription is renewed, and how often that is tried.
+const RENEW_AFTER: Duration = Duration::from_millis(100);
+
+/// What a name costs besides its bytes.
+const NAME_COST: usize = 64;
+
+/// The three things that can be subscribed to, as indices.
+const CHANNEL: usize = 0;
+const PATTERN: usize = 1;
+const SHARD: usize = 2;
+
+/// What the commands about each are called.
+const NAMES: [[&str; 2]; 3] = [
+    ["subscribe", "unsubscribe"],
+    ["psubscribe", "punsubscribe"],
+    ["ssubscribe", "sunsubscribe"],
+];
+
+/// A client that listens.
+#[derive(Debug, Default)]
+pub(super) struct Subscriber {
+    /// By kind: each name, and the connections on which it was subscribed to.
+    names: [BTreeMap<Vec<u8>, Vec<LinkId>>; 3],
+    /// Bytes of all names.
+    bytes: usize,
+    links: Vec<(ServerIndex, LinkId)>,
+    /// Messages that came in the middle of a reply.
+    held: VecDeque<Vec<u8>>,
+    held_bytes: usize,
+    /// The last request to subscribe to something. Until it is answered no message is passed on: a
+    /// client would not know what it belongs to.
+    confirming: Option<u32>,
+    /// When to subscribe anew what was lost.
+    pub renew_at: Option<Time>,
+}
+
+impl Subscriber {
+    pub fn count(&self, kind: usize) -> usize {
+        match kind {
+            SHARD => self.names[SHARD].len(),
+            _ => self.names[CHANNEL].len() + self.names[PATTERN].len(),
+        }
+    }
+
+    pub fn links(&self) -> impl Iterator<Item = LinkId> + '_ {
+        self.links.iter().map(|link| link.1)
+    }
+
+    /// Bytes of memory, more or less.
+    pub fn held(&self) -> usize {
+        self.bytes + self.held_bytes
+    }
+
+    /// How many of each kind, for CLIENT INFO.
+    pub fn counts(&self) -> [usize; 3] {
+        [CHANNEL, PATTERN, SHARD].map(|kind| self.names[kind].len())
+    }
+
+    fn is_over(&self) -> bool {
+        self.names.iter().all(BTreeMap::is_empty)
+    }
+}
+
+/// What stands at the front of what came from a server its client listens to.
+#[derive(Debug)]
+pub(super) enum Message {
+    /// A reply.
+    None,
+    /// A part of a message, and how many bytes of it were taken.
+    Part(usize),
+    /// A message, and its length.
+    Whole(usize),
+}
+
+/// What a command is about, and whether it ends a subscription.
+fn kind_of(verb: Verb) -> (usize, bool) {
+    match verb {
+        Verb::Psubscribe => (PATTERN, false),
+        Verb::Ssubscribe => (SHARD, false),
+        Verb::Unsubscribe => (CHANNEL, true),
+        Verb::Punsubscribe => (PATTERN, true),
+        Verb::Sunsubscribe => (SHARD, true),
+        _ => (CHANNEL, false),
+    }
+}
+
+impl Proxy {
+    /// SUBSCRIBE, UNSUBSCRIBE and those for patterns and shards.
+    pub(super) fn subscription_command(&mut self, id: ClientId, verb: Verb, request: &[u8]) {
+        let words = words(request);
+        let (kind, ends) = kind_of(verb);
+        if words.len() * NAME_COST > self.limits.subscriptions {
+            // Each is answered by itself.
+            return self.answer(id, b"-ERR too many subscriptions\r\n");
+        }
+        if !ends {
+            for name in &words[1..] {
+                self.subscribe(id, kind, name);
+            }
+            return;
+        }
+        let names: Vec<Vec<u8>> = if words.len() > 1 {
+            words[1..].iter().map(|name| name.to_vec()).collect()
+        } else {
+            let client = self.clients.find(id);
+            let subscriber = client.and_then(|client| client.subscriber());
+            subscriber.map_or_else(Vec::new, |known| {
+                known.names[kind].keys().cloned().collect()
+            })
+        };
+        if names.is_empty() {
+            self.confirm_end(id, kind, None);
+        }
+        for name in names {
+            self.unsubscribe(id, kind, &name);
+        }
+    }
+
+    fn subscribe(&mut self, id: ClientId, kind: usize, name: &[u8]) {
+        let limit = self.limits.subscriptions;
+        let Some(client) = self.clients.find_mut(id) else {
+            return;
+        };
+        let version = client.version();
+        let client_is_mute = client.is_mute();
+        let subscriber = client.session().subscriber.get_or_insert_default();
+        if subscriber.bytes + name.len() + NAME_COST > limit {
+            self.end_if_over(id);
+            return self.answer(id, b"-ERR too many subscriptions\r\n");
+        }
+        if !subscriber.names[kind].contains_key(name) {
+            subscriber.names[kind].insert(name.to_vec(), Vec::new());
+            subscriber.bytes += name.len() + NAME_COST;
+        }
+        let count = subscriber.count(kind);
+        let mut reply = Writer::new(version);
+        reply.push(3).bulk(NAMES[kind][0]).bulk(name);
+        reply.integer(count as i64);
+        let servers = self.listening_posts(id, kind, name);
+        if servers.is_empty() {
+            self.forget_name(id, kind, name);
+            self.end_if_over(id);
+            return self.answer_error(id, Cause::Refused);
+        }
+        let fanout = Box::new(Fanout {
+            merge: Merge::Status,
+            mute: client_is_mute,
+            given: Some(reply.into_bytes()),
+            pending: servers.len() as u32,
+            order: (0..servers.len() as u16).collect(),
+            replies: servers.iter().map(|_| FragmentReply::default()).collect(),
+            ..Fanout::default()
+        });
+        let Some(client) = self.clients.find_mut(id) else {
+            return;
+        };
+        let sequence = client.ring.push(Exchange::Fanout(fanout));
+        if let Some(subscriber) = self.subscriber_of(id) {
+            subscriber.confirming = Some(sequence);
+        }
+        let request = encode(&[NAMES[kind][0].as_bytes(), name]);
+        let now = self.now;
+        for (fragment, server) in servers.into_iter().enumerate() {
+            let fragment = fragment as u16;
+            match self.listening_link(id, server) {
+                Ok(link) => {
+                    self.note_subscribed(id, kind, name, link);
+                    let exchange = Some((sequence, Some(fragment)));
+                    self.send_own(id, link, Input::copied(&request), exchange, now);
+                }
+                Err(cause) => self.fail_fragment(id, sequence, fragment, cause),
+            }
+        }
+    }
+
+    /// A server did not confirm, and the client was told so: it does not listen there.
+    pub(super) fn subscription_failed(&mut self, id: ClientId, given: Vec<u8>) {
+        let Some([command, name]) = first_words(&given) else {
+            return;
+        };
+        let Some(kind) = NAMES
+            .iter()
+            .position(|names| names[0].as_bytes() == command)
+        else {
+            return;
+        };
+        self.end_at_servers(id, kind, name);
+        self.end_if_over(id);
+    }
+
+    /// Forgets a name, and tells so where it was subscribed to.
+    fn end_at_servers(&mut self, id: ClientId, kind: usize, name: &[u8]) {
+        let request = encode(&[NAMES[kind][1].as_bytes(), name]);
+        for link in self.forget_name(id, kind, name) {
+            if self.links.find(link).is_some() {
+                self.send_own(id, link, Input::copied(&request), None, Time::NEVER);
+            }
+        }
+    }
+
+    /// A client without subscriptions is as it was before the first.
+    fn end_if_over(&mut self, id: ClientId) {
+        let client = self.clients.find(id);
+        let subscriber = client.and_then(|client| client.subscriber());
+        if subscriber.is_some_and(Subscriber::is_over) {
+            self.stop_listening(id);
+        }
+    }
+
+    fn unsubscribe(&mut self, id: ClientId, kind: usize, name: &[u8]) {
+        self.end_at_servers(id, kind, name);
+        self.confirm_end(id, kind, Some(name));
+        self.end_if_over(id);
+    }
+
+    fn confirm_end(&mut self, id: ClientId, kind: usize, name: Option<&[u8]>) {
+        let Some(client) = self.clients.find(id) else {
+            return;
+        };
+        let count = client.subscriber().map_or(0, |known| known.count(kind));
+        let mut reply = Writer::new(client.version());
+        reply.push(3).bulk(NAMES[kind][1]);
+        match name {
+            Some(name) => reply.bulk(name),
+            None => reply.null(),
+        };
+        reply.integer(count as i64);
+        self.answer(id, &reply.into_bytes());
+    }
+
+    /// The servers on which a name is subscribed to.
+    fn listening_posts(&self, id: ClientId, kind: usize, name: &[u8]) -> Vec<ServerIndex> {
+        let Some(client) = self.clients.find(id) else {
+            return Vec::new();
+        };
+        let pool = self.pool(client.pool);
+        let live = (0..pool.server_count()).map(|server| ServerIndex(server as u16));
+        let live = live.filter(|&server| pool.router.is_live(server));
+        // With that, what is published goes anywhere.
+        let is_random = pool.config.distribution == Distribution::Random;
+        match kind {
+            PATTERN => live.collect(),
+            _ if is_random => live.collect(),
+            _ => pool.router.pick(name, 0).into_iter().collect(),
+        }
+    }
+
+    /// The client's own connection to a server it listens to.
+    fn listening_link(&mut self, id: ClientId, server: ServerIndex) -> Result<LinkId, Cause> {
+        let known = self.clients.find(id).and_then(|client| client.subscriber());
+        let known = known.and_then(|known| known.links.iter().find(|link| link.0 == server));
+        if let Some((_, link)) = known.copied() {
+            return Ok(link);
+        }
+        // In RESP2 whatever the client speaks: messages are told from replies by their first word.
+        let link = self.take_own(id, GroupIndex::default(), server)?;
+        if let Some(found) = self.links.find_mut(link) {
+            found.listens = true;
+        }
+        if let Some(subscriber) = self.subscriber_of(id) {
+            subscriber.links.push((server, link));
+        }
+        Ok(link)
+    }
+
+    fn subscriber_of(&mut self, id: ClientId) -> Option<&mut Subscriber> {
+        let session = self.clients.find_mut(id)?.session.as_deref_mut()?;
+        session.subscriber.as_deref_mut()
+    }
+
+    fn note_subscribed(&mut self, id: ClientId, kind: usize, name: &[u8], link: LinkId) {
+        if let Some(subscriber) = self.subscriber_of(id)
+            && let Some(links) = subscriber.names[kind].get_mut(name)
+            && !links.contains(&link)
+        {
+            links.push(link);
+        }
+    }
+
+    /// Forgets a name, and says on which connections it was subscribed to.
+    fn forget_name(&mut self, id: ClientId, kind: usize, name: &[u8]) -> Vec<LinkId> {
+        let Some(subscriber) = self.subscriber_of(id) else {
+            return Vec::new();
+        };
+        let links = subscriber.names[kind].remove(name);
+        if links.is_some() {
+            subscriber.bytes -= name.len() + NAME_COST;
+        }
+        links.unwrap_or_default()
+    }
+
+    /// The client listens no longer. Its connections are closed, once it has what it is owed on them.
+    pub(super) fn stop_listening(&mut self, id: ClientId) {
+        let Some(client) = self.clients.find_mut(id) else {
+            return;
+        };
+        let Some(session) = client.session.as_deref_mut() else {
+            return;
+        };
+        let Some(subscriber) = session.subscriber.take() else {
+            return;
+        };
+        for (_, link) in subscriber.links {
+            self.let_go(link);
+        }
+    }
+
+    /// Closes a connection on which a client listened as soon as nothing is owed on it.
+    fn let_go(&mut self, id: LinkId) {
+        if let Some(link) = self.links.find_mut(id) {
+            link.owner = None;
+            if link.slots.is_empty() {
+                self.drop_link(id);
+            }
+        }
+    }
+
+    /// One of the client's own connections is gone: if it listened there, it must elsewhere or anew.
+    pub(super) fn subscription_lost(&mut self, id: ClientId, link: LinkId) {
+        let at = self.now + RENEW_AFTER;
+        let Some(subscriber) = self.subscriber_of(id) else {
+            return;
+        };
+        let known = subscriber.links.len();
+        subscriber.links.retain(|known| known.1 != link);
+        if subscriber.links.len() < known {
+            self.renew(id, at);
+        }
+    }
+
+    fn renew(&mut self, id: ClientId, at: Time) {
+        if let Some(subscriber) = self.subscriber_of(id) {
+            subscriber.renew_at = Some(at);
+        }
+        if let Some(client) = self.clients.find_mut(id) {
+            self.timers.arm(id.conn(), &mut client.armed, at);
+        }
+    }
+
+    /// Keys live elsewhere, and so do channels.
+    pub(super) fn renew_all(&mut self, pool: super::PoolIndex) {
+        let listens = |client: &super::Client| client.pool == pool && client.subscriber().is_some();
+        let clients = self.clients.iter().filter(|(_, client)| listens(client));
+        let clients: Vec<ClientId> = clients.map(|(id, _)| id).collect();
+        for id in clients {
+            self.renew(id, self.now + Duration::from_micros(1));
+        }
+    }
+
+    /// Subscribes where the client should listen and does not.
+    pub(super) fn check_subscriptions(&mut self, id: ClientId) {
+        let now = self.now;
+        let Some(subscriber) = self.subscriber_of(id) else {
+            return;
+        };
+        match subscriber.renew_at {
+            Some(at) if at <= now => subscriber.renew_at = None,
+            Some(at) => return self.renew(id, at),
+            None => return,
+        }
+        let names: Vec<(usize, Vec<u8>)> = [CHANNEL, PATTERN, SHARD]
+            .into_iter()
+            .flat_map(|kind| {
+                subscriber.names[kind]
+                    .keys()
+                    .map(move |name| (kind, name.clone()))
+            })
+            .collect();
+        let mut missing = false;
+        for (kind, name) in names {
+            let wanted = self.listening_posts(id, kind, &name);
+            missing |= wanted.is_empty();
+            let mut meant = Vec::new();
+            for server in wanted {
+                match self.listening_link(id, server) {
+                    Ok(link) => meant.push(link),
+                    Err(_) => missing = true,
+                }
+            }
+            let known = self.subscriber_of(id).and_then(|known| {
+                let links = known.names[kind].get_mut(&name)?;
+                Some(std::mem::replace(links, meant.clone()))
+            });
+            let known = known.unwrap_or_default();
+            let request = encode(&[NAMES[kind][0].as_bytes(), &name]);
+            for &link in meant.iter().filter(|link| !known.contains(link)) {
+                self.send_own(id, link, Input::copied(&request), None, Time::NEVER);
+            }
+            let request = encode(&[NAMES[kind][1].as_bytes(), &name]);
+            for &link in known.iter().filter(|link| !meant.contains(link)) {
+                if self.links.find(link).is_some() {
+                    self.send_own(id, link, Input::copied(&request), None, Time::NEVER);
+                }
+            }
+        }
+        if missing {
+            self.renew(id, now + RENEW_AFTER);
+        }
+    }
+
+    /// Reads a message on a connection whose client listens to channels.
+    pub(super) fn read_message(&mut self, id: LinkId, input: Input<'_>) -> Message {
+        let limit = self.limits.subscriber;
+        let Some(link) = self.links.find_mut(id) else {
+            return Message::None;
+        };
+        if !link.in_message {
+            if link.scan.has_begun() {
+                return Message::None;
+            }
+            match is_message(input.bytes()) {
+                Some(true) => link.in_message = true,
+                Some(false) => return Message::None,
+                None => return Message::Part(0),
+            }
+        }
+        let protocol = self.pools[link.pool.index()].protocol;
+        let fed = match protocol.feed_reply(&mut link.scan, input.bytes()) {
+            Ok(fed) => fed,
+            Err(bad) => {
+                self.bad_reply(id, bad);
+                return Message::Part(0);
+            }
+        };
+        link.partial
+            .push_input(input.slice(0..fed.used), &mut self.buffers);
+        if !fed.done {
+            if link.partial.len() > limit {
+                match link.owner {
+                    Some(owner) => self.close_client(owner, Ending::Error, CloseHow::Reset),
+                    None => self.drop_link(id),
+                }
+            }
+            return Message::Part(fed.used);
+        }
+        let mut frame = mem::take(&mut link.partial);
+        link.scan = ReplyScan::new(link.version);
+        link.in_message = false;
+        if let Some(owner) = link.owner {
+            self.message(owner, &frame);
+        }
+        frame.clear(&mut self.buffers);
+        Message::Whole(fed.used)
+    }
+
+    /// A message came, whole, over a connection of the client's own.
+    fn message(&mut self, id: ClientId, frame: &Queue) {
+        let limit = self.limits.subscriber;
+        let mut bytes = frame.to_vec();
+        let Some(client) = self.clients.find_mut(id) else {
+            return;
+        };
+        if client.state != State::Open {
+            return;
+        }
+        let in_reply = client.ring.is_within_a_reply();
+        let modern = client.version() == Version::Resp3;
+        let waiting = client.out.len();
+        let Some(subscriber) = client
+            .session
+            .as_deref_mut()
+            .and_then(|session| session.subscriber.as_deref_mut())
+        else {
+            return;
+        };
+        let Some([command, name]) = first_words(&bytes) else {
+            return;
+        };
+        let kind = match command.first() {
+            Some(b'p') => PATTERN,
+            Some(b's') => SHARD,
+            _ => CHANNEL,
+        };
+        // What was unsubscribed a moment ago.
+        if !subscriber.names[kind].contains_key(name) {
+            return;
+        }
+        if modern {
+            bytes[0] = b'>';
+        }
+        if waiting + subscriber.held_bytes + bytes.len() > limit {
+            let pool = client.pool;
+            self.notice(Notice {
+                pool,
+                server: None,
+                what: What::SlowClient,
+            });
+            return self.close_client(id, Ending::Error, CloseHow::Reset);
+        }
+        let unconfirmed = subscriber
+            .confirming
+            .is_some_and(|request| client.ring.holds(request));
+        if in_reply || unconfirmed || !subscriber.held.is_empty() {
+            subscriber.held_bytes += bytes.len();
+            subscriber.held.push_back(bytes);
+            return;
+        }
+        client.out.push(&bytes, &mut self.buffers);
+        self.flush_client(id);
+    }
+
+    /// Passes on the messages that waited for the end of a reply.
+    pub(super) fn release_messages(&mut self, id: ClientId) {
+        let Some(client) = self.clients.find_mut(id) else {
+            return;
+        };
+        if client.ring.is_within_a_reply() {
+            return;
+        }
+        let Some(subscriber) = client
+            .session
+            .as_deref_mut()
+            .and_then(|session| session.subscriber.as_deref_mut())
+        else {
+            return;
+        };
+        if let Some(request) = subscriber.confirming {
+            if client.ring.holds(request) {
+                return;
+            }
+            subscriber.confirming = None;
+        }
+        subscriber.held_bytes = 0;
+        for message in subscriber.held.drain(..) {
+            client.out.push(&message, &mut self.buffers);
+        }
+    }
+}
+
+impl super::client::Client {
+    /// What it listens to, if it does.
+    pub fn subscriber(&self) -> Option<&Subscriber> {
+        self.session.as_ref()?.subscriber.as_deref()
+    }
+}
+
+/// The first two bulks of an array or a push, if that is what stands there.
+fn first_words(bytes: &[u8]) -> Option<[&[u8]; 2]> {
+    let line = |bytes: &[u8]| bytes.iter().position(|&byte| byte == b'\n');
+    let mut rest = &bytes[line(bytes)? + 1..];
+    let mut words = [&[][..]; 2];
+    for word in &mut words {
+        let end = line(rest)?;
+        let digits = rest.get(..end)?.strip_prefix(b"$")?.strip_suffix(b"\r")?;
+        let len: usize = std::str::from_utf8(digits).ok()?.parse().ok()?;
+        *word = rest.get(end + 1..)?.get(..len)?;
+        rest = rest.get(end + 1 + len + 2..)?;
+    }
+    Some(words)
+}
+
+/// Whether the bytes that come next from a server its client listens to are a message; `None` when
+/// too few are there to tell.
+fn is_message(bytes: &[u8]) -> Option<bool> {
+    const STARTS: [&[u8]; 3] = [
+        b"*3\r\n$7\r\nmessage\r\n",
+        b"*4\r\n$8\r\npmessage\r\n",
+        b"*3\r\n$8\r\nsmessage\r\n",
+    ];
+    if STARTS.iter().any(|start| bytes.starts_with(start)) {
+        return Some(true);
+    }
+    let may_become = STARTS.iter().any(|start| start.starts_with(bytes));
+    if may_become { None } else { Some(false) }
+}

@@ -1,0 +1,366 @@
+//! MULTI, EXEC, DISCARD, WATCH and UNWATCH.
+//!
+//! Commands of a transaction are queued here and sent as one whole, so it needs no connection of its
+//! own: nothing can come between its parts on a shared connection either. Only watched keys do: the
+//! server remembers them with the connection that named them. From WATCH until EXEC, DISCARD or
+//! UNWATCH a client has a connection of its own to the one server its keys live on.
+//!
+//! What a server would have said to a command when it was queued is not waited for. If it was an error,
+//! the server refuses the EXEC, and the client is told so then.
+
+use std::sync::Arc;
+
+use super::Proxy;
+use super::exchange::Exchange;
+use super::ids::{ClientId, LinkId};
+use super::link::Slot;
+use super::requests::{CROSS_SLOT, PLACEHOLDER};
+use crate::buffer::Input;
+use crate::protocol::redis::commands::Verb;
+use crate::protocol::redis::write::Writer;
+use crate::protocol::{Answer, Key, Local, Request, Verdict, Version};
+use crate::route::{Router, ServerIndex};
+
+/// A transaction that was begun.
+#[derive(Debug, Default)]
+pub(super) struct Transaction {
+    /// The requests, as they are sent, one behind the other.
+    queue: Vec<u8>,
+    /// Where each ends.
+    ends: Vec<usize>,
+    /// Where the keys so far live, and who said so.
+    server: Option<ServerIndex>,
+    router: Option<Arc<Router>>,
+    /// Whether it will be refused.
+    broken: bool,
+}
+
+impl Transaction {
+    /// Bytes of memory, more or less.
+    pub fn held(&self) -> usize {
+        self.queue.len() + self.ends.len() * REQUEST_COST
+    }
+
+    /// It will be refused: nothing of it is needed any more.
+    fn give_up(&mut self) {
+        *self = Self {
+            broken: true,
+            ..Self::default()
+        };
+    }
+
+    /// How many requests were queued.
+    pub fn count(&self) -> usize {
+        self.ends.len()
+    }
+}
+
+/// Keys that are watched.
+#[derive(Debug)]
+pub(super) struct Watching {
+    pub server: ServerIndex,
+    /// Who said so.
+    router: Arc<Router>,
+    /// `None` when the connection was lost: nobody knows whether the keys were changed.
+    pub link: Option<LinkId>,
+}
+
+/// What a queued request costs besides its bytes, here and on its connection.
+const REQUEST_COST: usize = 64;
+
+const MULTI: &[u8] = b"*1\r\n$5\r\nMULTI\r\n";
+const EXEC: &[u8] = b"*1\r\n$4\r\nEXEC\r\n";
+const UNWATCH: &[u8] = b"*1\r\n$7\r\nUNWATCH\r\n";
+
+impl Proxy {
+    /// One of the commands about transactions, outside of one or within. Says whether it was taken; if
+    /// not, it is to be read again when the client has been answered everything else.
+    pub(super) fn transaction_command(
+        &mut self,
+        id: ClientId,
+        verb: Verb,
+        request: &Request,
+        input: Input<'_>,
+    ) -> bool {
+        let Some(client) = self.clients.find_mut(id) else {
+            return true;
+        };
+        let open = client.is_in_transaction();
+        match verb {
+            Verb::Multi if open => self.answer(id, b"-ERR MULTI calls can not be nested\r\n"),
+            Verb::Multi => {
+                client.session().transaction = Some(Box::default());
+                self.answer(id, b"+OK\r\n");
+            }
+            Verb::Exec if !open => self.answer(id, b"-ERR EXEC without MULTI\r\n"),
+            // It may take another connection than what was asked before, and must not be served first.
+            Verb::Exec if client.is_watching() && !client.ring.is_empty() => return false,
+            Verb::Exec => self.exec(id),
+            Verb::Discard if !open => self.answer(id, b"-ERR DISCARD without MULTI\r\n"),
+            Verb::Discard => {
+                client.session().transaction = None;
+                self.unwatch(id);
+            }
+            Verb::Watch if open => self.answer(id, b"-ERR WATCH inside MULTI is not allowed\r\n"),
+            Verb::Watch if !client.ring.is_empty() => return false,
+            Verb::Watch => self.watch(id, request, input),
+            Verb::Unwatch if open => self.queue(id, request, input),
+            _ => self.unwatch(id),
+        }
+        true
+    }
+
+    /// A request within a transaction.
+    pub(super) fn queue(&mut self, id: ClientId, request: &Request, input: Input<'_>) {
+        match self.place(id, request, input) {
+            Ok(server) => {
+                let (limit, short) = (self.limits.transaction, self.is_short());
+                let Some(client) = self.clients.find_mut(id) else {
+                    return;
+                };
+                let router = self.pools[client.pool.index()].router.clone();
+                let Some(transaction) = client.session().transaction.as_deref_mut() else {
+                    return;
+                };
+                if transaction.held() + input.len() + REQUEST_COST > limit || short {
+                    transaction.give_up();
+                    return self.answer(id, b"-ERR the transaction is too large\r\n");
+                }
+                if transaction.server.is_none() && server.is_some() {
+                    transaction.server = server;
+                    transaction.router = Some(router);
+                }
+                if !transaction.broken {
+                    transaction.queue.extend_from_slice(input.bytes());
+                    transaction.ends.push(transaction.queue.len());
+                }
+                self.answer(id, b"+QUEUED\r\n");
+            }
+            Err(error) => {
+                if let Some(client) = self.clients.find_mut(id)
+                    && let Some(transaction) = client.session().transaction.as_deref_mut()
+                {
+                    transaction.give_up();
+                }
+                self.answer(id, &error);
+            }
+        }
+    }
+
+    /// The server a request within a transaction must go to, if its keys say so; or why it cannot be
+    /// part of it.
+    fn place(
+        &mut self,
+        id: ClientId,
+        request: &Request,
+        input: Input<'_>,
+    ) -> Result<Option<ServerIndex>, Vec<u8>> {
+        let refused = |why: &str| format!("-ERR {why}\r\n").into_bytes();
+        match &request.verdict {
+            Verdict::Refuse(refusal) => return Err(refusal.bytes().to_vec()),
+            Verdict::Local(Local::Redis(
+                Verb::Ping | Verb::Echo | Verb::Time | Verb::Lolwut | Verb::Unwatch,
+            )) => return Ok(None),
+            Verdict::Local(Local::Redis(Verb::Watch)) => {}
+            Verdict::Local(_) => {
+                return Err(refused("this command cannot be part of a transaction"));
+            }
+            _ => {}
+        }
+        let Some(client) = self.clients.find(id) else {
+            return Ok(None);
+        };
+        let pool = &self.pools[client.pool.index()];
+        if pool.server_count() == 1 {
+            return Ok(Some(ServerIndex(0)));
+        }
+        let session = client.session.as_deref();
+        let mut known = session.and_then(|session| {
+            let queued = session.transaction.as_ref().and_then(|it| it.server);
+            queued.or(session.watching.as_ref().map(|watching| watching.server))
+        });
+        let mut keys = std::mem::take(&mut self.scratch.keys);
+        keys.clear();
+        pool.commands
+            .keys(input.bytes(), request.command, &mut keys);
+        let mut outcome = Ok(());
+        if keys.is_empty() {
+            outcome = Err(refused("this command cannot be part of a transaction"));
+        }
+        for key in &keys {
+            let mut name = key.span().of(input.bytes());
+            let mut lives_here = true;
+            if let Key::Pattern(_) = key {
+                // What stands for the star is not known, so the hash tag must stand before it.
+                name = name.split(|&byte| byte == b'*').next().unwrap_or_default();
+                lives_here = pool.router.is_tagged(name);
+            }
+            let server = pool.router.pick(name, 0);
+            if server.is_none() {
+                outcome = Err(refused("Connection refused"));
+            } else if !lives_here || (known.is_some() && known != server) {
+                outcome = Err(CROSS_SLOT.to_vec());
+            }
+            known = known.or(server);
+        }
+        self.scratch.keys = keys;
+        outcome.map(|()| known)
+    }
+
+    fn exec(&mut self, id: ClientId) {
+        let Some(client) = self.clients.find_mut(id) else {
+            return;
+        };
+        let mute = client.is_mute();
+        let version = client.version();
+        let router = self.pools[client.pool.index()].router.clone();
+        let session = client.session();
+        let Some(transaction) = session.transaction.take() else {
+            return;
+        };
+        let has_moved = |known: &Arc<Router>| !Arc::ptr_eq(known, &router);
+        if transaction.router.as_ref().is_some_and(has_moved) {
+            let text = b"-EXECABORT Transaction discarded because of: its keys may live elsewhere now.\r\n";
+            return self.unwatch_and(id, text);
+        }
+        if transaction.broken {
+            let text = b"-EXECABORT Transaction discarded because of previous errors.\r\n";
+            return self.unwatch_and(id, text);
+        }
+        let is_lost = |known: &Watching| known.link.is_none() || has_moved(&known.router);
+        if session.watching.as_ref().is_some_and(is_lost) {
+            // Whether the keys were changed is not known: as if they were.
+            let mut reply = Writer::new(version);
+            reply.null_array();
+            return self.unwatch_and(id, &reply.into_bytes());
+        }
+        let watched = session.watching.take().and_then(|known| known.link);
+        if transaction.ends.is_empty() && watched.is_none() {
+            return self.answer(id, b"*0\r\n");
+        }
+        let link = match (watched, transaction.server) {
+            (Some(link), _) => Ok(link),
+            (None, Some(server)) => self.link_for(id, server),
+            (None, None) => match self.route(id, PLACEHOLDER) {
+                Some(server) => self.link_for(id, server),
+                None => Err(super::Cause::Refused),
+            },
+        };
+        let link = match link {
+            Ok(link) => link,
+            Err(cause) => return self.answer_error(id, cause),
+        };
+        let Some(client) = self.clients.find_mut(id) else {
+            return;
+        };
+        let sequence = client.ring.push(Exchange::owed(mute, Answer::Always));
+        // The next request may take another connection and must not be served before.
+        client.barrier |= watched.is_some();
+        let nobody = Slot {
+            client: None,
+            ..self.slot(id, sequence, None, Answer::Always)
+        };
+        self.send_part(link, MULTI, nobody);
+        let mut start = 0;
+        for end in transaction.ends {
+            self.send_part(link, &transaction.queue[start..end], nobody);
+            start = end;
+        }
+        let slot = Slot {
+            ends_transaction: true,
+            ..self.slot(id, sequence, None, Answer::Always)
+        };
+        self.send_part(link, EXEC, slot);
+        if watched.is_some() {
+            self.give_back(link);
+        }
+    }
+
+    fn send_part(&mut self, link: LinkId, part: &[u8], slot: Slot) {
+        if let Some(target) = self.links.find_mut(link) {
+            target.out.push(part, &mut self.buffers);
+        }
+        self.enqueued(link, slot, part.len() as u64);
+    }
+
+    fn watch(&mut self, id: ClientId, request: &Request, input: Input<'_>) {
+        let server = match self.place(id, request, input) {
+            Ok(Some(server)) => server,
+            Ok(None) => return,
+            Err(error) => return self.answer(id, &error),
+        };
+        let Some(client) = self.clients.find_mut(id) else {
+            return;
+        };
+        let group = client.group;
+        let router = self.pools[client.pool.index()].router.clone();
+        let link = match &client.session().watching {
+            // Lost before: it stays so until the end.
+            Some(Watching { link: None, .. }) => return self.answer(id, b"+OK\r\n"),
+            Some(Watching {
+                link: Some(link), ..
+            }) => *link,
+            None => match self.take_own(id, group, server) {
+                Ok(link) => link,
+                Err(cause) => return self.answer_error(id, cause),
+            },
+        };
+        // Its reply tells that the keys are watched; until then nothing of them may be read.
+        let now = self.now;
+        let Some(client) = self.clients.find_mut(id) else {
+            return;
+        };
+        client.session().watching = Some(Watching {
+            server,
+            router,
+            link: Some(link),
+        });
+        client.barrier = true;
+        let exchange = Exchange::owed(client.is_mute(), Answer::Always);
+        let sequence = client.ring.push(exchange);
+        self.send_own(id, link, input, Some((sequence, None)), now);
+    }
+
+    fn unwatch(&mut self, id: ClientId) {
+        self.unwatch_and(id, b"+OK\r\n");
+    }
+
+    /// Gives the connection that watched keys back, and the client its reply.
+    fn unwatch_and(&mut self, id: ClientId, reply: &[u8]) {
+        let now = self.now;
+        if let Some(client) = self.clients.find_mut(id)
+            && let Some(session) = client.session.as_deref_mut()
+            && let Some(watching) = session.watching.take()
+            && let Some(link) = watching.link
+        {
+            self.send_own(id, link, Input::copied(UNWATCH), None, now);
+            self.give_back(link);
+        }
+        self.answer(id, reply);
+    }
+}
+
+impl super::client::Client {
+    /// Whether it watches keys, or did until the connection was lost.
+    pub fn is_watching(&self) -> bool {
+        self.session
+            .as_ref()
+            .is_some_and(|session| session.watching.is_some())
+    }
+
+    /// Whether its requests are queued.
+    #[inline]
+    pub fn is_in_transaction(&self) -> bool {
+        self.session
+            .as_ref()
+            .is_some_and(|session| session.transaction.is_some())
+    }
+
+    /// Whether it may only subscribe, end that, or leave: RESP2 cannot tell replies from messages.
+    #[inline]
+    pub fn only_listens(&self) -> bool {
+        self.session.as_ref().is_some_and(|session| {
+            session.subscriber.is_some() && session.version == Version::Resp2
+        })
+    }
+}
