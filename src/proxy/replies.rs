@@ -490,7 +490,7 @@ impl Proxy {
 
     /// Passes on every reply whose turn has come.
     pub(super) fn advance(&mut self, id: ClientId) {
-        loop {
+        let has_session = loop {
             let Some(client) = self.clients.find_mut(id) else {
                 return;
             };
@@ -502,7 +502,7 @@ impl Proxy {
                     | Exchange::Silent
                     | Exchange::Asking(_)
                     | Exchange::Errand(_),
-                ) => break,
+                ) => break client.session.is_some(),
                 Some(&mut Exchange::Kept { start, len, mark }) => {
                     client
                         .out
@@ -519,12 +519,14 @@ impl Proxy {
                 }
                 Some(Exchange::Fanout(_)) => {
                     if !self.join(id) {
-                        break;
+                        break true;
                     }
                 }
             }
+        };
+        if has_session {
+            self.release_messages(id);
         }
-        self.release_messages(id);
         self.flush_client(id);
         self.unblock(id);
         self.resume_upload(id);

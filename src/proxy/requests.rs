@@ -210,7 +210,9 @@ impl Proxy {
             }
             let limits = if !client.authenticated {
                 &pool.stranger
-            } else if client.is_in_transaction() || client.only_listens() {
+            } else if client.session.is_some()
+                && (client.is_in_transaction() || client.only_listens())
+            {
                 &pool.queued
             } else {
                 &pool.config.limits
