@@ -394,3 +394,42 @@ fn a_scan_of_a_client_that_speaks_resp3_sees_every_key_once() {
     seen.dedup();
     assert_eq!(seen.len(), 101);
 }
+
+#[test]
+fn ten_thousand_aborted_sessions_leave_no_server_connection_behind() {
+    let (servers, proxy, [key, _]) = start(1);
+    let connections = || {
+        let list = servers[0].ask(&["CLIENT", "LIST"]).bytes();
+        String::from_utf8(list).expect("text").lines().count()
+    };
+    let begun = [
+        format!("WATCH {key}"),
+        format!("BLPOP {key} 0"),
+        format!("SUBSCRIBE {key}"),
+        format!("WATCH {key}\nMULTI\nSET {key} x"),
+        format!("XREAD BLOCK 0 STREAMS {key} $"),
+        "PSUBSCRIBE *".to_owned(),
+    ];
+    let (begun, shared) = (&begun, &proxy);
+    std::thread::scope(|scope| {
+        for thread in 0..4 {
+            scope.spawn(move || {
+                for round in 0..2500 {
+                    let mut client = shared.client("alpha");
+                    let requests = &begun[(round + thread) % begun.len()];
+                    client.send(&pipeline(&requests.lines().collect::<Vec<_>>()));
+                    if round % 2 == 0 && !requests.contains("BL") {
+                        client.reply();
+                    }
+                }
+            });
+        }
+    });
+    // What is left are the connections that the workers share, and the one that asks.
+    eventually("all are closed", || {
+        (connections() <= proxy::workers() + 1).then_some(())
+    });
+    let mut client = proxy.client("alpha");
+    assert_eq!(client.ask(&["SET", &key, "x"]), Reply::ok());
+    assert_eq!(client.ask(&["GET", &key]), Reply::bulk("x"));
+}
