@@ -149,6 +149,8 @@ impl Checker<'_> {
             client_output_limit: draft.client_output_limit as usize,
             slow_client_grace: milliseconds(draft.slow_client_grace),
             server_queue_limit: draft.server_queue_limit as usize,
+            session_connections: draft.session_connections as usize,
+            subscriber_output_limit: draft.subscriber_output_limit as usize,
             memory_limit: (draft.memory_limit > 0).then(|| u64::from(draft.memory_limit) << 20),
         }
     }

@@ -118,6 +118,8 @@ pub struct ProcessDraft {
     pub(super) client_output_limit: u32,
     pub(super) slow_client_grace: u32,
     pub(super) server_queue_limit: u32,
+    pub(super) session_connections: u32,
+    pub(super) subscriber_output_limit: u32,
     pub(super) memory_limit: u32,
 }
 
@@ -511,6 +513,31 @@ pub const PROCESS_KEYS: &[Key<ProcessDraft>] = &[
             max: 1024 * 1024 * 1024,
             unit: BYTES,
             field: |process| &mut process.server_queue_limit,
+        },
+    },
+    Key {
+        name: "session_connections",
+        presence: Presence::Default("1000"),
+        help: "Connections of one worker to one server that clients have for themselves, because \
+               they wait there, watch keys or listen to channels; a request that needs a further \
+               one is answered with an error.",
+        form: Form::Number {
+            min: 1,
+            max: 65535,
+            unit: PLAIN,
+            field: |process| &mut process.session_connections,
+        },
+    },
+    Key {
+        name: "subscriber_output_limit",
+        presence: Presence::Default("8388608"),
+        help: "Bytes of messages that may wait for one client that listens to channels; beyond it \
+               the client is closed.",
+        form: Form::Number {
+            min: 1024,
+            max: 1024 * 1024 * 1024,
+            unit: BYTES,
+            field: |process| &mut process.subscriber_output_limit,
         },
     },
     Key {

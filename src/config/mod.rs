@@ -135,6 +135,10 @@ pub struct Process {
     pub slow_client_grace: Duration,
     /// `server_queue_limit`: bytes that may wait to be sent on one connection to a server.
     pub server_queue_limit: usize,
+    /// `session_connections`: connections of a worker to one server that clients have for themselves.
+    pub session_connections: usize,
+    /// `subscriber_output_limit`: bytes of messages that may wait for one client.
+    pub subscriber_output_limit: usize,
     /// `memory_limit`, in bytes. `None`: no limit.
     pub memory_limit: Option<u64>,
 }

@@ -54,6 +54,8 @@ fn absent_keys_have_their_defaults() {
         client_output_limit: 512 * 1024,
         slow_client_grace: Duration::from_secs(1),
         server_queue_limit: 64 * 1024 * 1024,
+        session_connections: 1000,
+        subscriber_output_limit: 8 * 1024 * 1024,
         memory_limit: Some(1 << 30),
     };
     assert_eq!(config.process, expected);

@@ -49,6 +49,8 @@ impl Proxy {
             Some(link) => link,
             None => {
                 if pool.own[server.index()] >= limit && !self.close_idle(pool_index, server) {
+                    let stats = &self.stats.pools[pool_index.index()];
+                    stats.session_connections_hits.add(1);
                     return Err(Cause::TooManySessions);
                 }
                 self.may_connect(pool_index, lane)?;

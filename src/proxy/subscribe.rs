@@ -122,7 +122,7 @@ impl Proxy {
         let (kind, ends) = kind_of(verb);
         if words.len() * NAME_COST > self.limits.subscriptions {
             // Each is answered by itself.
-            return self.answer(id, b"-ERR too many subscriptions\r\n");
+            return self.refuse_subscription(id);
         }
         if !ends {
             for name in &words[1..] {
@@ -147,6 +147,14 @@ impl Proxy {
         }
     }
 
+    fn refuse_subscription(&mut self, id: ClientId) {
+        if let Some(client) = self.clients.find(id) {
+            let stats = &self.stats.pools[client.pool.index()];
+            stats.subscription_limit_hits.add(1);
+        }
+        self.answer(id, b"-ERR too many subscriptions\r\n");
+    }
+
     fn subscribe(&mut self, id: ClientId, kind: usize, name: &[u8]) {
         let limit = self.limits.subscriptions;
         let Some(client) = self.clients.find_mut(id) else {
@@ -157,7 +165,7 @@ impl Proxy {
         let subscriber = client.session().subscriber.get_or_insert_default();
         if subscriber.bytes + name.len() + NAME_COST > limit {
             self.end_if_over(id);
-            return self.answer(id, b"-ERR too many subscriptions\r\n");
+            return self.refuse_subscription(id);
         }
         if !subscriber.names[kind].contains_key(name) {
             subscriber.names[kind].insert(name.to_vec(), Vec::new());
@@ -457,6 +465,8 @@ impl Proxy {
             .push_input(input.slice(0..fed.used), &mut self.buffers);
         if !fed.done {
             if link.partial.len() > limit {
+                let stats = &self.stats.pools[link.pool.index()];
+                stats.subscriber_output_limit_hits.add(1);
                 match link.owner {
                     Some(owner) => self.close_client(owner, Ending::Error, CloseHow::Reset),
                     None => self.drop_link(id),
@@ -511,6 +521,8 @@ impl Proxy {
         }
         if waiting + subscriber.held_bytes + bytes.len() > limit {
             let pool = client.pool;
+            let stats = &self.stats.pools[pool.index()];
+            stats.subscriber_output_limit_hits.add(1);
             self.notice(Notice {
                 pool,
                 server: None,

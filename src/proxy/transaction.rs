@@ -124,7 +124,8 @@ impl Proxy {
                 };
                 if transaction.held() + input.len() + REQUEST_COST > limit || short {
                     transaction.give_up();
-                    return self.answer(id, b"-ERR the transaction is too large\r\n");
+                    let pool = client.pool;
+                    return self.refuse_transaction(id, pool);
                 }
                 if transaction.server.is_none() && server.is_some() {
                     transaction.server = server;
@@ -145,6 +146,16 @@ impl Proxy {
                 self.answer(id, &error);
             }
         }
+    }
+
+    fn refuse_transaction(&mut self, id: ClientId, pool: super::PoolIndex) {
+        let stats = &self.stats.pools[pool.index()];
+        if self.is_short() {
+            stats.memory_limit_hits.add(1);
+        } else {
+            stats.transaction_limit_hits.add(1);
+        }
+        self.answer(id, b"-ERR the transaction is too large\r\n");
     }
 
     /// The server a request within a transaction must go to, if its keys say so; or why it cannot be

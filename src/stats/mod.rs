@@ -180,6 +180,13 @@ counters! {
             "server connections closed for a reply nested too deeply";
         server_queue_limit_hits Counter Nutcrab
             "requests refused because so much waited to be sent to the server";
+        session_connections_hits Counter Nutcrab
+            "requests refused because so many clients had connections to the server of their own";
+        transaction_limit_hits Counter Nutcrab "transactions refused for their length";
+        subscription_limit_hits Counter Nutcrab
+            "subscriptions refused because the client had so many";
+        subscriber_output_limit_hits Counter Nutcrab
+            "clients closed because so many messages waited for them";
         memory_limit_hits Counter Nutcrab
             "requests refused because the process was short of memory";
         memory_limit_closed Counter Nutcrab

@@ -162,6 +162,7 @@ fn connections_of_clients_own_are_bounded_and_ten_thousand_sessions_leave_none()
     }
     let text = "-ERR too many clients have connections to the server of their own\r\n";
     assert_eq!(rig.take(clients[2]), text);
+    assert_eq!(rig.stats.pools[0].session_connections_hits.read(), 1);
     for client in clients {
         rig.proxy.ended(client);
         rig.settle();
@@ -270,6 +271,7 @@ fn a_subscriber_that_does_not_read_is_closed() {
         rig.receive(own, &message);
     }
     assert!(rig.is_closed(client) && rig.is_closed(own));
+    assert_eq!(rig.stats.pools[0].subscriber_output_limit_hits.read(), 1);
 }
 
 #[test]
@@ -376,6 +378,7 @@ fn a_transaction_is_bounded() {
     }
     let replies = rig.take(client);
     assert!(replies.contains("-ERR the transaction is too large\r\n"));
+    assert_eq!(rig.stats.pools[0].transaction_limit_hits.read(), 1);
     rig.receive(client, ask("EXEC"));
     assert!(rig.take(client).starts_with("-EXECABORT"));
 }
@@ -503,6 +506,7 @@ fn subscriptions_are_bounded_and_too_many_leave_the_client_as_it_was() {
         rig.receive(client, ask("PING"));
         assert_eq!(rig.take(client), "+PONG\r\n");
     }
+    assert_eq!(rig.stats.pools[0].subscription_limit_hits.read(), 2);
     assert_eq!(rig.links.len(), 1);
 }
 
