@@ -16,7 +16,7 @@ use super::{Ending, Event};
 use crate::admin::Readiness;
 use crate::config::Pool;
 use crate::engine::{Engine, SocketFile, posix};
-use crate::proxy::{Cause, Notice, Time, What};
+use crate::proxy::{Cause, Notice, Peer, Time, What};
 use crate::stats::WorkerStats;
 use crate::worker::{Clock, Message, Outcome, Report};
 
@@ -193,15 +193,21 @@ impl Control {
         }
         let pool = &self.pools[notice.pool.index()];
         let (name, what) = (&pool.name, &notice.what);
-        match notice
-            .server
-            .map(|server| &pool.servers[server.index()].pname)
-        {
-            Some(server) => self.log.line(
+        match notice.peer {
+            Peer::Server(server) => {
+                let server = &pool.servers[server.index()].pname;
+                self.log.line(
+                    level,
+                    format_args!("pool {name:?}: server {server:?}: {what}"),
+                );
+            }
+            Peer::Client(Some(peer)) => self
+                .log
+                .line(level, format_args!("pool {name:?}: client {peer}: {what}")),
+            Peer::Client(None) => self.log.line(
                 level,
-                format_args!("pool {name:?}: server {server:?}: {what}"),
+                format_args!("pool {name:?}: client on a unix socket: {what}"),
             ),
-            None => self.log.line(level, format_args!("pool {name:?}: {what}")),
         }
     }
 }

@@ -10,7 +10,7 @@ use super::cause::Cause;
 use super::client::{self, Ending};
 use super::ids::{ClientId, LinkId, Side};
 use super::link::{Link, State};
-use super::notice::{Notice, What};
+use super::notice::What;
 use super::time::Time;
 use super::{Action, CloseHow, Proxy};
 
@@ -80,11 +80,7 @@ impl Proxy {
                 if let Some(link) = self.links.find_mut(id) {
                     link.offences = (count, now);
                 }
-                self.notice(Notice {
-                    pool,
-                    server: None,
-                    what: What::SlowClient,
-                });
+                self.notice_client(client, What::SlowClient);
                 self.close_client(client, Ending::Error, CloseHow::Reset);
             }
             if oldest_is_late {
@@ -143,11 +139,7 @@ impl Proxy {
             self.stats.pools[pool.index()].servers[server.index()]
                 .server_timedout
                 .add(1);
-            self.notice(Notice {
-                pool,
-                server: Some(server),
-                what: What::Late { failed },
-            });
+            self.notice_server(pool, server, What::Late { failed });
             self.actions.push_back(Action::Failed {
                 pool,
                 server,

@@ -5,7 +5,7 @@ use super::client::{Ending, Stage};
 use super::exchange::Exchange;
 use super::ids::{ClientId, LinkId};
 use super::link::{Kind, Link, State};
-use super::notice::{Notice, What};
+use super::notice::What;
 use super::{Action, CloseHow, Proxy};
 use crate::config::FailedGet;
 use crate::protocol::Merge;
@@ -94,11 +94,7 @@ impl Proxy {
             .count();
         if !(idle && cause == Cause::Eof) {
             let what = What::LinkClosed { cause, failed };
-            self.notice(Notice {
-                pool,
-                server: Some(server),
-                what,
-            });
+            self.notice_server(pool, server, what);
         }
         for (index, slot) in link.slots.iter().enumerate() {
             let Some(client) = slot.client else { continue };

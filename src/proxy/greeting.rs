@@ -5,7 +5,7 @@ use super::cause::Cause;
 use super::exchange::KEEP_MAX;
 use super::ids::LinkId;
 use super::link::State;
-use super::notice::{self, Notice, What};
+use super::notice::{self, What};
 use crate::buffer::Input;
 use crate::protocol::{BadReply, ReplyScan};
 
@@ -23,7 +23,7 @@ impl Proxy {
         else {
             return 0;
         };
-        let (pool, server) = (link.pool, Some(link.server));
+        let (pool, server) = (link.pool, link.server);
         let mut scan = ReplyScan::new(link.version);
         let fed = match self.pools[pool.index()]
             .protocol
@@ -52,7 +52,7 @@ impl Proxy {
         if refused {
             let line = notice::refusal(line);
             let what = What::Greeting { command, line };
-            self.notice(Notice { pool, server, what });
+            self.notice_server(pool, server, what);
             self.close_link(id, cause);
             return fed.used;
         }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::cause::Cause;
 use super::ids::{ClientId, LinkId, PoolIndex};
 use super::link::{Kind, Link, Slot, State};
-use super::notice::{Notice, What};
+use super::notice::What;
 use super::pool::{LaneIndex, LaneKey};
 use super::time::Time;
 use super::{Action, Proxy};
@@ -63,11 +63,11 @@ impl Proxy {
         stats.server_queue_limit_hits.add(1);
         if found.sent >= found.full {
             found.full = found.appended;
-            let (pool, server) = (found.pool, Some(found.server));
+            let (pool, server) = (found.pool, found.server);
             let what = What::QueueFull {
                 waiting: found.out.len(),
             };
-            self.notice(Notice { pool, server, what });
+            self.notice_server(pool, server, what);
         }
         Cause::QueueFull
     }

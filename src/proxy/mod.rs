@@ -65,7 +65,7 @@ pub use cause::Cause;
 pub use health::{Health, HealthChange};
 pub use ids::{ConnId, PoolIndex};
 pub use limits::Limits;
-pub use notice::{Notice, What};
+pub use notice::{Notice, Peer, What};
 pub use pool::router;
 pub use pressure::Pressure;
 pub use tidy::Tidied;
@@ -435,10 +435,6 @@ impl Proxy {
         self.draws ^= self.draws >> 7;
         self.draws ^= self.draws << 17;
         (self.draws >> 32) as u32
-    }
-
-    fn notice(&mut self, notice: Notice) {
-        self.actions.push_back(Action::Notice(notice));
     }
 
     fn pool(&self, pool: PoolIndex) -> &Pool {

@@ -1,9 +1,11 @@
 //! What an operator may want to know, for the log.
 
 use std::fmt;
+use std::net::SocketAddr;
 
 use super::cause::Cause;
-use super::ids::PoolIndex;
+use super::ids::{ClientId, PoolIndex};
+use super::{Action, Proxy};
 use crate::protocol::BadReply;
 use crate::route::ServerIndex;
 
@@ -13,10 +15,19 @@ use crate::route::ServerIndex;
 pub struct Notice {
     /// In which pool.
     pub pool: PoolIndex,
-    /// About which server; `None` if it is about a client.
-    pub server: Option<ServerIndex>,
+    /// About whom.
+    pub peer: Peer,
     /// What.
     pub what: What,
+}
+
+/// The other end of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Peer {
+    /// One of the pool's servers.
+    Server(ServerIndex),
+    /// A client, with its address; `None` if it came over a unix socket.
+    Client(Option<SocketAddr>),
 }
 
 /// What happened.
@@ -83,13 +94,31 @@ impl fmt::Display for What {
                 "requests are refused, since {waiting} bytes wait to be sent"
             ),
             What::Greeting { command, line } => write!(f, "{command} failed: {line}"),
-            What::SlowClient => f.write_str("client closed: it does not read its replies"),
+            What::SlowClient => f.write_str("closed: it does not read its replies"),
             What::ShedClient { held } => write!(
                 f,
-                "client closed: memory_limit is reached, and {held} bytes were kept for it"
+                "closed: memory_limit is reached, and {held} bytes were kept for it"
             ),
-            What::StalledUpload => f.write_str("client closed: it stopped within a large request"),
-            What::BadRequest => f.write_str("client closed: malformed request"),
+            What::StalledUpload => f.write_str("closed: it stopped within a large request"),
+            What::BadRequest => f.write_str("closed: malformed request"),
+        }
+    }
+}
+
+impl Proxy {
+    /// Tells something about a server.
+    pub(super) fn notice_server(&mut self, pool: PoolIndex, server: ServerIndex, what: What) {
+        let peer = Peer::Server(server);
+        self.actions
+            .push_back(Action::Notice(Notice { pool, peer, what }));
+    }
+
+    /// Tells something about a client.
+    pub(super) fn notice_client(&mut self, id: ClientId, what: What) {
+        if let Some(client) = self.clients.find(id) {
+            let (pool, peer) = (client.pool, Peer::Client(client.peer));
+            self.actions
+                .push_back(Action::Notice(Notice { pool, peer, what }));
         }
     }
 }

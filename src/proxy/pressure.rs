@@ -7,7 +7,7 @@ use super::cause::Cause;
 use super::client::{Client, Ending, Stage};
 use super::ids::{ClientId, LinkId, Side};
 use super::link::Link;
-use super::notice::{Notice, What};
+use super::notice::What;
 use super::{CloseHow, ConnId, Proxy};
 
 /// How scarce memory is. The order is that of the defence.
@@ -102,11 +102,7 @@ impl Proxy {
         };
         let pool = client.pool;
         self.stats.pools[pool.index()].memory_limit_closed.add(1);
-        self.notice(Notice {
-            pool,
-            server: None,
-            what: What::ShedClient { held },
-        });
+        self.notice_client(id, What::ShedClient { held });
         self.close_client(id, Ending::Error, CloseHow::Reset);
     }
 

@@ -7,7 +7,7 @@ use super::client::Ending;
 use super::exchange::{Exchange, KEEP_MAX};
 use super::ids::{ClientId, LinkId};
 use super::link::{Slot, State};
-use super::notice::{Notice, What};
+use super::notice::What;
 use super::owed::Mark;
 use super::subscribe::Message;
 use super::time::Time;
@@ -108,12 +108,8 @@ impl Proxy {
                 link
             };
             let Some(&slot) = link.slots.front().filter(|_| link.may_be_answered()) else {
-                let (pool, server) = (link.pool, Some(link.server));
-                self.notice(Notice {
-                    pool,
-                    server,
-                    what: What::Surplus,
-                });
+                let (pool, server) = (link.pool, link.server);
+                self.notice_server(pool, server, What::Surplus);
                 self.close_link(id, Cause::Invalid);
                 return input.len();
             };
@@ -182,15 +178,11 @@ impl Proxy {
         let Some(link) = self.links.find(id) else {
             return;
         };
-        let (pool, server) = (link.pool, Some(link.server));
+        let (pool, server) = (link.pool, link.server);
         if bad == BadReply::Depth {
             self.stats.pools[pool.index()].nesting_limit_hits.add(1);
         }
-        self.notice(Notice {
-            pool,
-            server,
-            what: What::BadReply(bad),
-        });
+        self.notice_server(pool, server, What::BadReply(bad));
         self.close_link(id, Cause::Invalid);
     }
 

@@ -8,7 +8,7 @@ use super::exchange::Exchange;
 use super::fragments::UNITS_KEPT;
 use super::ids::ClientId;
 use super::link::Slot;
-use super::notice::{Notice, What};
+use super::notice::What;
 use super::session::Mute;
 use super::time::Time;
 use super::{Action, CloseHow, Proxy};
@@ -272,12 +272,7 @@ impl Proxy {
             return;
         };
         client.ending = Ending::Error;
-        let pool = client.pool;
-        self.notice(Notice {
-            pool,
-            server: None,
-            what: What::BadRequest,
-        });
+        self.notice_client(id, What::BadRequest);
         self.finish_client(id);
     }
 

@@ -17,7 +17,7 @@ use super::cause::Cause;
 use super::client::{Ending, State};
 use super::exchange::{Exchange, Fanout};
 use super::ids::{ClientId, LinkId};
-use super::notice::{Notice, What};
+use super::notice::What;
 use super::pool::GroupIndex;
 use super::time::Time;
 use super::{CloseHow, Proxy};
@@ -520,14 +520,9 @@ impl Proxy {
             bytes[0] = b'>';
         }
         if waiting + subscriber.held_bytes + bytes.len() > limit {
-            let pool = client.pool;
-            let stats = &self.stats.pools[pool.index()];
+            let stats = &self.stats.pools[client.pool.index()];
             stats.subscriber_output_limit_hits.add(1);
-            self.notice(Notice {
-                pool,
-                server: None,
-                what: What::SlowClient,
-            });
+            self.notice_client(id, What::SlowClient);
             return self.close_client(id, Ending::Error, CloseHow::Reset);
         }
         let unconfirmed = subscriber

@@ -437,12 +437,7 @@ impl Proxy {
         let Some(upload) = &client.upload else { return };
         let due = upload.heard + self.limits.upload_stall;
         if client.state == State::Open && !client.stalled && due <= self.now {
-            let what = super::notice::What::StalledUpload;
-            self.notice(super::Notice {
-                pool: client.pool,
-                server: None,
-                what,
-            });
+            self.notice_client(id, super::What::StalledUpload);
             self.close_client(id, Ending::Error, CloseHow::Reset);
         }
     }

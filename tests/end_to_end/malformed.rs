@@ -248,6 +248,7 @@ fn http_on_a_redis_port_is_refused_and_logged_once() {
     let request = "POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 30\r\n\r\n\
                    *3\r\n$3\r\nSET\r\n$4\r\nhttp\r\n$1\r\nx\r\n";
     let mut browser = proxy.client("alpha");
+    let peer = browser.local_addr().expect("it came by TCP");
     browser.send(request.as_bytes());
     let answer = browser.read_to_end();
     assert!(answer.starts_with(b"-ERR "), "{}", shown(&answer));
@@ -257,5 +258,9 @@ fn http_on_a_redis_port_is_refused_and_logged_once() {
     eventually("the log tells of it", || {
         let log = proxy.process().log();
         (log.matches("malformed request").count() == 1).then_some(())
+    });
+    let told = format!("pool \"alpha\": client {peer}: closed: malformed request\n");
+    eventually("the log tells who it was", || {
+        proxy.process().log().contains(&told).then_some(())
     });
 }

@@ -115,6 +115,14 @@ impl Wire {
         }
     }
 
+    /// Where the other side sees it; `None` over a unix socket.
+    pub fn local_addr(&self) -> Option<SocketAddr> {
+        match &self.stream {
+            Stream::Tcp(stream) => stream.local_addr().ok(),
+            Stream::Unix(_) => None,
+        }
+    }
+
     /// A second handle to the same connection, to send from another thread. What was received and
     /// not yet used stays with `self`.
     pub fn second_handle(&self) -> Self {
