@@ -184,6 +184,7 @@ impl Proxy {
         let Some(link) = self.links.find_mut(id) else {
             return;
         };
+        self.moved += 1;
         link.appended += len;
         let stats = &self.stats.pools[link.pool.index()].servers[link.server.index()];
         stats.requests.add(1);

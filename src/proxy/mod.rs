@@ -180,6 +180,8 @@ pub struct Proxy {
     /// What the request at hand is counted under.
     topic: Topic,
     draws: u64,
+    /// See [`Proxy::moved`].
+    moved: u64,
     draining: bool,
     actions: VecDeque<Action>,
     /// Connections with output that was not announced yet.
@@ -237,6 +239,7 @@ impl Proxy {
             epoch: 0,
             topic: Topic::NONE,
             draws: settings.seed | 1,
+            moved: 0,
             draining: false,
             actions: VecDeque::new(),
             dirty: Vec::new(),
@@ -265,6 +268,11 @@ impl Proxy {
     /// Microseconds since the start of 1970.
     fn wall(&self) -> u64 {
         self.epoch.saturating_add(self.now.0)
+    }
+
+    /// How many requests were sent to servers and how many of their replies came, so far, together.
+    pub fn moved(&self) -> u64 {
+        self.moved
     }
 
     /// A client of `pool` was accepted, from nowhere in particular.

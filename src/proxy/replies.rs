@@ -283,6 +283,7 @@ impl Proxy {
         let stats = &self.stats.pools[pool.index()].servers[server.index()];
         link.uncount(0, stats);
         link.finish_reply();
+        self.moved += 1;
         let since = slot.queued;
         let is_free = link.slots.is_empty() && link.kind == super::link::Kind::Spare;
         let is_own = link.kind == super::link::Kind::Own;

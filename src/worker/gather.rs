@@ -12,14 +12,15 @@ use std::time::Duration;
 
 use crate::proxy::Time;
 
-/// How long clients are counted before the counts are used. Short, so that a change is noticed.
-const EPOCH: Duration = Duration::from_millis(1);
+/// How long clients are counted before the counts are used. Short, so that a change is noticed; long
+/// enough to hear each of those who pipeline, and so ask seldom.
+const EPOCH: Duration = Duration::from_millis(4);
 
 /// With fewer active clients than this a wait only hurts: those who are waited for wait themselves.
 const ACTIVE_MIN: u32 = 16;
 
-/// A wait that would bring fewer events than this is not worth its system calls.
-const GAIN_MIN: u64 = 2;
+/// A wait that would bring fewer requests and replies than this is not worth its system calls.
+const GAIN_MIN: u64 = 3;
 
 /// A shorter sleep costs more than it brings.
 const NAP_MIN: Duration = Duration::from_micros(10);
@@ -35,12 +36,15 @@ pub struct Gather {
     /// Counts epochs, so that a connection's mark tells whether it was heard in this one.
     epoch: u32,
     began: Time,
-    /// In this epoch: different clients heard, and events.
+    /// In this epoch: different clients heard, events, and what they brought.
     heard: u32,
     events: u64,
-    /// In the last epoch: different clients heard, and events per second.
+    moved: u64,
+    /// In the last epoch: different clients heard, events per second, and requests and replies per
+    /// second. An event may bring many of those, and the more so the longer the waits are.
     active: u32,
     rate: u64,
+    pace: u64,
 }
 
 impl Gather {
@@ -53,8 +57,10 @@ impl Gather {
             began: Time::default(),
             heard: 0,
             events: 0,
+            moved: 0,
             active: 0,
             rate: 0,
+            pace: 0,
         }
     }
 
@@ -67,14 +73,17 @@ impl Gather {
         }
     }
 
-    /// A turn starts, with so many events.
+    /// A turn starts, with so many events; those before brought `moved` requests and replies, counted
+    /// from the start of everything.
     #[inline]
-    pub fn turn(&mut self, now: Time, events: usize) {
+    pub fn turn(&mut self, now: Time, events: usize, moved: u64) {
         self.events += events as u64;
         let elapsed = now.since(self.began);
         if elapsed >= EPOCH {
             let micros = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX);
             self.rate = self.events * 1_000_000 / micros;
+            self.pace = moved.wrapping_sub(self.moved).saturating_mul(1_000_000) / micros;
+            self.moved = moved;
             self.active = self.heard;
             (self.heard, self.events) = (0, 0);
             self.epoch = self.epoch.wrapping_add(1);
@@ -94,7 +103,7 @@ impl Gather {
             return None;
         }
         let nap = Duration::from_micros(missing * 1_000_000 / self.rate).min(self.limit);
-        let gain = self.rate * u64::try_from(nap.as_micros()).unwrap_or(0) / 1_000_000;
+        let gain = self.pace * u64::try_from(nap.as_micros()).unwrap_or(0) / 1_000_000;
         (nap >= NAP_MIN && gain >= GAIN_MIN).then_some(nap)
     }
 }
@@ -105,16 +114,18 @@ mod tests {
 
     const LIMIT: Duration = Duration::from_micros(100);
 
-    /// After three epochs in which each of `clients` was heard `times`, a turn every 100 us.
+    /// After three epochs in each of whose milliseconds each of `clients` was heard `times`, a turn every
+    /// 100 us.
     fn after(clients: usize, times: usize, limit: Duration) -> Gather {
         let mut gather = Gather::new(limit);
         let mut marks = vec![Mark::default(); clients];
         let mut now = Time::default();
-        let mut next = 0;
-        for _ in 0..30 {
+        let (mut next, mut moved) = (0, 0);
+        for _ in 0..120 {
             now = now + Duration::from_micros(100);
             let events = clients * times / 10;
-            gather.turn(now, events);
+            gather.turn(now, events, moved);
+            moved += events as u64;
             for _ in 0..events {
                 gather.heard(&mut marks[next % clients]);
                 next += 1;
@@ -153,17 +164,29 @@ mod tests {
         let mut gather = Gather::new(LIMIT);
         let mut marks = vec![Mark::default(); 1000];
         for number in 0..1000_u64 {
-            gather.turn(Time(number * 100), 1);
+            gather.turn(Time(number * 100), 1, number);
             gather.heard(&mut marks[number as usize]);
             assert_eq!(gather.nap(1), None);
         }
     }
 
     #[test]
+    fn pipelines_count_by_what_they_bring() {
+        // 40 clients, each heard once in 4 ms with 32 requests: few events, which bring much.
+        let mut gather = Gather::new(LIMIT);
+        let mut marks = vec![Mark::default(); 40];
+        for number in 0..120_usize {
+            gather.turn(Time(number as u64 * 100), 1, number as u64 * 32);
+            gather.heard(&mut marks[number % 40]);
+        }
+        assert_eq!(gather.nap(1), Some(LIMIT));
+    }
+
+    #[test]
     fn a_burst_long_ago_is_forgotten() {
         let mut gather = after(100, 1, LIMIT);
         assert!(gather.nap(1).is_some());
-        gather.turn(Time(10_000_000), 1);
+        gather.turn(Time(10_000_000), 1, 0);
         assert_eq!(gather.nap(1), None);
     }
 }

@@ -210,7 +210,7 @@ impl Loop {
                 self.engine.collect(&mut ready)?;
             }
             self.begin_turn();
-            self.gather.turn(self.now, ready.len());
+            self.gather.turn(self.now, ready.len(), self.proxy.moved());
             if !ready.is_empty() {
                 self.tidying.busy(self.now);
             }
