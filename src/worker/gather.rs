@@ -174,7 +174,7 @@ mod tests {
     fn pipelines_count_by_what_they_bring() {
         // 40 clients, each heard once in 4 ms with 32 requests: few events, which bring much.
         let mut gather = Gather::new(LIMIT);
-        let mut marks = vec![Mark::default(); 40];
+        let mut marks = [Mark::default(); 40];
         for number in 0..120_usize {
             gather.turn(Time(number as u64 * 100), 1, number as u64 * 32);
             gather.heard(&mut marks[number % 40]);

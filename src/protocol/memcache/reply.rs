@@ -14,6 +14,9 @@ use crate::protocol::{BadReply, Family, Fed, ReplyScan};
 /// Longest line of a reply.
 pub const LINE_MAX: usize = 2048;
 
+/// Longest key of memcached.
+const KEY_MAX: usize = 250;
+
 /// Longest data block of a value, in digits.
 const DIGITS_MAX: usize = 12;
 
@@ -32,10 +35,13 @@ pub fn feed(scan: &mut ReplyScan, bytes: &[u8]) -> Result<Fed, BadReply> {
                 return Ok(Fed { used, done: true });
             }
         }
-        let Some((line, len)) = line(&bytes[used..])? else {
-            return Ok(Fed { used, done: false });
+        let (kind, len) = match usual(&bytes[used..]) {
+            Some(usual) => usual,
+            None => match line(&bytes[used..])? {
+                Some((line, len)) => (kind(line)?, len),
+                None => return Ok(Fed { used, done: false }),
+            },
         };
-        let kind = kind(line)?;
         scan.begun = true;
         used += len;
         if kind == Kind::Version && scan.marked {
@@ -107,6 +113,56 @@ impl Family {
             Kind::Item | Kind::Done => self == Family::Whole,
         }
     }
+}
+
+/// What the line at the start of `bytes` says, and its length, if it is one that gets are answered with,
+/// written as servers write it. `None` means nothing: such a line is read in full.
+///
+/// Most lines are of this kind, and a reply to many keys has many of them.
+#[inline]
+pub(super) fn usual(bytes: &[u8]) -> Option<(Kind, usize)> {
+    let Some(rest) = bytes.strip_prefix(b"VALUE ") else {
+        return bytes.starts_with(b"END\r\n").then_some((Kind::End, 5));
+    };
+    let within = &rest[..rest.len().min(KEY_MAX + 1)];
+    let key = within.iter().position(|&byte| byte <= b' ')?;
+    if key == 0 {
+        return None;
+    }
+    let (data, len) = usual_numbers(&rest[key..])?;
+    Some((Kind::Value { data }, b"VALUE ".len() + key + len))
+}
+
+/// The length of the data in what stands behind the key of a value's head, and the length of all that,
+/// line end included, if it is written as servers write it.
+#[inline]
+pub(super) fn usual_numbers(bytes: &[u8]) -> Option<(u64, usize)> {
+    let (_flags, rest) = digits(bytes.strip_prefix(b" ")?, DIGITS_MAX)?;
+    let (data, mut rest) = digits(rest.strip_prefix(b" ")?, DIGITS_MAX)?;
+    if let Some(unique) = rest.strip_prefix(b" ") {
+        // Of a unique number the value is of no interest; it has at most 20 digits.
+        rest = digits(unique, 20)?.1;
+    }
+    let rest = rest.strip_prefix(b"\r\n")?;
+    Some((data, bytes.len() - rest.len()))
+}
+
+/// The number that `bytes` start with, of 1 to `most` digits, and what stands behind it. It wraps when
+/// it exceeds 64 bits.
+#[inline]
+fn digits(bytes: &[u8], most: usize) -> Option<(u64, &[u8])> {
+    let mut value = 0_u64;
+    let mut count = 0;
+    while let Some(&byte) = bytes.get(count)
+        && byte.is_ascii_digit()
+    {
+        if count == most {
+            return None;
+        }
+        value = value.wrapping_mul(10).wrapping_add(u64::from(byte - b'0'));
+        count += 1;
+    }
+    (count > 0).then(|| (value, &bytes[count..]))
 }
 
 /// The first line of `bytes` without its end, and its length with it; `None` when the end is missing.
@@ -430,6 +486,22 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn the_usual_lines_are_what_all_lines_are(
+            key in "[a-c \\r\\x01]{0,4}|[a-z]{245,260}",
+            words in proptest::collection::vec("[0-9]{0,3}|[0-9]{11,14}|1x|-1", 1..5),
+            end in "\r\n|\n|\r|",
+        ) {
+            let text = format!("VALUE {key} {}{end}END\r\n", words.join(" "));
+            for from in [0, text.len() - 5] {
+                let bytes = &text.as_bytes()[from..];
+                if let Some((usual, len)) = usual(bytes) {
+                    let (line, slow) = line(bytes).expect("a line").expect("a whole one");
+                    prop_assert_eq!((Ok(usual), len), (kind(line), slow));
+                }
+            }
+        }
+
         #[test]
         fn any_bytes_in_any_cut_give_the_same(
             pieces in proptest::collection::vec(prop::sample::select(vec![

@@ -3,17 +3,25 @@
 use memchr::memchr;
 
 use super::Words;
-use super::reply::{Kind, kind};
+use super::reply::{Kind, kind, usual, usual_numbers};
 use super::request::line_keys;
 use crate::buffer::{BufferPool, Queue};
-use crate::protocol::{FragmentReply, Join, Joined, Plan, Unit};
+use crate::protocol::{FragmentReply, Join, Joined, Plan, Span, Unit};
 
 /// Longest line a join reads: `VALUE`, a key of 250 bytes, three numbers, and something to spare.
 const HEADER_MAX: usize = 512;
 
 /// Appends the units of a whole get, in order: its keys.
 pub fn units(request: &[u8], units: &mut Vec<Unit>) {
-    units.extend(line_keys(request).1.map(|key| Unit { key, whole: key }));
+    units.extend(line_keys(request).1.map(|key| {
+        // With the space behind it, where there is one.
+        let spaced = u32::from(request.get(key.end as usize) == Some(&b' '));
+        let whole = Span {
+            end: key.end + spaced,
+            ..key
+        };
+        Unit { key, whole }
+    }));
 }
 
 /// Writes a get like `request` with only `units` of it. As twemproxy does, with a space behind each
@@ -28,7 +36,9 @@ pub fn fragment(request: &[u8], units: &[Unit], out: &mut Queue, pool: &mut Buff
     }
     for unit in units {
         out.push(unit.whole.of(request), pool);
-        out.push(b" ", pool);
+        if unit.whole == unit.key {
+            out.push(b" ", pool);
+        }
     }
     out.push(b"\r\n", pool);
 }
@@ -168,6 +178,25 @@ impl Head {
 fn head(reply: &Queue, key: &[u8]) -> Head {
     let mut copy;
     let front = reply.front();
+    if !key.is_empty()
+        && let Some(rest) = front.strip_prefix(b"VALUE ")
+        && let Some(rest) = rest.strip_prefix(key)
+        && let Some((data, len)) = usual_numbers(rest)
+    {
+        return Head::Value {
+            len: (b"VALUE ".len() + key.len() + len) as u64 + data + 2,
+            named: true,
+        };
+    }
+    if let Some((kind, len)) = usual(front) {
+        return match kind {
+            Kind::Value { data } => Head::Value {
+                len: len as u64 + data + 2,
+                named: is_named(&front[..len], key),
+            },
+            _ => Head::End,
+        };
+    }
     let front = if front.len() >= HEADER_MAX || front.len() == reply.len() {
         &front[..front.len().min(HEADER_MAX)]
     } else {
@@ -188,9 +217,7 @@ fn head(reply: &Queue, key: &[u8]) -> Head {
     match kind(line) {
         Ok(Kind::Value { data }) => Head::Value {
             len: newline as u64 + 1 + data + 2,
-            named: line[b"VALUE ".len()..]
-                .strip_prefix(key)
-                .is_some_and(|rest| rest.starts_with(b" ")),
+            named: is_named(line, key),
         },
         Ok(Kind::Item) => Head::Item {
             len: newline as u64 + 1,
@@ -199,6 +226,14 @@ fn head(reply: &Queue, key: &[u8]) -> Head {
         Ok(Kind::Error) => Head::Error,
         Ok(_) | Err(_) => Head::Other,
     }
+}
+
+/// Whether the head of a value names this key.
+#[inline]
+fn is_named(line: &[u8], key: &[u8]) -> bool {
+    line[b"VALUE ".len()..]
+        .strip_prefix(key)
+        .is_some_and(|rest| rest.starts_with(b" "))
 }
 
 #[cfg(test)]

@@ -127,6 +127,11 @@ pub fn join_arrays(
             other => return other,
         }
         let reply = &mut replies[usize::from(fragment)];
+        if let Some(len) = whole_bulk(reply.bytes.front()) {
+            join.next += 1;
+            reply.bytes.move_front(len, out, pool);
+            continue;
+        }
         if reply.bytes.front().first() == Some(&b'_') {
             // The null of RESP3.
             join.left = NULL_LEN;
@@ -143,6 +148,16 @@ pub fn join_arrays(
         }
     }
     Joined::Done
+}
+
+/// The length of the bulk that `front` starts with, if it is one and stands there whole: nearly always.
+#[inline]
+fn whole_bulk(front: &[u8]) -> Option<usize> {
+    let Number::Line { value, len } = number_line(front.strip_prefix(b"$")?) else {
+        return None;
+    };
+    let len = 1 + len as u64 + value + 2;
+    (len <= front.len() as u64).then_some(len as usize)
 }
 
 /// Takes the header off a fragment's array and checks its count.
