@@ -219,7 +219,8 @@ fn level_of(what: &What) -> Level {
         | What::Surplus
         | What::Late { .. }
         | What::QueueFull { .. }
-        | What::Greeting { .. } => Level::Warn,
+        | What::Greeting { .. }
+        | What::Unjoinable => Level::Warn,
         What::SlowClient | What::ShedClient { .. } | What::StalledUpload | What::BadRequest => {
             Level::Notice
         }

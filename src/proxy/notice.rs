@@ -61,6 +61,9 @@ pub enum What {
         /// The server's words, control bytes replaced.
         line: String,
     },
+    /// What the servers said to the parts of a request does not make one reply, of which the client
+    /// already had the beginning; it was closed.
+    Unjoinable,
     /// A client did not read its replies and was closed.
     SlowClient,
     /// The process used too much memory, and a client for which much was kept was closed.
@@ -94,6 +97,7 @@ impl fmt::Display for What {
                 "requests are refused, since {waiting} bytes wait to be sent"
             ),
             What::Greeting { command, line } => write!(f, "{command} failed: {line}"),
+            What::Unjoinable => f.write_str("closed: the servers' replies do not fit together"),
             What::SlowClient => f.write_str("closed: it does not read its replies"),
             What::ShedClient { held } => write!(
                 f,

@@ -613,6 +613,7 @@ impl Proxy {
             Joined::Done => self.end_fanout(id, None),
             Joined::More => false,
             Joined::Bad if started => {
+                self.notice_client(id, What::Unjoinable);
                 self.close_client(id, Ending::Error, CloseHow::Reset);
                 false
             }

@@ -90,3 +90,20 @@ fn a_failed_fragment_is_an_error_or_a_miss_as_the_pool_says() {
         assert_eq!(rig.take(client), expected);
     }
 }
+
+#[test]
+fn a_value_of_another_key_closes_the_client_and_is_told() {
+    let mut rig = Rig::new(memcached(2));
+    let client = rig.client();
+    rig.receive(client, "get a b\r\n");
+    for index in 0..2 {
+        let link = rig.link(index);
+        rig.proxy.connected(link);
+        rig.settle();
+        let asked = rig.take(link);
+        let value = if asked == "get a \r\n" { 'a' } else { 'c' };
+        rig.receive(link, format!("VALUE {value} 0 1\r\nx\r\nEND\r\n"));
+    }
+    assert_eq!(rig.notices, [What::Unjoinable]);
+    assert_eq!(rig.closed, [(client, CloseHow::Reset)]);
+}
