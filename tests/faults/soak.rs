@@ -5,7 +5,7 @@
 //! each quiet time and must not grow from one to the next.
 
 use std::io::Write;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::book::SLACK;
@@ -107,6 +107,15 @@ fn say(text: &str) {
     let _ = writeln!(std::io::stderr(), "{text}");
 }
 
+/// Says stop when it goes.
+struct AtEnd<'a>(&'a AtomicBool);
+
+impl Drop for AtEnd<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
 /// `SOAK_SECONDS` of mixed faults; 25 if not said.
 #[test]
 fn o16_a_soak_finds_no_mix_up_no_loss_and_no_growth() {
@@ -138,6 +147,8 @@ fn o16_a_soak_finds_no_mix_up_no_loss_and_no_growth() {
     let begin = Instant::now();
     let mut random = Random::new(seconds);
     std::thread::scope(|scope| {
+        // Also when this thread panics: it would wait for clients that never stop.
+        let _end = AtEnd(&traffic.stop);
         for number in 0..CLIENTS {
             let (alpha, beta, traffic) = (&alpha, &beta, &traffic);
             scope.spawn(move || traffic::redis(alpha, number, traffic));
@@ -157,6 +168,13 @@ fn o16_a_soak_finds_no_mix_up_no_loss_and_no_growth() {
                 &mut random,
             );
             std::thread::sleep(SLACK.min(quiet * 2).max(quiet));
+            let exited = proxy.process().exited();
+            assert_eq!(
+                exited,
+                None,
+                "the proxy has ended:\n{}",
+                proxy.process().log()
+            );
             readings.push(reading(&mut proxy));
             round += 1;
             if seconds >= 120 && round % 20 == 0 {
@@ -175,7 +193,6 @@ fn o16_a_soak_finds_no_mix_up_no_loss_and_no_growth() {
             let now = book.replies.load(Ordering::SeqCst);
             (now > before + 500 || !book.is_clean()).then_some(())
         });
-        traffic.stop.store(true, Ordering::SeqCst);
     });
     say(&format!(
         "soak of {} s: {}",

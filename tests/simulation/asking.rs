@@ -1,9 +1,11 @@
 //! What a client asks next, and what it must get for it.
 
 use nutcrab::config::CrossShard;
+use nutcrab::protocol::Protocol;
 
 use crate::client::Client;
 use crate::judging::{Element, Pending, Want};
+use crate::memcache;
 use crate::plan::PASSWORD;
 use crate::redis;
 use crate::scene::{Phase, Scene};
@@ -46,12 +48,23 @@ const GARBAGE: [&[u8]; 10] = [
     b"Host: a\r\n\r\n",
 ];
 
+/// The same for memcached: where a data block ends is in doubt.
+const GARBAGE_LINES: [&[u8]; 3] = [
+    b"set a 0 0 3\r\nabcdef\r\n",
+    b"set a 0 0 -1\r\n",
+    b"set a 0 0 x\r\nabc\r\n",
+];
+
 impl Client {
     /// The next request.
     pub(crate) fn compose(&mut self, scene: &mut Scene) -> (Vec<u8>, Pending) {
         let seq = scene.ledger.asked(self.conn);
         let odd = scene.plan.pools[self.pool].odd;
-        let (bytes, want) = if !self.authed {
+        let protocol = scene.plan.pools[self.pool].config.protocol;
+        let (bytes, want) = if protocol == Protocol::Memcache {
+            let odd = scene.phase == Phase::Faults && self.draw.permille(odd);
+            self.line(scene, seq, odd)
+        } else if !self.authed {
             self.introduce(scene, seq)
         } else if scene.phase == Phase::Faults && self.draw.permille(odd) {
             self.odd(scene, seq)
@@ -72,7 +85,10 @@ impl Client {
     pub(crate) fn compose_garbage(&mut self, scene: &mut Scene) -> (Vec<u8>, Pending) {
         let seq = scene.ledger.asked(self.conn);
         let want = Want::Garbage;
-        let mut bytes = if self.draw.one_in(4) {
+        let protocol = scene.plan.pools[self.pool].config.protocol;
+        let mut bytes = if protocol == Protocol::Memcache {
+            self.draw.pick(&GARBAGE_LINES).to_vec()
+        } else if self.draw.one_in(4) {
             // A large argument with something wrong behind it.
             let key = self.echo(seq, 0, Shape::Number, 0);
             let value = value::make(&key, self.mark(seq, 1), self.draw.within(20_000, 60_000));
@@ -237,6 +253,78 @@ impl Client {
             }
             76..80 => self.push(scene, seq),
             _ => self.single(scene, seq),
+        }
+    }
+
+    /// What a client of memcached asks.
+    fn line(&mut self, scene: &mut Scene, seq: u32, odd: bool) -> Asked {
+        if odd {
+            let long = [b'k'; 251];
+            let line: &[u8] = self.draw.pick(&[&b"nonsense\r\n"[..], b"get\r\n"]);
+            return match self.draw.below(3) {
+                0 => (
+                    memcache::request(&[b"get", &long]),
+                    Want::Error("CLIENT_ERROR"),
+                ),
+                1 => (
+                    memcache::request(&[b"version"]),
+                    Want::Echo(b"version".to_vec()),
+                ),
+                _ => (line.to_vec(), Want::Error("ERROR")),
+            };
+        }
+        let easy = if self.goes_easy(scene) { 20 } else { 0 };
+        let number = self.draw.below(self.owned.len());
+        match self.draw.within(easy, 99) {
+            0..20 => {
+                let request = memcache::request(&[b"get", &self.owned[number].key]);
+                (request, Want::Values(vec![Element::Owned(number)]))
+            }
+            20..40 => {
+                let mark = self.mark(seq, 0);
+                let size = self.size(scene);
+                let key = &self.owned[number].key;
+                let request = memcache::set(key, &value::make(key, mark, size));
+                (request, Want::Stored(vec![(number, mark)]))
+            }
+            40..50 => {
+                let request = memcache::request(&[b"delete", &self.owned[number].key]);
+                (request, Want::Removed(vec![number]))
+            }
+            50..75 => {
+                let (request, want) = self.fetch_several(scene, seq);
+                // The same keys, asked for in a line.
+                let keys: Vec<Vec<u8>> = redis::arguments(&request);
+                let name: &[u8] = self.draw.pick(&[&b"get"[..], b"gets"]);
+                let mut words = vec![name];
+                words.extend(keys[1..].iter().map(Vec::as_slice));
+                let Want::Elements(elements) = want else {
+                    return (request, want);
+                };
+                (memcache::request(&words), Want::Values(elements))
+            }
+            75..83 => {
+                let counter = self.draw.below(scene.plan.pools[self.pool].counters);
+                scene.ledger.tally(self.pool, counter).sent += 1;
+                let key = format!("c:{}:{counter}", self.pool);
+                (
+                    memcache::request(&[b"incr", key.as_bytes(), b"1"]),
+                    Want::Tally(counter),
+                )
+            }
+            _ => {
+                let shape =
+                    self.draw
+                        .pick(&[Shape::Value, Shape::Nil, Shape::Number, Shape::Error]);
+                let size = self.size(scene);
+                let key = self.echo(seq, 0, shape, size);
+                let request = match shape {
+                    Shape::Number => memcache::request(&[b"incr", &key, b"1"]),
+                    Shape::Error => memcache::request(&[b"delete", &key]),
+                    _ => memcache::request(&[b"get", &key]),
+                };
+                (request, Want::Echo(key))
+            }
         }
     }
 

@@ -5,10 +5,13 @@
 
 use std::collections::VecDeque;
 
+use nutcrab::protocol::Protocol;
+
 use crate::agenda::{Event, Micros};
 use crate::draw::Draw;
 use crate::judging::{Owned, Pending};
 use crate::ledger::Fault;
+use crate::memcache;
 use crate::network::{End, Read, WireId, Written};
 use crate::redis;
 use crate::scene::{Phase, Scene};
@@ -82,7 +85,7 @@ impl Client {
             need: 0,
             waiting: VecDeque::new(),
             owned: (0..plan.owned)
-                .map(|number| Owned::new(index, number))
+                .map(|number| Owned::new(index, number, plan.config.protocol))
                 .collect(),
             authed: false,
             left: plan.requests,
@@ -256,9 +259,11 @@ impl Client {
 
     /// Does something after which it will ask nothing more on this connection.
     fn finish(&mut self, scene: &mut Scene) {
+        // memcached says nothing to a client that quits.
+        let quits = scene.plan.pools[self.pool].config.protocol == Protocol::Redis;
         self.state = match self.draw.below(3) {
             0 => State::Halving,
-            1 => {
+            1 if quits => {
                 let (bytes, want) = self.compose_quit(scene);
                 self.outbox.extend(bytes);
                 self.waiting.push_back(want);
@@ -327,10 +332,17 @@ impl Client {
         while used < inbox.len() && inbox.len() - used >= self.need {
             self.need = 0;
             let rest = &inbox[used..];
-            let (reply, len) = match redis::read_reply(rest) {
+            let protocol = scene.plan.pools[self.pool].config.protocol;
+            let read = match protocol {
+                Protocol::Redis => redis::read_reply(rest),
+                Protocol::Memcache | Protocol::Binary => memcache::read_reply(rest),
+            };
+            let (reply, len) = match read {
                 Ok(Some(found)) => found,
                 Ok(None) => {
-                    self.need = redis::reply_least(rest);
+                    if protocol == Protocol::Redis {
+                        self.need = redis::reply_least(rest);
+                    }
                     break;
                 }
                 Err(bad) => {
@@ -393,6 +405,7 @@ impl Client {
             || scene
                 .ledger
                 .is_explained(scene.now, self.pool, &[Fault::Overload])
+                && scene.ledger.was_told(scene.now, self.pool)
             || scene.phase >= Phase::Farewell;
         if !explained {
             let text = format!("client {} ({:?}) was cut off", self.index, self.state);

@@ -2,6 +2,7 @@
 //!
 //! Those that befall a single reply are the server's (`server`), those of a client its own (`client`).
 
+use nutcrab::protocol::Protocol;
 use nutcrab::proxy::Pressure;
 
 use crate::agenda::{Event, Micros};
@@ -150,7 +151,13 @@ impl World {
             if idle {
                 self.begin(server, Fault::Surplus, 0);
                 const REPLIES: [&[u8]; 3] = [b"+OK\r\n", b":7\r\n", b"$5\r\nstray\r\n"];
-                let reply = self.scene.draw.pick(&REPLIES);
+                const LINES: [&[u8]; 3] = [b"STORED\r\n", b"7\r\n", b"END\r\n"];
+                let pool = &self.scene.plan.pools[self.servers[server].pool];
+                let replies = match pool.config.protocol {
+                    Protocol::Redis => REPLIES,
+                    Protocol::Memcache | Protocol::Binary => LINES,
+                };
+                let reply = self.scene.draw.pick(&replies);
                 self.scene.net.plant((wire, End::Caller), reply);
                 self.scene.surplus.push((worker, socket));
                 return;

@@ -1,8 +1,11 @@
 //! How a client judges what it gets: one reply per request, in order, of the right kind, with the
 //! right bytes; errors of the proxy's only while a fault explains their words.
 
+use nutcrab::protocol::Protocol;
+
 use crate::client::Client;
 use crate::ledger::{Fault, explanations};
+use crate::memcache;
 use crate::redis::{self, Reply};
 use crate::scene::Scene;
 use crate::value::{self, Mark};
@@ -43,6 +46,8 @@ pub enum Want {
     Counted(Vec<usize>, usize),
     /// An array of these.
     Elements(Vec<Element>),
+    /// The values of these, those that there are, each behind its key.
+    Values(Vec<Element>),
     /// The value of a counter after an increment.
     Tally(usize),
 }
@@ -69,9 +74,9 @@ pub struct Owned {
 
 impl Owned {
     /// The key of this number of a client.
-    pub fn new(client: usize, number: usize) -> Self {
+    pub fn new(client: usize, number: usize, protocol: Protocol) -> Self {
         let mut key = format!("o:{client}:{number}:").into_bytes();
-        if number % 2 == 1 {
+        if number % 2 == 1 && protocol == Protocol::Redis {
             // A key is any bytes at all.
             key.extend_from_slice(b"\xff\r\n$1\r\n\0 {x}");
         }
@@ -84,6 +89,10 @@ impl Owned {
 
     fn may_be(&self, mark: Option<Mark>) -> bool {
         self.known == mark || self.unknown.contains(&mark)
+    }
+
+    fn may_be_there(&self) -> bool {
+        self.known.is_some() || self.unknown.iter().any(Option::is_some)
     }
 }
 
@@ -129,7 +138,8 @@ impl Client {
         if error.starts_with("LOADING") {
             return explained(&[Fault::Loading]);
         }
-        let Some(text) = error.strip_prefix("ERR ") else {
+        let words = error.strip_prefix("ERR ");
+        let Some(text) = words.or(error.strip_prefix("SERVER_ERROR ")) else {
             return false;
         };
         match text {
@@ -165,8 +175,18 @@ impl Client {
                 let is_entry = |element: &Reply<'_>| *element == redis::entry();
                 holds((1..=all).contains(&elements.len()) && elements.iter().all(is_entry))
             }
-            (Want::Garbage, Reply::Error(text)) => holds(text.starts_with(b"ERR Protocol error: ")),
-            (Want::Echo(key), _) => holds(raw == redis::reply_to(key)),
+            (Want::Garbage, Reply::Error(text)) => {
+                let marks = [&b"ERR Protocol error: "[..], b"CLIENT_ERROR ", b"ERROR"];
+                holds(marks.iter().any(|mark| text.starts_with(mark)))
+            }
+            (Want::Echo(key), _) => {
+                let reply_to = match scene.plan.pools[self.pool].config.protocol {
+                    Protocol::Redis => redis::reply_to,
+                    Protocol::Memcache | Protocol::Binary => memcache::reply_to,
+                };
+                holds(raw == reply_to(key))
+            }
+            (Want::Values(wanted), Reply::Array(Some(found))) => self.values(scene, wanted, found),
             (Want::Stored(writes), Reply::Status(b"OK")) => {
                 for (number, mark) in writes {
                     self.owned[*number].known = Some(*mark);
@@ -175,14 +195,18 @@ impl Client {
             }
             (Want::Fetched(number), Reply::Bulk(bulk)) => self.fetched(scene, *number, *bulk),
             (Want::Removed(numbers), Reply::Number(count)) => {
+                let mut distinct = numbers.clone();
+                distinct.sort_unstable();
+                distinct.dedup();
+                let there = self.there(scene, &distinct);
                 for number in numbers {
                     self.owned[*number].known = None;
                 }
-                holds((0..=numbers.len() as i64).contains(count))
+                holds(there.contains(&(*count as usize)))
             }
             (Want::Counted(owned, others), Reply::Number(count)) => {
-                let (least, most) = (*others as i64, (*others + owned.len()) as i64);
-                holds((least..=most).contains(count))
+                let there = self.there(scene, owned);
+                holds(there.contains(&(*count as usize).wrapping_sub(*others)))
             }
             (Want::Elements(wanted), Reply::Array(Some(elements))) => {
                 if wanted.len() != elements.len() {
@@ -199,6 +223,28 @@ impl Client {
                 holds((1..=tally.made as i64).contains(count))
             }
             _ => Err("another kind of reply"),
+        }
+    }
+
+    fn values(
+        &self,
+        scene: &Scene,
+        wanted: &[Element],
+        found: &[Reply<'_>],
+    ) -> Result<(), &'static str> {
+        let mut found = found.chunks(2).peekable();
+        for want in wanted {
+            let key = match want {
+                Element::Echo(key) => key,
+                Element::Owned(number) => &self.owned[*number].key,
+            };
+            let is_it = |pair: &&[Reply<'_>]| pair[0] == Reply::Bulk(Some(key));
+            let value = found.next_if(is_it).and_then(|pair| pair.get(1));
+            self.element(scene, want, value.unwrap_or(&Reply::Bulk(None)))?;
+        }
+        match found.next() {
+            None => Ok(()),
+            Some(_) => Err("a value too many, or in another place"),
         }
     }
 
@@ -226,6 +272,23 @@ impl Client {
         }
     }
 
+    /// How many of these owned keys may be there.
+    fn there(&self, scene: &Scene, numbers: &[usize]) -> std::ops::RangeInclusive<usize> {
+        if !self.is_exact(scene) {
+            return 0..=numbers.len();
+        }
+        let owned = || numbers.iter().map(|number| &self.owned[*number]);
+        let surely = owned().filter(|owned| !owned.may_be(None)).count();
+        let perhaps = owned().filter(|owned| owned.may_be_there()).count();
+        surely..=perhaps
+    }
+
+    /// Whether a read must give the last write. Where keys move or data is lost, any value the owner
+    /// wrote may come up again.
+    fn is_exact(&self, scene: &Scene) -> bool {
+        scene.plan.pools[self.pool].is_exact() && !scene.ledger.lost[self.pool]
+    }
+
     fn fetched(
         &self,
         scene: &Scene,
@@ -240,9 +303,7 @@ impl Client {
                 mark => mark,
             },
         };
-        // Where keys move or data is lost, any value the owner wrote may come up again.
-        let exact = scene.plan.pools[self.pool].is_exact() && !scene.ledger.lost[self.pool];
-        if exact && !owned.may_be(mark) {
+        if self.is_exact(scene) && !owned.may_be(mark) {
             return Err("not the last value written");
         }
         Ok(())

@@ -246,6 +246,8 @@ pub struct Ledger {
     slack: Vec<Micros>,
     /// Whether a server of the pool has lost data.
     pub lost: Vec<bool>,
+    /// When the proxy last told why it breaks off connections, per pool.
+    told: Vec<Option<Micros>>,
     /// The first thing that should not have happened.
     pub violation: Option<String>,
     /// The sums.
@@ -273,6 +275,7 @@ impl Ledger {
                 .collect(),
             slack: pools.iter().map(|(_, slack)| *slack).collect(),
             lost: vec![false; pools.len()],
+            told: vec![None; pools.len()],
             violation: None,
             totals: Totals::default(),
             trace: std::collections::VecDeque::new(),
@@ -409,6 +412,16 @@ impl Ledger {
                         .last
                         .is_some_and(|last| now <= last + self.slack[pool])
             })
+    }
+
+    /// The proxy told why it breaks off connections.
+    pub fn tell(&mut self, now: Micros, pool: usize) {
+        self.told[pool] = Some(now);
+    }
+
+    /// Whether it did so, now or shortly before. Load alone is no reason to break off without a word.
+    pub fn was_told(&self, now: Micros, pool: usize) -> bool {
+        self.told[pool].is_some_and(|told| now <= told + self.slack[pool])
     }
 
     /// How long a fault explains errors after its end.

@@ -28,8 +28,10 @@ mod client;
 mod control;
 mod draw;
 mod faults;
+mod heed;
 mod judging;
 mod ledger;
+mod memcache;
 mod network;
 mod plan;
 mod plant;
@@ -69,7 +71,7 @@ fn no_seed_finds_a_wrong_lost_or_surplus_reply() {
 fn every_planted_mix_up_is_found() {
     for plant in Plant::ALL {
         let mut found = 0;
-        for seed in 0..20 {
+        for seed in 0..200 {
             let mut plan = Plan::quiet(seed);
             plan.plant = Some(plant);
             let outcome = campaign::play(plan, false);
@@ -84,7 +86,7 @@ fn every_planted_mix_up_is_found() {
                 assert_eq!(outcome.violation, None, "{plant:?} with seed {seed}");
             }
         }
-        assert!(found >= 5, "{plant:?} could be planted {found} times only");
+        assert!(found >= 20, "{plant:?} could be planted {found} times only");
     }
 }
 

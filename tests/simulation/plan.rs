@@ -286,7 +286,10 @@ fn traits(draw: &mut Draw, wires: &[(usize, (Micros, Micros))]) -> Traits {
 }
 
 fn pool(draw: &mut Draw, index: usize, large: u32, quiet: bool) -> PoolPlan {
-    let protocol = Protocol::Redis;
+    let protocol = match draw.one_in(3) {
+        true => Protocol::Memcache,
+        false => Protocol::Redis,
+    };
     let redis = protocol == Protocol::Redis;
     let server_count = draw.pick(&[1, 2, 3, 3, 6]);
     let guarded = redis && draw.one_in(5);

@@ -38,6 +38,13 @@ impl Plant {
     ];
 }
 
+/// Whether a client must notice that a reply is not its own. It cannot know it of a count: others
+/// increment its counters, and of its keys some may be in doubt.
+fn tells(reply: &[u8]) -> bool {
+    let is_count = reply.starts_with(b":") || reply.first().is_some_and(u8::is_ascii_digit);
+    !is_count && reply != b"DELETED\r\n" && reply != b"NOT_FOUND\r\n"
+}
+
 /// Not before this, so that the run is well under way.
 const EARLIEST: Micros = 20_000;
 
@@ -61,8 +68,7 @@ impl Scene {
         let pair = |same: bool| {
             let fits = |pair: &[(Option<u32>, Vec<u8>)]| {
                 let known = pair[0].0.is_some() && pair[1].0.is_some();
-                // Of two counts one client cannot know that they are not its own.
-                let telling = pair.iter().any(|(_, reply)| !reply.starts_with(b":"));
+                let telling = pair.iter().any(|(_, reply)| tells(reply));
                 let differ = telling && pair[0].1 != pair[1].1;
                 known && (pair[0].0 == pair[1].0) == same && differ
             };
@@ -95,7 +101,14 @@ impl Scene {
                 let place = reply.len() - 3;
                 reply[place] ^= 1;
             }
-            Plant::Excuse => batch[at].1 = b"-ERR unknown\r\n".to_vec(),
+            Plant::Excuse => {
+                let is_redis = b"+-:$*".contains(&batch[at].1[0]);
+                let words: &[u8] = match is_redis {
+                    true => b"-ERR unknown\r\n",
+                    false => b"SERVER_ERROR unknown\r\n",
+                };
+                batch[at].1 = words.to_vec();
+            }
             Plant::CountTwice => {}
         }
     }

@@ -89,6 +89,14 @@ pub fn request(args: &[&[u8]]) -> Vec<u8> {
     bytes
 }
 
+/// The arguments of a request that was made here.
+pub fn arguments(request: &[u8]) -> Vec<Vec<u8>> {
+    match read_command(request) {
+        Ok(Command::Whole(args, _)) => args,
+        other => panic!("{other:?}"),
+    }
+}
+
 fn bulk(bytes: &mut Vec<u8>, text: &[u8]) {
     bytes.extend_from_slice(format!("${}\r\n", text.len()).as_bytes());
     bytes.extend_from_slice(text);

@@ -5,9 +5,12 @@
 
 use std::collections::VecDeque;
 
+use nutcrab::protocol::Protocol;
+
 use crate::agenda::{Event, Micros};
 use crate::draw::Draw;
 use crate::ledger::Fault;
+use crate::memcache;
 use crate::network::{End, Owner, Read, WireId, Written};
 use crate::plan::PASSWORD;
 use crate::plant::Plant;
@@ -203,7 +206,11 @@ impl Server {
                 break;
             }
             conn.need = 0;
-            match redis::read_command(&conn.input[used..]) {
+            let read = match self.protocol(scene) {
+                Protocol::Redis => redis::read_command,
+                Protocol::Memcache | Protocol::Binary => memcache::read_command,
+            };
+            match read(&conn.input[used..]) {
                 Ok(Command::Whole(args, len)) => {
                     used += len;
                     if std::mem::take(&mut conn.answered_early) {
@@ -236,7 +243,8 @@ impl Server {
     }
 
     fn answer_early(&mut self, scene: &mut Scene, conn: &mut Conn) {
-        let ready = conn.authed && conn.selected && scene.phase == Phase::Faults;
+        let speaks = self.protocol(scene) == Protocol::Redis;
+        let ready = speaks && conn.authed && conn.selected && scene.phase == Phase::Faults;
         if ready && scene.plan.has(Fault::Early) && self.draw.one_in(4) {
             scene
                 .ledger
@@ -252,7 +260,8 @@ impl Server {
             conn.batch.push((None, reply));
             return true;
         }
-        if self.mood == Mood::Loading {
+        let protocol = self.protocol(scene);
+        if self.mood == Mood::Loading && protocol == Protocol::Redis {
             let reply = b"-LOADING Redis is loading the dataset in memory\r\n";
             conn.batch.push((None, reply.to_vec()));
             return true;
@@ -262,7 +271,10 @@ impl Server {
             marks,
             counted,
             is_fragment,
-        } = match self.store.execute(args) {
+        } = match match protocol {
+            Protocol::Redis => self.store.execute(args),
+            Protocol::Memcache | Protocol::Binary => memcache::execute(&mut self.store, args),
+        } {
             Ok(outcome) => outcome,
             Err(bad) => {
                 let text = format!("server {} was sent {bad}", self.index);
@@ -276,7 +288,9 @@ impl Server {
                 .executed(scene.now, self.pool, self.index, *mark);
         }
         if let Some(counter) = counted {
-            let times = if scene.strikes(Plant::CountTwice) {
+            // Elsewhere an increment that failed could make up for it.
+            let all_succeed = !scene.plan.is_heavy() && !scene.plan.is_cramped();
+            let times = if all_succeed && scene.strikes(Plant::CountTwice) {
                 2
             } else {
                 1
@@ -335,6 +349,10 @@ impl Server {
         }
     }
 
+    fn protocol(&self, scene: &Scene) -> Protocol {
+        scene.plan.pools[self.pool].config.protocol
+    }
+
     /// Whether a fault strikes here.
     fn misbehaves(&mut self, scene: &Scene, fault: Fault) -> bool {
         scene.phase == Phase::Faults
@@ -390,7 +408,21 @@ impl Server {
                     b">2\r\n$7\r\nmessage\r\n$1\r\nx\r\n",
                     b":1.5\r\n",
                 ];
-                conn.batch.push((None, self.draw.pick(&GARBAGE).to_vec()));
+                const LINES: [&[u8]; 8] = [
+                    b"!oops\r\n",
+                    b"VALUE a 0 -1\r\n",
+                    b"\0\0\0",
+                    b"+OK\r\n",
+                    b"STORED\nSTORED\n",
+                    b"VALUE a 0 3\r\nabcdefg\r\n",
+                    b"VALUE a\r\n",
+                    b"stored\r\n",
+                ];
+                let garbage = match self.protocol(scene) {
+                    Protocol::Redis => self.draw.pick(&GARBAGE),
+                    Protocol::Memcache | Protocol::Binary => self.draw.pick(&LINES),
+                };
+                conn.batch.push((None, garbage.to_vec()));
                 self.stop(conn);
             }
             Fault::Eof => conn.closing = true,

@@ -16,6 +16,7 @@ use nutcrab::stats::WorkerStats;
 use crate::agenda::{Event, Micros};
 use crate::control::{Order, Report};
 use crate::draw::Draw;
+use crate::heed::heed;
 use crate::network::{End, Note, Owner, Read, WireId, Written};
 use crate::scene::Scene;
 use crate::server::{Mood, Server};
@@ -414,12 +415,15 @@ impl Worker {
         self.sockets[*self.by_conn.get(&conn)?].as_ref()
     }
 
-    /// Whether the core knows a socket and has nothing to write to it.
+    /// Whether the core knows a socket, has nothing to write to it and reads what comes.
     pub fn is_silent(&self, socket: usize) -> bool {
         let known = self.sockets[socket].as_ref();
         let server = known.filter(|known| matches!(known.link, Link::Server(_)));
-        let output = server.and_then(|known| self.proxy.output(known.conn?));
-        output.is_some_and(|output| output.is_empty())
+        let Some(conn) = server.and_then(|known| known.conn) else {
+            return false;
+        };
+        let output = self.proxy.output(conn);
+        output.is_some_and(|output| output.is_empty()) && self.proxy.wants_read(conn)
     }
 
     /// Does all the core wants done.
@@ -478,12 +482,7 @@ impl Worker {
                     scene.reports.push(Report::Succeeded(pool, server));
                 }
                 Action::Notice(notice) => {
-                    let text = notice.what.to_string();
-                    scene
-                        .ledger
-                        .note(scene.now, || format!("worker {}: {text}", self.index));
-                    let kind = text.split([':', ',']).next().unwrap_or_default().to_owned();
-                    *scene.ledger.totals.notices.entry(kind).or_default() += 1;
+                    heed(scene, self.index, &notice);
                 }
             }
         }

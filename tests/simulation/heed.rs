@@ -1,0 +1,33 @@
+//! What the proxy tells operators: it must have a reason.
+
+use nutcrab::proxy::{Notice, What};
+
+use crate::ledger::Fault;
+use crate::scene::Scene;
+
+/// Enters what a worker tells into the book.
+pub fn heed(scene: &mut Scene, worker: usize, notice: &Notice) {
+    let (now, pool) = (scene.now, notice.pool.index());
+    let text = notice.what.to_string();
+    scene
+        .ledger
+        .note(now, || format!("worker {worker}: {text}"));
+    let kind = text.split([':', ',']).next().unwrap_or_default();
+    let notices = &mut scene.ledger.totals.notices;
+    *notices.entry(kind.to_owned()).or_default() += 1;
+    let reasons: &[Fault] = match notice.what {
+        What::LinkClosed { .. }
+        | What::SlowClient
+        | What::ShedClient { .. }
+        | What::StalledUpload => return scene.ledger.tell(now, pool),
+        What::Unjoinable => &[Fault::Misfit, Fault::Garbage],
+        What::BadReply(_) => &[Fault::Garbage],
+        What::Surplus => &[Fault::Surplus, Fault::Early, Fault::Garbage],
+        _ => return,
+    };
+    if !scene.ledger.is_explained(now, pool, reasons) {
+        scene
+            .ledger
+            .violate(now, format!("nothing explains: {text}"));
+    }
+}
