@@ -1,5 +1,5 @@
 //! What a request costs as the work grows: clients, servers, pools, keys, workers; and what large
-//! values do to the requests of others.
+//! values and clients that do harm do to the requests of others.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -128,20 +128,38 @@ pub fn scale(programs: &Programs, directory: &Path, share: f64) -> io::Result<()
 
     page.push_str("## Small requests while a value of 256 MiB passes\n\n");
     page.push_str("Open loop, 1,000 requests/s of 8 clients, on all servers, the one with the large value included.\n\n");
-    page.push_str("| | p50 ms | p99 ms |\n| --- | ---: | ---: |\n");
     let huge = vec![b'x'; HUGE];
     let request = wire::set(Protocol::Redis, "huge", &huge);
     let proxy = begin(&usual)?;
     plain(proxy.address, &request)?;
-    for (name, act) in [
+    let acts = [
         ("nothing large", None),
         ("GETs of it, at about 100 MB/s", Some(Act::Get)),
         ("a GET of it whose reader has stopped", Some(Act::Stopped)),
         ("SETs of it, at about 100 MB/s", Some(Act::Set(&request))),
-    ] {
-        let (p50, p99) = disturbed(&proxy, act)?;
-        let _ = writeln!(page, "| {name} | {} | {} |", shown(p50, 3), shown(p99, 3));
-    }
+    ];
+    disturbances(&mut page, &proxy, &acts)?;
+    drop(proxy);
+
+    page.push_str("\n## Small requests beside clients that do harm\n\n");
+    page.push_str("Open loop, 1,000 requests/s of 8 clients.\n\n");
+    let acts = [
+        ("nobody", None),
+        (
+            "one that sends GETs without end and reads nothing",
+            Some(Act::Unread(1)),
+        ),
+        ("fifty of them", Some(Act::Unread(50))),
+        (
+            "connections made and dropped as fast as one can",
+            Some(Act::Storm),
+        ),
+        (
+            "malformed requests as fast as one can",
+            Some(Act::Malformed),
+        ),
+    ];
+    disturbances(&mut page, &begin(&usual)?, &acts)?;
     fs::create_dir_all(directory)?;
     fs::write(directory.join("scale.md"), format!("{}\n", page.trim_end()))
 }
@@ -198,12 +216,31 @@ fn table(page: &mut String, title: &str, rows: &[(String, Vec<Cost>)]) {
     println!("{title}: done");
 }
 
-/// What is done with the large value meanwhile.
+fn disturbances(
+    page: &mut String,
+    proxy: &Proxy,
+    acts: &[(&str, Option<Act<'_>>)],
+) -> io::Result<()> {
+    page.push_str("| | p50 ms | p99 ms |\n| --- | ---: | ---: |\n");
+    for (name, act) in acts {
+        let (p50, p99) = disturbed(proxy, *act)?;
+        let _ = writeln!(page, "| {name} | {} | {} |", shown(p50, 3), shown(p99, 3));
+        println!("{name}: done");
+    }
+    Ok(())
+}
+
+/// What others do meanwhile.
 #[derive(Clone, Copy, Debug)]
 enum Act<'a> {
+    /// With the large value.
     Get,
     Stopped,
     Set(&'a [u8]),
+    /// So many connections with requests whose replies are not read.
+    Unread(usize),
+    Storm,
+    Malformed,
 }
 
 /// p50 and p99 of small requests.
@@ -226,7 +263,7 @@ fn disturbed(proxy: &Proxy, act: Option<Act<'_>>) -> io::Result<(Spread, Spread)
         if let Some(other) = other {
             other
                 .join()
-                .map_err(|_| io::Error::other("the large value did not pass"))??;
+                .map_err(|_| io::Error::other("what others do came to an end"))??;
         }
         let p50 = Spread::of(cells.iter().map(|cell| cell.0));
         let p99 = Spread::of(cells.iter().map(|cell| cell.1));
@@ -263,6 +300,35 @@ fn keep_passing(address: SocketAddr, act: Act<'_>, over: &AtomicBool) -> io::Res
                     std::thread::sleep(Duration::from_millis(100));
                     waited += 1;
                 }
+            }
+            Act::Unread(count) => {
+                let begin = || -> io::Result<(TcpStream, usize)> {
+                    let stream = TcpStream::connect(address)?;
+                    stream.set_nonblocking(true)?;
+                    Ok((stream, 0))
+                };
+                let mut streams = (0..count)
+                    .map(|_| begin())
+                    .collect::<io::Result<Vec<_>>>()?;
+                let request = b"*2\r\n$3\r\nGET\r\n$5\r\nkey:1\r\n";
+                let requests = request.repeat(1000);
+                while !over.load(Ordering::Relaxed) {
+                    for (stream, sent) in &mut streams {
+                        match stream.write(&requests[*sent % request.len()..]) {
+                            Ok(count) => *sent += count,
+                            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                            Err(_) => (*stream, *sent) = begin()?,
+                        }
+                    }
+                    std::thread::sleep(Duration::from_micros(200));
+                }
+            }
+            Act::Storm => drop(TcpStream::connect(address)?),
+            Act::Malformed => {
+                let mut stream = TcpStream::connect(address)?;
+                stream.write_all(b"*1\r\n+\r\n")?;
+                // The error, then the end.
+                stream.read_to_end(&mut Vec::new())?;
             }
         }
     }
