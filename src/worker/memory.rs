@@ -15,10 +15,10 @@ const TRIM_EVERY: Duration = Duration::from_millis(400);
 
 /// The same for what is less than a quarter, but more than a twentieth, of up to `SMALL` bytes. It is so
 /// much longer for more, since giving back takes the longer the more there is.
-const TRIM_LATER: Duration = Duration::from_secs(3);
+const TRIM_LATER: Duration = Duration::from_millis(600);
 
 /// See `TRIM_LATER`.
-const SMALL: i64 = 64 * 1024 * 1024;
+const SMALL: i64 = 8 * 1024 * 1024;
 
 /// Less than this is not worth a call.
 const TRIM_MIN: i64 = 512 * 1024;
@@ -111,7 +111,7 @@ mod tests {
     #[test]
     fn much_is_given_back_soon_and_little_later() {
         assert_eq!(after(16 * MIB, 12 * MIB), Some(TRIM_EVERY));
-        assert_eq!(after(16 * MIB, 13 * MIB), Some(TRIM_LATER));
+        assert_eq!(after(8 * MIB, 7 * MIB), Some(TRIM_LATER));
         assert_eq!(after(16 * MIB, 16 * MIB - MIB / 2), None);
         assert_eq!(after(MIB, MIB / 2), Some(TRIM_EVERY));
         assert_eq!(after(MIB, MIB / 2 + 1), None);
@@ -119,7 +119,7 @@ mod tests {
 
     #[test]
     fn the_more_there_is_the_rarer_is_the_call_for_a_small_part_of_it() {
-        assert_eq!(after(640 * MIB, 600 * MIB), Some(10 * TRIM_LATER));
+        assert_eq!(after(640 * MIB, 600 * MIB), Some(80 * TRIM_LATER));
         assert_eq!(after(640 * MIB, 100 * MIB), Some(TRIM_EVERY));
     }
 }
