@@ -66,6 +66,8 @@ impl Client {
             self.line(scene, seq, odd)
         } else if !self.authed {
             self.introduce(scene, seq)
+        } else if let Some(asked) = self.compose_session(scene, seq) {
+            asked
         } else if scene.phase == Phase::Faults && self.draw.permille(odd) {
             self.odd(scene, seq)
         } else {
@@ -128,7 +130,7 @@ impl Client {
         }
     }
 
-    fn echo(&mut self, seq: u32, part: u32, shape: Shape, size: usize) -> Vec<u8> {
+    pub(crate) fn echo(&mut self, seq: u32, part: u32, shape: Shape, size: usize) -> Vec<u8> {
         let count = self.draw.within(1, 4);
         let padding = if self.draw.one_in(8) {
             self.draw.below(200)

@@ -15,6 +15,7 @@ use crate::memcache;
 use crate::network::{End, Read, WireId, Written};
 use crate::redis;
 use crate::scene::{Phase, Scene};
+use crate::sessions::Session;
 use crate::worker::Worker;
 
 /// A client; it keeps its keys over all its connections.
@@ -36,9 +37,13 @@ pub struct Client {
     need: usize,
     pub(crate) waiting: VecDeque<Pending>,
     pub(crate) owned: Vec<Owned>,
+    /// What it has under way that is more than one request.
+    pub(crate) session: Session,
     pub(crate) authed: bool,
     /// Requests it will make in this phase.
     left: usize,
+    /// Whether it has closed its side.
+    halved: bool,
     depth: usize,
     think: Micros,
     /// It writes nothing before this.
@@ -87,8 +92,10 @@ impl Client {
             owned: (0..plan.owned)
                 .map(|number| Owned::new(index, number, plan.config.protocol))
                 .collect(),
+            session: Session::default(),
             authed: false,
             left: plan.requests,
+            halved: false,
             depth: draw.pick(&[1, 1, 2, 8, 64]),
             think: draw.pick(&[0, 100, 5_000, 50_000]),
             mute_until: 0,
@@ -153,6 +160,7 @@ impl Client {
         self.wire = workers[self.worker].accept(scene, self.index, self.pool);
         self.conn = scene.ledger.connected(self.pool);
         self.state = State::Open;
+        self.halved = false;
         self.authed = scene.plan.pools[self.pool].config.redis_auth.is_none();
         (self.mute_until, self.deaf_until, self.blame_until) = (0, 0, 0);
         self.asks_at = scene.now;
@@ -207,9 +215,11 @@ impl Client {
 
     /// The connection is no more. What it was owed it will never know.
     fn leave(&mut self, scene: &mut Scene) {
-        for pending in std::mem::take(&mut self.waiting) {
-            self.give_up(&pending);
+        let waiting = std::mem::take(&mut self.waiting);
+        for pending in &waiting {
+            self.give_up(pending);
         }
+        self.leave_session(&waiting);
         self.outbox.clear();
         self.inbox.clear();
         self.need = 0;
@@ -297,6 +307,7 @@ impl Client {
         if self.outbox.is_empty() && self.state == State::Halving {
             scene.net.shut(scene.now, &mut scene.agenda, end);
             self.state = State::Leaving;
+            self.halved = true;
         }
     }
 
@@ -373,7 +384,7 @@ impl Client {
         let drained = scene.phase >= Phase::Farewell;
         let wrong = if !self.inbox.is_empty() {
             Some("within a reply")
-        } else if drained {
+        } else if drained || self.halved && self.is_waiting() {
             None
         } else if !self.waiting.is_empty() {
             Some("with replies owed")

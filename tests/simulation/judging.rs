@@ -8,6 +8,7 @@ use crate::ledger::{Fault, explanations};
 use crate::memcache;
 use crate::redis::{self, Reply};
 use crate::scene::Scene;
+use crate::sessions::Wanted;
 use crate::value::{self, Mark};
 
 /// A request that was made and not answered.
@@ -50,6 +51,8 @@ pub enum Want {
     Values(Vec<Element>),
     /// The value of a counter after an increment.
     Tally(usize),
+    /// Something that depends on what was asked before.
+    Session(Wanted),
 }
 
 /// An element of an array reply.
@@ -85,6 +88,16 @@ impl Owned {
             known: None,
             unknown: Vec::new(),
         }
+    }
+
+    /// The last write that was acknowledged.
+    pub fn stored(&mut self, mark: Mark) {
+        self.known = Some(mark);
+    }
+
+    /// A write that may have happened, or may still.
+    pub fn may_be_stored(&mut self, mark: Mark) {
+        self.unknown.push(Some(mark));
     }
 
     fn may_be(&self, mark: Option<Mark>) -> bool {
@@ -146,6 +159,12 @@ impl Client {
             "misfit" => explained(&[Fault::Misfit]),
             "early" => explained(&[Fault::Early]),
             "too many requests are waiting for the server" if scene.plan.is_cramped() => true,
+            "too many clients have connections to the server of their own" => {
+                scene.plan.limits.own < 1000
+            }
+            "the transaction is too large" => {
+                scene.plan.limits.transaction < 1024 * 1024 || explained(&[Fault::Memory])
+            }
             _ => explanations(text, plan.config.auto_eject_hosts)
                 .is_some_and(|faults| explained(&faults)),
         }
@@ -222,6 +241,7 @@ impl Client {
                 tally.acked += 1;
                 holds((1..=tally.made as i64).contains(count))
             }
+            (Want::Session(wanted), _) => self.accept_session(scene, wanted, reply, raw),
             _ => Err("another kind of reply"),
         }
     }
@@ -289,7 +309,7 @@ impl Client {
         scene.plan.pools[self.pool].is_exact() && !scene.ledger.lost[self.pool]
     }
 
-    fn fetched(
+    pub(crate) fn fetched(
         &self,
         scene: &Scene,
         number: usize,
@@ -322,6 +342,7 @@ impl Client {
                     self.owned[*number].unknown.push(None);
                 }
             }
+            Want::Session(wanted) => self.give_up_session(&wanted.clone()),
             _ => {}
         }
     }

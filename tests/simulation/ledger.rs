@@ -368,6 +368,21 @@ impl Ledger {
         self.conns[conn as usize].forbidden.insert(seq);
     }
 
+    /// Nothing of a request was executed, and nothing may be.
+    pub fn never(&mut self, now: Micros, conn: u32, seq: u32) {
+        let known = &self.conns[conn as usize];
+        if known
+            .executed
+            .range((seq, 0)..=(seq, u32::MAX))
+            .next()
+            .is_some()
+        {
+            let text = format!("request {seq} of connection {conn} was executed and must not be");
+            self.violate(now, text);
+        }
+        self.forbid(conn, seq);
+    }
+
     /// A request was answered with success.
     pub fn succeeded(&mut self, now: Micros, conn: u32, seq: u32) {
         if self.conns[conn as usize].overtaken.contains(&seq) {

@@ -86,6 +86,8 @@ pub struct PoolPlan {
     pub last: u32,
     /// Keys of a request with several, at most.
     pub keys: usize,
+    /// Of a thousand requests so many begin a transaction, or wait at their server.
+    pub sessions: u32,
 }
 
 impl PoolPlan {
@@ -261,8 +263,8 @@ fn limits(draw: &mut Draw) -> Limits {
         join: usual.join,
         large_message: draw.pick(&[1024, 20 * 1024, 64 * 1024, 1024 * 1024]),
         groups: 64,
-        own: 1000,
-        transaction: 8 * 1024 * 1024,
+        own: draw.pick(&[1, 3, 1000, 1000]),
+        transaction: draw.pick(&[2000, usual.transaction, usual.transaction]),
         subscriptions: 1024 * 1024,
         subscriber: 8 * 1024 * 1024,
         spares: draw.pick(&[1, 2, 4]),
@@ -355,6 +357,7 @@ fn pool(draw: &mut Draw, index: usize, large: u32, quiet: bool) -> PoolPlan {
             draw.pick(&[2, 20])
         },
         keys: draw.pick(&[2, 5, 20]),
+        sessions: draw.pick(&[0, 20, 100]),
     }
 }
 

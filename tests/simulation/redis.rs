@@ -295,6 +295,10 @@ impl Store {
                 }
                 outcome.reply = b"+OK\r\n".to_vec();
             }
+            b"XREAD" => {
+                let key = args.get(4).ok_or("XREAD without a key")?;
+                self.single(&upper, key, &[], &mut outcome)?;
+            }
             b"EVAL" => {
                 let key = args.get(3).ok_or("EVAL without a key")?;
                 self.single(&upper, key, &args[4..], &mut outcome)?;

@@ -9,6 +9,7 @@ use nutcrab::protocol::Protocol;
 
 use crate::agenda::{Event, Micros};
 use crate::draw::Draw;
+use crate::held::{self, Changes, Held, Step};
 use crate::ledger::Fault;
 use crate::memcache;
 use crate::network::{End, Owner, Read, WireId, Written};
@@ -51,6 +52,7 @@ pub struct Server {
     pub locked: bool,
     conns: Vec<Option<Conn>>,
     store: redis::Store,
+    changes: Changes,
     draw: Draw,
 }
 
@@ -63,6 +65,7 @@ struct Conn {
     out: VecDeque<u8>,
     authed: bool,
     selected: bool,
+    held: Held,
     /// Nothing more is read or answered.
     mute: bool,
     /// It closes once `out` is written.
@@ -90,6 +93,7 @@ impl Server {
             locked: false,
             conns: Vec::new(),
             store: redis::Store::default(),
+            changes: Changes::new(),
             draw,
         }
     }
@@ -105,6 +109,7 @@ impl Server {
             out: VecDeque::new(),
             authed: !scene.plan.pools[self.pool].guarded,
             selected: scene.plan.pools[self.pool].config.redis_db == 0,
+            held: Held::default(),
             mute: false,
             closing: false,
             answered_early: false,
@@ -150,7 +155,9 @@ impl Server {
             && self.answer(scene, &mut conn)
             && self.write(scene, &mut conn);
         if lives {
-            let again = (conn.busy_until > scene.now).then_some(conn.busy_until);
+            let waits = conn.held.waiting.as_ref().map_or(0, |waiting| waiting.0);
+            let again = conn.busy_until.max(waits);
+            let again = (again > scene.now).then_some(again);
             self.conns[index] = Some(conn);
             if let Some(at) = again {
                 self.wake(scene, index, at);
@@ -182,7 +189,8 @@ impl Server {
                 Read::Nothing => return true,
                 Read::End | Read::Broken => {
                     // What was read before is executed all the same; nobody hears of it.
-                    if !conn.mute && !conn.closing {
+                    // A command that waits is given up.
+                    if !conn.mute && !conn.closing && conn.held.waiting.is_none() {
                         conn.busy_until = 0;
                         self.answer(scene, conn);
                     }
@@ -200,8 +208,19 @@ impl Server {
                 scene.ledger.end(scene.now, self.pool, fault);
             }
         }
+        if conn.busy_until <= scene.now
+            && !conn.mute
+            && !conn.closing
+            && let Some((_, args)) = conn.held.waiting.take_if(|waiting| waiting.0 <= scene.now)
+            && !self.execute(scene, conn, &args)
+        {
+            return false;
+        }
         let mut used = 0;
-        while conn.busy_until <= scene.now && !conn.mute && !conn.closing {
+        let serves = |conn: &Conn, now| {
+            conn.busy_until <= now && !conn.mute && !conn.closing && conn.held.waiting.is_none()
+        };
+        while serves(conn, scene.now) {
             if conn.input.len() - used < conn.need {
                 break;
             }
@@ -260,43 +279,62 @@ impl Server {
             conn.batch.push((None, reply));
             return true;
         }
-        let protocol = self.protocol(scene);
-        if self.mood == Mood::Loading && protocol == Protocol::Redis {
-            let reply = b"-LOADING Redis is loading the dataset in memory\r\n";
-            conn.batch.push((None, reply.to_vec()));
-            return true;
+        if self.protocol(scene) != Protocol::Redis {
+            return self.execute(scene, conn, args);
         }
-        let Outcome {
+        let loads = self.mood == Mood::Loading;
+        match conn.held.hear(args, &self.changes, loads) {
+            Step::Execute => self.execute(scene, conn, args),
+            Step::Reply(reply) if loads => {
+                conn.batch.push((None, reply.to_vec()));
+                true
+            }
+            Step::Reply(reply) => self.give(scene, conn, None, reply.to_vec()),
+            Step::All(parts) => self.execute_all(scene, conn, &parts),
+            Step::Wait => {
+                let until = scene.now + 1 + held::span(args);
+                let index = self.index;
+                scene.ledger.detail(scene.now, || {
+                    format!("server {index} waits until {until} on wire {}", conn.wire)
+                });
+                conn.held.waiting = Some((until, args.to_vec()));
+                true
+            }
+            Step::Wrong(what) => {
+                let text = format!("server {} was sent {what}", self.index);
+                scene.ledger.violate(scene.now, text);
+                false
+            }
+        }
+    }
+
+    /// What a transaction comes to; says whether the connection lives.
+    fn execute_all(&mut self, scene: &mut Scene, conn: &mut Conn, parts: &[Vec<Vec<u8>>]) -> bool {
+        let mut reply = format!("*{}\r\n", parts.len()).into_bytes();
+        let mut asker = None;
+        for args in parts {
+            let Some(outcome) = self.outcome(scene, args) else {
+                return false;
+            };
+            // Of a count its client cannot know that it is not its own.
+            let known = outcome.marks.first().filter(|_| outcome.counted.is_none());
+            asker = known.map(|mark| mark.conn);
+            reply.extend(outcome.reply);
+        }
+        self.give(scene, conn, asker, reply)
+    }
+
+    /// Executes a command and gives the reply; says whether the connection lives.
+    fn execute(&mut self, scene: &mut Scene, conn: &mut Conn, args: &[Vec<u8>]) -> bool {
+        let Some(Outcome {
             mut reply,
             marks,
-            counted,
             is_fragment,
-        } = match match protocol {
-            Protocol::Redis => self.store.execute(args),
-            Protocol::Memcache | Protocol::Binary => memcache::execute(&mut self.store, args),
-        } {
-            Ok(outcome) => outcome,
-            Err(bad) => {
-                let text = format!("server {} was sent {bad}", self.index);
-                scene.ledger.violate(scene.now, text);
-                return false;
-            }
+            ..
+        }) = self.outcome(scene, args)
+        else {
+            return false;
         };
-        for mark in &marks {
-            scene
-                .ledger
-                .executed(scene.now, self.pool, self.index, *mark);
-        }
-        if let Some(counter) = counted {
-            // Elsewhere an increment that failed could make up for it.
-            let all_succeed = !scene.plan.is_heavy() && !scene.plan.is_cramped();
-            let times = if all_succeed && scene.strikes(Plant::CountTwice) {
-                2
-            } else {
-                1
-            };
-            scene.ledger.tally(self.pool, counter).made += times;
-        }
         if is_fragment && self.misbehaves(scene, Fault::Misfit) {
             scene
                 .ledger
@@ -306,6 +344,38 @@ impl Server {
         }
         let asker = marks.first().map(|mark| mark.conn);
         self.give(scene, conn, asker, reply)
+    }
+
+    /// Executes a command, and enters that into the book.
+    fn outcome(&mut self, scene: &mut Scene, args: &[Vec<u8>]) -> Option<Outcome> {
+        let outcome = match match self.protocol(scene) {
+            Protocol::Redis => self.store.execute(args),
+            Protocol::Memcache | Protocol::Binary => memcache::execute(&mut self.store, args),
+        } {
+            Ok(outcome) => outcome,
+            Err(bad) => {
+                let text = format!("server {} was sent {bad}", self.index);
+                scene.ledger.violate(scene.now, text);
+                return None;
+            }
+        };
+        held::count_changes(args, &mut self.changes);
+        for mark in &outcome.marks {
+            scene
+                .ledger
+                .executed(scene.now, self.pool, self.index, *mark);
+        }
+        if let Some(counter) = outcome.counted {
+            // Elsewhere an increment that failed could make up for it.
+            let all_succeed = !scene.plan.is_heavy() && !scene.plan.is_cramped();
+            let times = if all_succeed && scene.strikes(Plant::CountTwice) {
+                2
+            } else {
+                1
+            };
+            scene.ledger.tally(self.pool, counter).made += times;
+        }
+        Some(outcome)
     }
 
     /// The reply to a greeting; `None` for all other commands, which must come after it.
@@ -496,6 +566,9 @@ impl Server {
                 self.forget(scene, conn);
             } else if let Some(conn) = &mut self.conns[index] {
                 conn.busy_until = scene.now;
+                if let Some(waiting) = &mut conn.held.waiting {
+                    waiting.0 = scene.now;
+                }
                 self.wake(scene, index, scene.now);
             }
         }
@@ -521,6 +594,7 @@ impl Server {
                 && conn.selected
                 && conn.input.is_empty()
                 && conn.out.is_empty()
+                && conn.held.is_nothing()
                 && !conn.mute
                 && !conn.closing
                 && !conn.answered_early

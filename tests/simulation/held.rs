@@ -1,0 +1,125 @@
+//! What a model server remembers of a connection: a transaction, watched keys, a command that waits.
+
+use std::collections::BTreeMap;
+
+use crate::agenda::Micros;
+
+/// See the top of the file.
+#[derive(Debug, Default)]
+pub struct Held {
+    /// What was queued, if a transaction was begun.
+    queue: Option<Vec<Vec<Vec<u8>>>>,
+    /// Whether something was not queued.
+    broken: bool,
+    /// Watched keys, each as it was.
+    watched: Vec<(Vec<u8>, u64)>,
+    /// The command that waits, and until when.
+    pub waiting: Option<(Micros, Vec<Vec<u8>>)>,
+}
+
+/// How often each key was changed.
+pub type Changes = BTreeMap<Vec<u8>, u64>;
+
+/// What is to be done with a command.
+#[derive(Debug)]
+pub enum Step {
+    /// Execute it.
+    Execute,
+    /// Give this reply.
+    Reply(&'static [u8]),
+    /// Execute all of these.
+    All(Vec<Vec<Vec<u8>>>),
+    /// Execute it later.
+    Wait,
+    /// The proxy must never have sent it.
+    Wrong(&'static str),
+}
+
+impl Held {
+    /// A command came; `loads` if the server is loading.
+    pub fn hear(&mut self, args: &[Vec<u8>], changes: &Changes, loads: bool) -> Step {
+        const LOADING: Step = Step::Reply(b"-LOADING Redis is loading the dataset in memory\r\n");
+        let name = args.first().map(|name| name.to_ascii_uppercase());
+        match name.as_deref() {
+            Some(b"MULTI") if self.queue.is_some() => Step::Wrong("a MULTI within a transaction"),
+            Some(b"MULTI") => {
+                self.queue = Some(Vec::new());
+                self.broken = false;
+                Step::Reply(b"+OK\r\n")
+            }
+            Some(b"EXEC") => self.exec(changes),
+            Some(b"DISCARD") => Step::Wrong("a DISCARD"),
+            Some(b"WATCH" | b"UNWATCH") if self.queue.is_some() => {
+                Step::Wrong("a WATCH or UNWATCH within a transaction")
+            }
+            Some(b"UNWATCH") => {
+                self.watched.clear();
+                Step::Reply(b"+OK\r\n")
+            }
+            _ if loads => {
+                self.broken = true;
+                LOADING
+            }
+            Some(b"WATCH") => {
+                let now = |key: &Vec<u8>| changes.get(key).copied().unwrap_or(0);
+                let keys = args[1..].iter().map(|key| (key.clone(), now(key)));
+                self.watched.extend(keys);
+                Step::Reply(b"+OK\r\n")
+            }
+            Some(name) => match &mut self.queue {
+                Some(queue) => {
+                    queue.push(args.to_vec());
+                    Step::Reply(b"+QUEUED\r\n")
+                }
+                None if name == b"BLPOP" || name == b"XREAD" => Step::Wait,
+                None => Step::Execute,
+            },
+            None => Step::Execute,
+        }
+    }
+
+    fn exec(&mut self, changes: &Changes) -> Step {
+        let Some(queue) = self.queue.take() else {
+            return Step::Wrong("an EXEC without MULTI");
+        };
+        let watched = std::mem::take(&mut self.watched);
+        if std::mem::take(&mut self.broken) {
+            return Step::Reply(
+                b"-EXECABORT Transaction discarded because of previous errors.\r\n",
+            );
+        }
+        let is_changed =
+            |(key, then): &(Vec<u8>, u64)| changes.get(key).copied().unwrap_or(0) != *then;
+        if watched.iter().any(is_changed) {
+            return Step::Reply(b"*-1\r\n");
+        }
+        Step::All(queue)
+    }
+
+    /// Whether the connection is as it was at first.
+    pub fn is_nothing(&self) -> bool {
+        self.queue.is_none() && self.watched.is_empty() && self.waiting.is_none()
+    }
+}
+
+/// How long a command waits: the digits behind the point are milliseconds.
+pub fn span(args: &[Vec<u8>]) -> Micros {
+    let digits = args.iter().find_map(|arg| arg.strip_prefix(b"0."));
+    let text = digits.and_then(|digits| std::str::from_utf8(digits).ok());
+    text.and_then(|text| text.parse::<Micros>().ok())
+        .unwrap_or(0)
+        * 1000
+}
+
+/// Counts a command's changes.
+pub fn count_changes(args: &[Vec<u8>], changes: &mut Changes) {
+    let name = args.first().map(|name| name.to_ascii_uppercase());
+    let step = match name.as_deref() {
+        Some(b"MSET" | b"SET") => 2,
+        Some(b"DEL" | b"UNLINK" | b"INCR") => 1,
+        _ => return,
+    };
+    for key in args[1..].iter().step_by(step) {
+        *changes.entry(key.clone()).or_default() += 1;
+    }
+}

@@ -1,0 +1,455 @@
+//! What a client asks that needs more than one request, or time: transactions, watched keys, commands
+//! that wait; and how it judges what it gets for them.
+//!
+//! A transaction is about one owned key, one counter, or several echo keys, which in a pool of several
+//! servers may live apart. Nothing of one that failed may ever be executed; nothing of one that was done
+//! may be missing. A watched key that the client itself changed in between must make it fail; without
+//! such a change it may fail only if a fault explains that the connection that watched was lost.
+
+use std::collections::VecDeque;
+
+use crate::agenda::Micros;
+use crate::client::Client;
+use crate::judging::{Pending, Want};
+use crate::ledger::Fault;
+use crate::redis::{self, Reply};
+use crate::scene::{Phase, Scene};
+use crate::value::{self, Mark, Shape};
+
+/// The next request of several that belong together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// WATCH of an owned key.
+    Watch(usize),
+    /// A write to an owned key that may be watched.
+    Meddle(usize),
+    /// UNWATCH.
+    Unwatch,
+    /// MULTI.
+    Multi,
+    /// A write to an owned key.
+    Set(usize),
+    /// A read of an owned key.
+    Get(usize),
+    /// An increment.
+    Count(usize),
+    /// Whatever an echo key asks for.
+    Echo,
+    /// What no server would queue.
+    Mistake,
+    /// EXEC.
+    Exec,
+    /// DISCARD.
+    Discard,
+}
+
+/// What the reply to a step must be.
+#[derive(Clone, Debug)]
+pub enum Wanted {
+    /// That what was waited for is there, as this key asks for.
+    Waited(Vec<u8>),
+    /// That a key is watched.
+    Watched,
+    /// That a key was written that may be watched.
+    Meddled(usize, Mark),
+    /// That nothing is watched any more.
+    Unwatched,
+    /// That a transaction was begun.
+    Begun,
+    /// That a part of it was queued.
+    Queued(u32, Part),
+    /// That it was not.
+    Rejected,
+    /// What all parts came to.
+    Done,
+    /// That nothing came of them.
+    Discarded,
+}
+
+/// What one part of a transaction must come to.
+#[derive(Clone, Debug)]
+pub enum Part {
+    /// That an owned key was written.
+    Stored(usize, Mark),
+    /// The value of an owned key.
+    Fetched(usize),
+    /// A count.
+    Counted(usize),
+    /// What this key asks for.
+    Echo(Vec<u8>),
+}
+
+/// Whether something happened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Changed {
+    #[default]
+    No,
+    Maybe,
+    Yes,
+}
+
+/// What a client has under way that is more than one request.
+#[derive(Debug, Default)]
+pub struct Session {
+    /// What it will ask next.
+    script: VecDeque<Step>,
+    /// Since when keys are watched, if they are, and whether they were changed.
+    watch: Option<(Micros, Changed)>,
+    /// Counters it will have asked to be incremented once it says EXEC.
+    counts: Vec<usize>,
+    /// When the transaction was begun.
+    begun: Micros,
+    /// What was queued, with the number of its request.
+    parts: Vec<(u32, Part)>,
+    /// Whether a part of it was refused.
+    broken: bool,
+}
+
+impl Client {
+    /// The next request of those that belong together, if there is one or some are begun now.
+    pub(crate) fn compose_session(
+        &mut self,
+        scene: &mut Scene,
+        seq: u32,
+    ) -> Option<(Vec<u8>, Want)> {
+        if self.session.script.is_empty() {
+            let share = scene.plan.pools[self.pool].sessions;
+            if !self.draw.permille(share) {
+                return None;
+            }
+            if self.draw.one_in(3) {
+                return Some(self.wait(scene, seq));
+            }
+            self.begin_session(scene);
+        }
+        let step = self.session.script.pop_front()?;
+        Some(self.step(scene, seq, step))
+    }
+
+    fn begin_session(&mut self, scene: &Scene) {
+        let plan = &scene.plan.pools[self.pool];
+        let mut script = VecDeque::new();
+        let (owned, counters) = (self.owned.len(), plan.counters);
+        let body: Vec<Step> = match self.draw.below(4) {
+            0 | 1 => {
+                let number = self.draw.below(owned);
+                if self.draw.one_in(2) {
+                    script.push_back(Step::Watch(number));
+                    if self.draw.one_in(3) {
+                        script.push_back(Step::Meddle(number));
+                    }
+                    if self.draw.one_in(8) {
+                        script.push_back(Step::Unwatch);
+                    }
+                }
+                vec![Step::Set(number), Step::Get(number), Step::Set(number)]
+            }
+            2 => vec![Step::Count(self.draw.below(counters)); 2],
+            _ => vec![Step::Echo; self.draw.within(1, 3)],
+        };
+        let kept = self.draw.within(0, body.len());
+        script.push_back(Step::Multi);
+        script.extend(&body[..kept]);
+        if self.draw.one_in(10) {
+            script.push_back(Step::Mistake);
+        }
+        script.push_back(if self.draw.one_in(6) {
+            Step::Discard
+        } else {
+            Step::Exec
+        });
+        self.session.script = script;
+    }
+
+    fn step(&mut self, scene: &mut Scene, seq: u32, step: Step) -> (Vec<u8>, Want) {
+        let mark = Mark {
+            conn: self.conn,
+            seq,
+            part: 0,
+        };
+        let (request, wanted) = match step {
+            Step::Watch(number) => {
+                let request = redis::request(&[b"WATCH", &self.owned[number].key]);
+                (request, Wanted::Watched)
+            }
+            Step::Meddle(number) => {
+                let request = self.setting(number, mark);
+                (request, Wanted::Meddled(number, mark))
+            }
+            Step::Unwatch => (redis::request(&[b"UNWATCH"]), Wanted::Unwatched),
+            Step::Multi => {
+                self.session.counts.clear();
+                (redis::request(&[b"multi"]), Wanted::Begun)
+            }
+            Step::Set(number) => {
+                let request = self.setting(number, mark);
+                (request, Wanted::Queued(seq, Part::Stored(number, mark)))
+            }
+            Step::Get(number) => {
+                let request = redis::request(&[b"GET", &self.owned[number].key]);
+                (request, Wanted::Queued(seq, Part::Fetched(number)))
+            }
+            Step::Count(counter) => {
+                self.session.counts.push(counter);
+                let key = format!("c:{}:{counter}", self.pool);
+                let request = redis::request(&[b"INCR", key.as_bytes()]);
+                (request, Wanted::Queued(seq, Part::Counted(counter)))
+            }
+            Step::Echo => {
+                let size = self.draw.spread(0, 2000);
+                let shape = self.draw.pick(&[Shape::Value, Shape::Nil, Shape::Status]);
+                let key = self.echo(seq, 0, shape, size);
+                let request = redis::request(&[b"HGET", &key, b"f"]);
+                (request, Wanted::Queued(seq, Part::Echo(key)))
+            }
+            Step::Mistake => (redis::request(&[b"GET"]), Wanted::Rejected),
+            Step::Exec => {
+                for counter in self.session.counts.drain(..) {
+                    scene.ledger.tally(self.pool, counter).sent += 1;
+                }
+                (redis::request(&[b"EXEC"]), Wanted::Done)
+            }
+            Step::Discard => (redis::request(&[b"DISCARD"]), Wanted::Discarded),
+        };
+        (request, Want::Session(wanted))
+    }
+
+    fn setting(&mut self, number: usize, mark: Mark) -> Vec<u8> {
+        let size = self.draw.spread(0, 2000);
+        let key = &self.owned[number].key;
+        redis::request(&[b"SET", key, &value::make(key, mark, size)])
+    }
+
+    /// A command that waits at its server. How long stands where the number of elements does.
+    fn wait(&mut self, scene: &Scene, seq: u32) -> (Vec<u8>, Want) {
+        let shape = self.draw.pick(&[Shape::Array, Shape::NilArray]);
+        let key = self.echo(seq, 0, shape, 50);
+        let long = scene.phase == Phase::Faults && self.draw.one_in(8);
+        let wait = if long { 3000 } else { self.draw.below(50) };
+        let wait = format!("0.{wait:06}");
+        let request = match self.draw.below(2) {
+            0 => redis::request(&[b"BLPOP", &key, wait.as_bytes()]),
+            _ => redis::request(&[b"XREAD", b"BLOCK", wait.as_bytes(), b"STREAMS", &key, b"$"]),
+        };
+        (request, Want::Session(Wanted::Waited(key)))
+    }
+
+    /// Whether `reply` is what is wanted; if not, why.
+    pub(crate) fn accept_session(
+        &mut self,
+        scene: &mut Scene,
+        wanted: &Wanted,
+        reply: &Reply<'_>,
+        raw: &[u8],
+    ) -> Result<(), &'static str> {
+        let several = scene.plan.pools[self.pool].config.servers.len() > 1;
+        match (wanted, reply) {
+            (Wanted::Waited(key), _) if raw == redis::reply_to(key) => Ok(()),
+            (Wanted::Watched, Reply::Status(b"OK")) => {
+                let first = self.session.watch.is_none();
+                if first {
+                    // A late write may still change it.
+                    let changed = if several && !scene.plan.pools[self.pool].is_exact() {
+                        Changed::Maybe
+                    } else {
+                        Changed::No
+                    };
+                    self.session.watch = Some((scene.now, changed));
+                }
+                Ok(())
+            }
+            (Wanted::Meddled(number, mark), Reply::Status(b"OK")) => {
+                self.owned[*number].stored(*mark);
+                let exact = scene.plan.pools[self.pool].is_exact();
+                if let Some((_, changed)) = &mut self.session.watch
+                    && exact
+                    && *changed == Changed::No
+                {
+                    *changed = Changed::Yes;
+                }
+                Ok(())
+            }
+            (Wanted::Unwatched, Reply::Status(b"OK")) => {
+                self.session.watch = None;
+                Ok(())
+            }
+            (Wanted::Begun, Reply::Status(b"OK")) => {
+                self.session.begun = scene.now;
+                self.session.broken = false;
+                self.session.parts.clear();
+                Ok(())
+            }
+            (Wanted::Queued(seq, part), Reply::Status(b"QUEUED")) => {
+                self.session.parts.push((*seq, part.clone()));
+                Ok(())
+            }
+            (Wanted::Queued(seq, Part::Echo(_)), Reply::Error(text))
+                if several && text.starts_with(b"CROSSSLOT ") =>
+            {
+                self.session.broken = true;
+                scene.ledger.never(scene.now, self.conn, *seq);
+                Ok(())
+            }
+            (Wanted::Rejected, Reply::Error(text)) if text.starts_with(b"ERR wrong number") => {
+                self.session.broken = true;
+                Ok(())
+            }
+            (Wanted::Discarded, Reply::Status(b"OK")) => {
+                self.nothing_came_of_it(scene);
+                Ok(())
+            }
+            (Wanted::Done, Reply::Array(Some(elements))) => self.done(scene, elements),
+            (Wanted::Done, Reply::Array(None)) => {
+                let Some((since, changed)) = self.session.watch else {
+                    return Err("nothing was watched");
+                };
+                if changed == Changed::No && !self.is_lost_since(scene, since) {
+                    return Err("nothing was changed");
+                }
+                self.exec_was_in_vain(scene);
+                Ok(())
+            }
+            (Wanted::Done, Reply::Error(text)) if text.starts_with(b"EXECABORT ") => {
+                let ejects = scene.plan.pools[self.pool].config.auto_eject_hosts;
+                let since = self.session.begun;
+                let loading = scene
+                    .ledger
+                    .is_explained(since, self.pool, &[Fault::Loading]);
+                let moved = text.ends_with(b"elsewhere now.");
+                let explained = if moved {
+                    ejects && self.is_lost_since(scene, since)
+                } else {
+                    self.session.broken || loading
+                };
+                self.exec_was_in_vain(scene);
+                if explained {
+                    Ok(())
+                } else {
+                    Err("nothing was refused")
+                }
+            }
+            _ => Err("another kind of reply"),
+        }
+    }
+
+    /// Whether a fault since then may have cost a connection, or moved keys.
+    fn is_lost_since(&self, scene: &Scene, since: Micros) -> bool {
+        let ledger = &scene.ledger;
+        let others = [Fault::Overload, Fault::Memory, Fault::SlowReader];
+        ledger.is_explained(since, self.pool, &Fault::OF_SERVERS)
+            || ledger.is_explained(since, self.pool, &others)
+    }
+
+    fn done(&mut self, scene: &mut Scene, elements: &[Reply<'_>]) -> Result<(), &'static str> {
+        let watch = self.session.watch.take();
+        let parts = std::mem::take(&mut self.session.parts);
+        if std::mem::take(&mut self.session.broken) {
+            return Err("a part was refused");
+        }
+        if watch.is_some_and(|(_, changed)| changed == Changed::Yes) {
+            return Err("a watched key was changed");
+        }
+        if parts.len() != elements.len() {
+            return Err("another number of parts");
+        }
+        for ((seq, part), element) in parts.iter().zip(elements) {
+            match (part, element) {
+                (Part::Stored(number, mark), Reply::Status(b"OK")) => {
+                    self.owned[*number].stored(*mark);
+                }
+                (Part::Fetched(number), Reply::Bulk(bulk)) => {
+                    self.fetched(scene, *number, *bulk)?;
+                }
+                (Part::Counted(counter), Reply::Number(count)) => {
+                    let tally = scene.ledger.tally(self.pool, *counter);
+                    tally.acked += 1;
+                    if !(1..=tally.made as i64).contains(count) {
+                        return Err("a count that cannot be");
+                    }
+                }
+                (Part::Echo(key), element) => {
+                    let wanted = redis::reply_to(key);
+                    let wanted = redis::read_reply(&wanted).ok().flatten();
+                    if wanted.is_none_or(|(wanted, _)| wanted != *element) {
+                        return Err("another element");
+                    }
+                }
+                _ => return Err("another kind of element"),
+            }
+            scene.ledger.succeeded(scene.now, self.conn, *seq);
+        }
+        Ok(())
+    }
+
+    /// EXEC came, and nothing of what was queued was executed.
+    fn exec_was_in_vain(&mut self, scene: &mut Scene) {
+        for (_, part) in &self.session.parts {
+            if let Part::Counted(counter) = part {
+                scene.ledger.tally(self.pool, *counter).sent -= 1;
+            }
+        }
+        self.nothing_came_of_it(scene);
+    }
+
+    /// What was queued must not be executed, now or ever.
+    fn nothing_came_of_it(&mut self, scene: &mut Scene) {
+        self.session.watch = None;
+        self.session.broken = false;
+        for (seq, _) in std::mem::take(&mut self.session.parts) {
+            scene.ledger.never(scene.now, self.conn, seq);
+        }
+    }
+
+    /// The outcome of a request of a session will never be known.
+    pub(crate) fn give_up_session(&mut self, wanted: &Wanted) {
+        match wanted {
+            Wanted::Watched => {
+                let since = self.session.watch.map_or(Micros::MAX, |(since, _)| since);
+                self.session.watch = Some((since, Changed::Maybe));
+            }
+            Wanted::Meddled(number, mark) => {
+                self.owned[*number].may_be_stored(*mark);
+                if let Some((_, changed)) = &mut self.session.watch {
+                    *changed = Changed::Maybe;
+                }
+            }
+            Wanted::Queued(_, part) => {
+                self.session.broken = true;
+                self.may_have_happened(part);
+            }
+            Wanted::Done => {
+                for (_, part) in std::mem::take(&mut self.session.parts) {
+                    self.may_have_happened(&part);
+                }
+                self.session.watch = None;
+                self.session.broken = false;
+            }
+            Wanted::Waited(_)
+            | Wanted::Unwatched
+            | Wanted::Begun
+            | Wanted::Rejected
+            | Wanted::Discarded => {}
+        }
+    }
+
+    fn may_have_happened(&mut self, part: &Part) {
+        if let Part::Stored(number, mark) = part {
+            self.owned[*number].may_be_stored(*mark);
+        }
+    }
+
+    /// Whether it waits at a server for something: then it gets no reply once it has closed its side.
+    pub(crate) fn is_waiting(&self) -> bool {
+        let first = self.waiting.front().map(|pending| &pending.want);
+        matches!(first, Some(Want::Session(Wanted::Waited(_))))
+    }
+
+    /// Its connection is no more, and what it had under way is as if it had never been begun, or done.
+    pub(crate) fn leave_session(&mut self, waiting: &VecDeque<Pending>) {
+        let is_done = |pending: &Pending| matches!(pending.want, Want::Session(Wanted::Done));
+        if waiting.iter().any(is_done) {
+            self.give_up_session(&Wanted::Done);
+        }
+        self.session = Session::default();
+    }
+}
