@@ -230,8 +230,22 @@ impl Proxy {
 
     /// Whether the client waits at a server for something to happen: when it leaves, the wait is over.
     pub(super) fn is_blocked(&self, id: ClientId) -> bool {
-        let client = self.clients.find(id);
-        let session = client.and_then(|client| client.session.as_ref());
-        session.is_some_and(|session| session.blocked.is_some())
+        let Some(client) = self.clients.find(id) else {
+            return false;
+        };
+        let session = client.session.as_ref();
+        session.is_some_and(|session| session.blocked.is_some()) && !client.ring.is_within_a_reply()
+    }
+
+    /// The client is not to be answered what it waits for; it has all else, or will.
+    pub(super) fn stop_waiting(&mut self, id: ClientId) {
+        let Some(client) = self.clients.find_mut(id) else {
+            return;
+        };
+        // It was owed nothing else when the wait began, and nothing was asked since.
+        client.ring.pop();
+        if let Some(link) = client.session().blocked.take() {
+            self.close_own(link);
+        }
     }
 }

@@ -113,14 +113,8 @@ impl Proxy {
             return self.close_client(id, Ending::Error, CloseHow::Gracefully);
         }
         client.ended = true;
-        if self.is_blocked(id) {
-            // Nobody would take the reply, however long it took to come.
-            return self.close_client(id, Ending::Eof, CloseHow::Gracefully);
-        }
-        let Some(client) = self.clients.find_mut(id) else {
-            return;
-        };
-        if !client.stalled {
+        let reads = !client.stalled;
+        if reads || self.is_blocked(id) {
             self.finish_client(id);
         }
     }
@@ -137,7 +131,8 @@ impl Proxy {
                 return self.abort_upload(id);
             }
             if self.is_blocked(id) {
-                return self.close_client(id, Ending::Eof, CloseHow::Gracefully);
+                // Nobody would take the reply, however long it took to come.
+                self.stop_waiting(id);
             }
             self.stop_listening(id);
         }

@@ -186,9 +186,15 @@ impl Proxy {
             return Ok(Some(ServerIndex(0)));
         }
         let session = client.session.as_deref();
+        // What is known from before keys moved is of no use: EXEC will tell so.
+        let is_current = |router: &Arc<Router>| Arc::ptr_eq(router, &pool.router);
         let mut known = session.and_then(|session| {
-            let queued = session.transaction.as_ref().and_then(|it| it.server);
-            queued.or(session.watching.as_ref().map(|watching| watching.server))
+            let queued = session.transaction.as_ref();
+            let queued = queued.filter(|it| it.router.as_ref().is_some_and(is_current));
+            let watching = session.watching.as_ref();
+            let watching = watching.filter(|it| is_current(&it.router));
+            let queued = queued.and_then(|it| it.server);
+            queued.or(watching.map(|watching| watching.server))
         });
         let mut keys = std::mem::take(&mut self.scratch.keys);
         keys.clear();

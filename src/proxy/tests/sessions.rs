@@ -401,6 +401,41 @@ fn a_wish_for_no_reply_holds_for_a_request_that_had_to_wait() {
 }
 
 #[test]
+fn a_client_that_leaves_while_it_waits_still_gets_what_was_answered_before() {
+    let (mut rig, client) = ready(pool(1), Limits::default());
+    let shared = rig.link(0);
+    rig.full.push(client);
+    rig.receive(client, all(&["GET a", "BLPOP k 0", "GET b"]));
+    rig.receive(shared, "$1\r\na\r\n");
+    let own = newest(&mut rig);
+    rig.proxy.ended(client);
+    rig.settle();
+    assert!(rig.is_closed(own) && !rig.is_closed(client));
+    let reply = "$1\r\na\r\n";
+    let output = rig.proxy.output(client).map(|output| output.to_vec());
+    assert_eq!(output.as_deref(), Some(reply.as_bytes()));
+    rig.proxy.sent(client, reply.len());
+    rig.settle();
+    assert!(rig.is_closed(client));
+}
+
+#[test]
+fn what_is_queued_after_keys_moved_is_not_said_to_live_elsewhere_than_the_rest() {
+    let (mut rig, client) = ready(pool(2), Limits::default());
+    // It moves to the other server when its own is out.
+    let moves = key(0, 2, 0);
+    rig.receive(client, all(&["MULTI", &format!("GET {moves}")]));
+    let router = super::super::pool::router(&pool(2), &[false, true]);
+    rig.proxy.set_router(POOL, Arc::new(router));
+    rig.receive(client, all(&[&format!("GET {moves}"), "EXEC"]));
+    assert_eq!(
+        rig.take(client),
+        "+OK\r\n+QUEUED\r\n+QUEUED\r\n-EXECABORT Transaction discarded because of: its keys may \
+         live elsewhere now.\r\n"
+    );
+}
+
+#[test]
 fn a_client_that_had_left_before_its_wait_began_waits_no_longer() {
     let (mut rig, client) = ready(pool(1), Limits::default());
     let shared = rig.link(0);
