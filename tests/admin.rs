@@ -152,6 +152,32 @@ fn the_alerts_we_offer_are_rules_of_metrics_there_are() {
     assert!(count >= 8, "{count}");
 }
 
+/// Keys land elsewhere when proxies disagree; an alert compares what this tells.
+#[test]
+fn o18_proxies_whose_configurations_differ_can_be_told_apart() {
+    let told = |distribution: &str| {
+        let server = Server::redis();
+        let pool = Pool::redis("alpha")
+            .servers(std::slice::from_ref(&server))
+            .with("distribution", distribution);
+        let watched = Watched::start(vec![pool]);
+        let (_, text) = watched.get("/metrics");
+        let line = text
+            .lines()
+            .find(|line| line.starts_with("nutcrab_config_info{"))
+            .expect("the configuration is told");
+        let label = |name: &str| {
+            let rest = line.split(&format!("{name}=\"")).nth(1).expect("a label");
+            rest.split('"').next().expect("its end").to_owned()
+        };
+        let sum = Command::new("md5sum").arg(label("file")).output().unwrap();
+        let sum = String::from_utf8(sum.stdout).unwrap();
+        assert_eq!(sum.split(' ').next(), Some(label("md5").as_str()));
+        label("md5")
+    };
+    assert_ne!(told("ketama"), told("modula"));
+}
+
 /// A server that answers after a while, a client that reads after a while: each is seen in its part.
 #[test]
 fn slow_servers_and_slow_clients_are_told_apart() {
