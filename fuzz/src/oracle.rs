@@ -37,8 +37,8 @@ pub fn redis_encode(args: &[&[u8]]) -> Vec<u8> {
     bytes
 }
 
-/// The length of the whole RESP2 reply at the start of `bytes`, and whether an error stands nowhere in
-/// doubt; `None` when it is not whole, not RESP2, or not a reply.
+/// The length of the whole reply of RESP2 or RESP3 at the start of `bytes`; `None` when it is not whole,
+/// not a reply, or in doubt.
 pub fn redis_reply(bytes: &[u8]) -> Option<usize> {
     let mut position = 0;
     let mut open = 1u64;
@@ -55,7 +55,14 @@ pub fn redis_reply(bytes: &[u8]) -> Option<usize> {
                 let digits = text.strip_prefix(b"-").unwrap_or(text);
                 (!digits.is_empty() && digits.iter().all(u8::is_ascii_digit)).then_some(())?;
             }
-            b'$' => {
+            b'_' => text.is_empty().then_some(())?,
+            b'#' => matches!(text, b"t" | b"f").then_some(())?,
+            b',' => (!text.is_empty() && !text.contains(&b'\r')).then_some(())?,
+            b'(' => {
+                let digits = text.strip_prefix(b"-").unwrap_or(text);
+                (!digits.is_empty() && digits.iter().all(u8::is_ascii_digit)).then_some(())?;
+            }
+            b'$' | b'=' | b'!' => {
                 if text != b"-1" {
                     let len = plain_number(text)? as usize;
                     let block = bytes[position..].get(..len.checked_add(2)?)?;
@@ -63,11 +70,14 @@ pub fn redis_reply(bytes: &[u8]) -> Option<usize> {
                     position += len + 2;
                 }
             }
-            b'*' => {
+            b'*' | b'~' | b'>' => {
                 if text != b"-1" {
                     open = open.checked_add(plain_number(text)?)?;
                 }
             }
+            b'%' => open = open.checked_add(plain_number(text)?.checked_mul(2)?)?,
+            // An attribute stands in front of what it describes.
+            b'|' => open = open.checked_add(plain_number(text)?.checked_mul(2)?.checked_add(1)?)?,
             _ => return None,
         }
     }
@@ -124,9 +134,26 @@ pub fn memcache_words(bytes: &[u8]) -> Vec<&[u8]> {
         .collect()
 }
 
-/// The length of the whole classic reply at the start of `bytes`; `None` when it is not whole or
-/// something else.
+/// The length of the whole reply of a memcached server at the start of `bytes`; `None` when it is not
+/// whole, not a reply, or in doubt.
 pub fn memcache_reply(bytes: &[u8]) -> Option<usize> {
+    Some(memcache_lines(bytes)?.0)
+}
+
+/// The same where the request had a `version` behind it: all up to the reply to that.
+pub fn memcache_marked(bytes: &[u8]) -> Option<usize> {
+    let mut position = 0;
+    loop {
+        let (len, last) = memcache_lines(&bytes[position..])?;
+        position += len;
+        if last == b"VERSION" {
+            return Some(position);
+        }
+    }
+}
+
+/// The length of a reply, and the first word of its last line.
+fn memcache_lines(bytes: &[u8]) -> Option<(usize, &[u8])> {
     let mut position = 0;
     loop {
         let rest = &bytes[position..];
@@ -134,19 +161,25 @@ pub fn memcache_reply(bytes: &[u8]) -> Option<usize> {
         let text = rest[..line].strip_suffix(b"\r")?;
         position += line + 1;
         let words: Vec<&[u8]> = text.split(|&byte| byte == b' ').collect();
-        match words[0] {
-            b"VALUE" => {
-                let words: Vec<&[u8]> = words.into_iter().filter(|word| !word.is_empty()).collect();
-                let len = plain_number(words.get(3)?)? as usize;
-                let block = bytes[position..].get(..len.checked_add(2)?)?;
-                block.ends_with(b"\r\n").then_some(())?;
-                position += len + 2;
+        let mut filled = words.iter().filter(|word| !word.is_empty());
+        let len_at = match words[0] {
+            b"VALUE" => 3,
+            b"VA" => 1,
+            b"STAT" | b"ITEM" | b"PREFIX" => continue,
+            b"END" | b"ERROR" | b"CLIENT_ERROR" | b"SERVER_ERROR" | b"STORED" | b"NOT_STORED"
+            | b"EXISTS" | b"NOT_FOUND" | b"DELETED" | b"TOUCHED" | b"VERSION" | b"OK"
+            | b"RESET" | b"HD" | b"EN" | b"NF" | b"NS" | b"EX" | b"ME" => {
+                return Some((position, words[0]));
             }
-            b"END" | b"ERROR" | b"CLIENT_ERROR" | b"SERVER_ERROR" => return Some(position),
-            b"STORED" | b"NOT_STORED" | b"EXISTS" | b"NOT_FOUND" | b"DELETED" | b"TOUCHED"
-            | b"VERSION" => return Some(position),
-            digits if plain_number(digits).is_some() => return Some(position),
+            digits if plain_number(digits).is_some() => return Some((position, words[0])),
             _ => return None,
+        };
+        let len = plain_number(filled.nth(len_at)?)? as usize;
+        let block = bytes[position..].get(..len.checked_add(2)?)?;
+        block.ends_with(b"\r\n").then_some(())?;
+        position += len + 2;
+        if words[0] == b"VA" {
+            return Some((position, words[0]));
         }
     }
 }
@@ -167,4 +200,19 @@ pub fn binary_reply(bytes: &[u8]) -> Option<usize> {
     let len = 24 + u32::from_be_bytes(header[8..12].try_into().ok()?) as usize;
     let single = header[1] != 0x10 || header[2..4] == [0, 0];
     (header[0] == 0x81 && single && len <= bytes.len()).then_some(len)
+}
+
+/// The same where the request had a `version` behind it: all up to the reply to that.
+pub fn binary_marked(bytes: &[u8]) -> Option<usize> {
+    let mut position = 0;
+    loop {
+        let rest = &bytes[position..];
+        let header = rest.get(..24)?;
+        let len = 24 + u32::from_be_bytes(header[8..12].try_into().ok()?) as usize;
+        (header[0] == 0x81 && len <= rest.len()).then_some(())?;
+        position += len;
+        if header[1] == 0x0b {
+            return Some(position);
+        }
+    }
 }

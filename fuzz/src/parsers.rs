@@ -5,8 +5,8 @@ use std::sync::LazyLock;
 
 use nutcrab::buffer::{BufferPool, Queue};
 use nutcrab::protocol::{
-    BadReply, Body, Commands, Limits, Parse, Protocol, Refusal, ReplyScan, Request, RequestScan,
-    Unit, Verdict,
+    BadReply, Body, Commands, Family, Limits, Parse, Protocol, Refusal, ReplyScan, Request,
+    RequestScan, Unit, Verdict, Version,
 };
 
 use super::oracle;
@@ -314,15 +314,63 @@ fn fragments(language: &Language, request: &Request, bytes: &[u8]) {
     assert_eq!(dealt, args(bytes), "arguments lost, changed or added");
 }
 
+/// What is known of replies before they come.
+#[derive(Clone, Copy, Debug, Default)]
+struct Manner {
+    version: Version,
+    family: Family,
+    /// Whether each request had a marker behind it.
+    marked: bool,
+}
+
+impl Manner {
+    /// All there are in a protocol.
+    fn of(protocol: Protocol) -> Vec<Manner> {
+        let usual = Manner::default();
+        let marked = Manner {
+            marked: true,
+            ..usual
+        };
+        let of = |family| Manner { family, ..usual };
+        match protocol {
+            Protocol::Redis => vec![
+                usual,
+                Manner {
+                    version: Version::Resp3,
+                    ..usual
+                },
+            ],
+            Protocol::Memcache => vec![
+                usual,
+                of(Family::Meta),
+                of(Family::Whole),
+                marked,
+                Manner {
+                    marked: true,
+                    ..of(Family::Meta)
+                },
+            ],
+            Protocol::Binary => vec![usual, marked],
+        }
+    }
+
+    fn scan(self) -> ReplyScan {
+        let mut scan = ReplyScan::new(self.version);
+        (scan.marked, scan.family) = (self.marked, self.family);
+        scan
+    }
+}
+
 /// The lengths of the replies in `bytes`, which arrive as `ends` say, and what ended them.
 fn read_replies(
     protocol: Protocol,
+    manner: Manner,
     bytes: &[u8],
     ends: &mut dyn Iterator<Item = usize>,
 ) -> (Vec<usize>, Option<BadReply>) {
     let mut lengths = Vec::new();
     let (mut start, mut position) = (0, 0);
-    let mut scan = ReplyScan::default();
+    let mut scan = manner.scan();
     for end in ends {
         while position < end {
             match protocol.feed_reply(&mut scan, &bytes[position..end]) {
@@ -335,7 +383,7 @@ fn read_replies(
                     assert!(position > start, "a reply of no bytes");
                     lengths.push(position - start);
                     start = position;
-                    scan = ReplyScan::default();
+                    scan = manner.scan();
                 }
                 Err(bad) => return (lengths, Some(bad)),
             }
@@ -346,26 +394,34 @@ fn read_replies(
 
 /// See [`super::redis_reply`].
 pub fn replies(language: &Language, bytes: &[u8]) {
-    let protocol = language.protocol;
-    let whole = read_replies(protocol, bytes, &mut [bytes.len()].into_iter());
-    let cut = read_replies(protocol, bytes, &mut cuts(bytes).into_iter());
-    assert_eq!(cut, whole, "cut at {:?}", cuts(bytes));
+    for manner in Manner::of(language.protocol) {
+        replies_of(language.protocol, manner, bytes);
+    }
+}
+
+fn replies_of(protocol: Protocol, manner: Manner, bytes: &[u8]) {
+    let read = |ends: &mut dyn Iterator<Item = usize>| read_replies(protocol, manner, bytes, ends);
+    let whole = read(&mut [bytes.len()].into_iter());
+    let cut = read(&mut cuts(bytes).into_iter());
+    assert_eq!(cut, whole, "{manner:?}, cut at {:?}", cuts(bytes));
     if bytes.len() <= BYTEWISE_MAX {
-        let bytewise = read_replies(protocol, bytes, &mut (1..=bytes.len()));
-        assert_eq!(bytewise, whole, "byte by byte");
+        let bytewise = read(&mut (1..=bytes.len()));
+        assert_eq!(bytewise, whole, "{manner:?}, byte by byte");
     }
     let mut start = 0;
     for len in whole.0 {
         let rest = &bytes[start..];
         let read = match protocol {
             Protocol::Redis => oracle::redis_reply(rest),
+            Protocol::Memcache if manner.marked => oracle::memcache_marked(rest),
             Protocol::Memcache => oracle::memcache_reply(rest),
+            Protocol::Binary if manner.marked => oracle::binary_marked(rest),
             Protocol::Binary => oracle::binary_reply(rest),
         };
         // Of what it does not know the oracle says nothing.
         assert!(
             read.is_none_or(|read| read == len),
-            "{read:?} instead of {len}"
+            "{manner:?}: {read:?} instead of {len}"
         );
         start += len;
     }
