@@ -5,7 +5,6 @@ use nutcrab::protocol::Protocol;
 
 use crate::client::Client;
 use crate::judging::{Element, Pending, Want};
-use crate::memcache;
 use crate::plan::PASSWORD;
 use crate::redis;
 use crate::scene::{Phase, Scene};
@@ -48,23 +47,15 @@ const GARBAGE: [&[u8]; 10] = [
     b"Host: a\r\n\r\n",
 ];
 
-/// The same for memcached: where a data block ends is in doubt.
-const GARBAGE_LINES: [&[u8]; 3] = [
-    b"set a 0 0 3\r\nabcdef\r\n",
-    b"set a 0 0 -1\r\n",
-    b"set a 0 0 x\r\nabc\r\n",
-];
-
 impl Client {
-    /// The next request.
-    pub(crate) fn compose(&mut self, scene: &mut Scene) -> (Vec<u8>, Pending) {
+    /// The next request, or several, and what is wanted for each.
+    pub(crate) fn compose(&mut self, scene: &mut Scene) -> (Vec<u8>, Vec<Pending>) {
+        if self.dialect != Protocol::Redis {
+            return self.compose_memcached(scene);
+        }
         let seq = scene.ledger.asked(self.conn);
         let odd = scene.plan.pools[self.pool].odd;
-        let protocol = scene.plan.pools[self.pool].config.protocol;
-        let (bytes, want) = if protocol == Protocol::Memcache {
-            let odd = scene.phase == Phase::Faults && self.draw.permille(odd);
-            self.line(scene, seq, odd)
-        } else if !self.authed {
+        let (bytes, want) = if !self.authed {
             self.introduce(scene, seq)
         } else if let Some(asked) = self.compose_session(scene, seq) {
             asked
@@ -73,40 +64,42 @@ impl Client {
         } else {
             self.usual(scene, seq)
         };
-        (bytes, Pending { seq, want })
+        (bytes, vec![Pending::new(seq, want)])
     }
 
     /// QUIT.
-    pub(crate) fn compose_quit(&mut self, scene: &mut Scene) -> (Vec<u8>, Pending) {
+    pub(crate) fn compose_quit(&mut self, scene: &mut Scene) -> (Vec<u8>, Vec<Pending>) {
+        if self.dialect == Protocol::Binary {
+            return self.compose_binary_quit(scene);
+        }
         let seq = scene.ledger.asked(self.conn);
         let want = Want::Bytes(b"+OK\r\n".to_vec());
-        (redis::request(&[b"QUIT"]), Pending { seq, want })
+        (redis::request(&[b"QUIT"]), vec![Pending::new(seq, want)])
     }
 
     /// Something that is no request.
     pub(crate) fn compose_garbage(&mut self, scene: &mut Scene) -> (Vec<u8>, Pending) {
         let seq = scene.ledger.asked(self.conn);
-        let want = Want::Garbage;
-        let protocol = scene.plan.pools[self.pool].config.protocol;
-        let mut bytes = if protocol == Protocol::Memcache {
-            self.draw.pick(&GARBAGE_LINES).to_vec()
+        let mut pending = Pending::new(seq, Want::Garbage);
+        let mut bytes;
+        if self.dialect != Protocol::Redis {
+            (bytes, pending) = self.memcached_garbage(seq);
         } else if self.draw.one_in(4) {
             // A large argument with something wrong behind it.
             let key = self.echo(seq, 0, Shape::Number, 0);
             let value = value::make(&key, self.mark(seq, 1), self.draw.within(20_000, 60_000));
-            let mut bytes = redis::request(&[b"RPUSH", &key, &value, b"x"]);
+            bytes = redis::request(&[b"RPUSH", &key, &value, b"x"]);
             let at = bytes.len() - if self.draw.one_in(2) { 7 } else { 9 };
             bytes[at] = b'!';
-            bytes
         } else {
-            self.draw.pick(&GARBAGE).to_vec()
-        };
+            bytes = self.draw.pick(&GARBAGE).to_vec();
+        }
         let junk = self.draw.pick(&[0, 0, 10, 3000]);
         bytes.extend((0..junk).map(|_| self.draw.next() as u8));
-        (bytes, Pending { seq, want })
+        (bytes, pending)
     }
 
-    fn mark(&self, seq: u32, part: u32) -> Mark {
+    pub(crate) fn mark(&self, seq: u32, part: u32) -> Mark {
         Mark {
             conn: self.conn,
             seq,
@@ -115,11 +108,11 @@ impl Client {
     }
 
     /// Whether even the slowest pool must have the reply in time, so that none may be large.
-    fn goes_easy(&self, scene: &Scene) -> bool {
+    pub(crate) fn goes_easy(&self, scene: &Scene) -> bool {
         scene.phase == Phase::Fresh && scene.plan.is_heavy()
     }
 
-    fn size(&mut self, scene: &Scene) -> usize {
+    pub(crate) fn size(&mut self, scene: &Scene) -> usize {
         let plan = &scene.plan.pools[self.pool];
         if self.goes_easy(scene) {
             self.draw.spread(0, plan.ordinary.min(200))
@@ -258,78 +251,6 @@ impl Client {
         }
     }
 
-    /// What a client of memcached asks.
-    fn line(&mut self, scene: &mut Scene, seq: u32, odd: bool) -> Asked {
-        if odd {
-            let long = [b'k'; 251];
-            let line: &[u8] = self.draw.pick(&[&b"nonsense\r\n"[..], b"get\r\n"]);
-            return match self.draw.below(3) {
-                0 => (
-                    memcache::request(&[b"get", &long]),
-                    Want::Error("CLIENT_ERROR"),
-                ),
-                1 => (
-                    memcache::request(&[b"version"]),
-                    Want::Echo(b"version".to_vec()),
-                ),
-                _ => (line.to_vec(), Want::Error("ERROR")),
-            };
-        }
-        let easy = if self.goes_easy(scene) { 20 } else { 0 };
-        let number = self.draw.below(self.owned.len());
-        match self.draw.within(easy, 99) {
-            0..20 => {
-                let request = memcache::request(&[b"get", &self.owned[number].key]);
-                (request, Want::Values(vec![Element::Owned(number)]))
-            }
-            20..40 => {
-                let mark = self.mark(seq, 0);
-                let size = self.size(scene);
-                let key = &self.owned[number].key;
-                let request = memcache::set(key, &value::make(key, mark, size));
-                (request, Want::Stored(vec![(number, mark)]))
-            }
-            40..50 => {
-                let request = memcache::request(&[b"delete", &self.owned[number].key]);
-                (request, Want::Removed(vec![number]))
-            }
-            50..75 => {
-                let (request, want) = self.fetch_several(scene, seq);
-                // The same keys, asked for in a line.
-                let keys: Vec<Vec<u8>> = redis::arguments(&request);
-                let name: &[u8] = self.draw.pick(&[&b"get"[..], b"gets"]);
-                let mut words = vec![name];
-                words.extend(keys[1..].iter().map(Vec::as_slice));
-                let Want::Elements(elements) = want else {
-                    return (request, want);
-                };
-                (memcache::request(&words), Want::Values(elements))
-            }
-            75..83 => {
-                let counter = self.draw.below(scene.plan.pools[self.pool].counters);
-                scene.ledger.tally(self.pool, counter).sent += 1;
-                let key = format!("c:{}:{counter}", self.pool);
-                (
-                    memcache::request(&[b"incr", key.as_bytes(), b"1"]),
-                    Want::Tally(counter),
-                )
-            }
-            _ => {
-                let shape =
-                    self.draw
-                        .pick(&[Shape::Value, Shape::Nil, Shape::Number, Shape::Error]);
-                let size = self.size(scene);
-                let key = self.echo(seq, 0, shape, size);
-                let request = match shape {
-                    Shape::Number => memcache::request(&[b"incr", &key, b"1"]),
-                    Shape::Error => memcache::request(&[b"delete", &key]),
-                    _ => memcache::request(&[b"get", &key]),
-                };
-                (request, Want::Echo(key))
-            }
-        }
-    }
-
     fn write_one(&mut self, scene: &mut Scene, seq: u32) -> Asked {
         let number = self.draw.below(self.owned.len());
         let mark = self.mark(seq, 0);
@@ -386,7 +307,7 @@ impl Client {
         (request(&args), Want::Counted(numbers, others))
     }
 
-    fn fetch_several(&mut self, scene: &mut Scene, seq: u32) -> Asked {
+    pub(crate) fn fetch_several(&mut self, scene: &mut Scene, seq: u32) -> Asked {
         let count = self.draw.within(1, scene.plan.pools[self.pool].keys);
         let mut args = vec![b"MGET".to_vec()];
         let mut wanted = Vec::new();

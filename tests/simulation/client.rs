@@ -11,12 +11,12 @@ use crate::agenda::{Event, Micros};
 use crate::draw::Draw;
 use crate::judging::{Owned, Pending};
 use crate::ledger::Fault;
-use crate::memcache;
 use crate::network::{End, Read, WireId, Written};
 use crate::redis;
 use crate::scene::{Phase, Scene};
 use crate::sessions::Session;
 use crate::worker::Worker;
+use crate::{binary, memcache};
 
 /// A client; it keeps its keys over all its connections.
 #[derive(Debug)]
@@ -40,6 +40,10 @@ pub struct Client {
     /// What it has under way that is more than one request.
     pub(crate) session: Session,
     pub(crate) authed: bool,
+    /// What it speaks on its connection.
+    pub(crate) dialect: Protocol,
+    /// One of the requests before the next certain reply has failed, and nobody knows which.
+    pub(crate) doubts: bool,
     /// Requests it will make in this phase.
     left: usize,
     /// Whether it has closed its side.
@@ -94,6 +98,8 @@ impl Client {
                 .collect(),
             session: Session::default(),
             authed: false,
+            dialect: plan.config.protocol,
+            doubts: false,
             left: plan.requests,
             halved: false,
             depth: draw.pick(&[1, 1, 2, 8, 64]),
@@ -161,7 +167,13 @@ impl Client {
         self.conn = scene.ledger.connected(self.pool);
         self.state = State::Open;
         self.halved = false;
-        self.authed = scene.plan.pools[self.pool].config.redis_auth.is_none();
+        let config = &scene.plan.pools[self.pool].config;
+        self.authed = config.redis_auth.is_none() && config.memcached_auth.is_none();
+        self.doubts = false;
+        if config.protocol == Protocol::Memcache {
+            let dialects = [Protocol::Memcache, Protocol::Memcache, Protocol::Binary];
+            self.dialect = self.draw.pick(&dialects);
+        }
         (self.mute_until, self.deaf_until, self.blame_until) = (0, 0, 0);
         self.asks_at = scene.now;
         scene.ledger.note(scene.now, || {
@@ -241,23 +253,25 @@ impl Client {
         } else {
             self.depth
         };
-        let room = depth.saturating_sub(self.waiting.len()).min(self.left);
+        let room = depth.saturating_sub(self.owed()).min(self.left);
         if room == 0 {
             return;
         }
         for _ in 0..self.draw.within(1, room) {
             self.left -= 1;
-            let (bytes, want) = self.compose(scene);
-            scene.ledger.detail(scene.now, || {
-                let (index, conn, seq) = (self.index, self.conn, want.seq);
-                format!(
-                    "client {index} asks {conn}.{seq}, {} bytes: {}",
-                    bytes.len(),
-                    want.want.shown()
-                )
-            });
+            let (bytes, wanted) = self.compose(scene);
+            for want in &wanted {
+                scene.ledger.detail(scene.now, || {
+                    let (index, conn, seq) = (self.index, self.conn, want.seq);
+                    format!(
+                        "client {index} asks {conn}.{seq}, {} bytes: {}",
+                        bytes.len(),
+                        want.want.shown()
+                    )
+                });
+            }
             self.outbox.extend(bytes);
-            self.waiting.push_back(want);
+            self.waiting.extend(wanted);
             let last = scene.plan.pools[self.pool].last;
             if self.authed && scene.phase == Phase::Faults && self.draw.permille(last) {
                 self.finish(scene);
@@ -269,14 +283,14 @@ impl Client {
 
     /// Does something after which it will ask nothing more on this connection.
     fn finish(&mut self, scene: &mut Scene) {
-        // memcached says nothing to a client that quits.
-        let quits = scene.plan.pools[self.pool].config.protocol == Protocol::Redis;
+        // memcached says nothing to a client that quits in a line.
+        let quits = self.dialect != Protocol::Memcache;
         self.state = match self.draw.below(3) {
             0 => State::Halving,
             1 if quits => {
-                let (bytes, want) = self.compose_quit(scene);
+                let (bytes, wanted) = self.compose_quit(scene);
                 self.outbox.extend(bytes);
-                self.waiting.push_back(want);
+                self.waiting.extend(wanted);
                 State::Leaving
             }
             _ => {
@@ -343,25 +357,29 @@ impl Client {
         while used < inbox.len() && inbox.len() - used >= self.need {
             self.need = 0;
             let rest = &inbox[used..];
-            let protocol = scene.plan.pools[self.pool].config.protocol;
-            let read = match protocol {
-                Protocol::Redis => redis::read_reply(rest),
-                Protocol::Memcache | Protocol::Binary => memcache::read_reply(rest),
+            let read = match self.dialect {
+                Protocol::Redis => {
+                    redis::read_reply(rest).map(|read| read.map(|(reply, len)| (reply, len, None)))
+                }
+                Protocol::Memcache => memcache::read_reply(rest),
+                Protocol::Binary => binary::read_reply(rest)
+                    .map(|read| read.map(|(reply, len, opaque)| (reply, len, Some(opaque)))),
             };
-            let (reply, len) = match read {
+            let (reply, len, opaque) = match read {
                 Ok(Some(found)) => found,
                 Ok(None) => {
-                    if protocol == Protocol::Redis {
+                    if self.dialect == Protocol::Redis {
                         self.need = redis::reply_least(rest);
                     }
                     break;
                 }
                 Err(bad) => {
-                    let text = format!("client {} was sent no reply: {bad}", self.index);
+                    let shown = String::from_utf8_lossy(&rest[..rest.len().min(60)]);
+                    let text = format!("client {} was sent no reply: {bad}: {shown:?}", self.index);
                     return scene.ledger.violate(scene.now, text);
                 }
             };
-            let Some(pending) = self.waiting.pop_front() else {
+            let Some(pending) = self.addressee(scene, &reply, opaque) else {
                 let text = format!("client {} is owed nothing and got {reply:?}", self.index);
                 return scene.ledger.violate(scene.now, text);
             };
@@ -386,7 +404,7 @@ impl Client {
             Some("within a reply")
         } else if drained || self.halved && self.is_waiting() {
             None
-        } else if !self.waiting.is_empty() {
+        } else if self.owed() > 0 {
             Some("with replies owed")
         } else if self.state == State::Open {
             Some("without a reason")
@@ -394,7 +412,7 @@ impl Client {
             None
         };
         if let Some(wrong) = wrong {
-            let (index, owed) = (self.index, self.waiting.len());
+            let (index, owed) = (self.index, self.owed());
             let text = format!(
                 "client {index} ({:?}) was closed {wrong} ({owed})",
                 self.state
@@ -436,7 +454,7 @@ impl Client {
             return;
         }
         let later = |at: Micros| (at > scene.now).then_some(at);
-        let asks = self.left > 0 && self.waiting.len() < self.depth && self.state == State::Open;
+        let asks = self.left > 0 && self.owed() < self.depth && self.state == State::Open;
         let times = [
             later(self.deaf_until),
             later(self.mute_until),
@@ -485,7 +503,7 @@ impl Client {
 
     /// Why it is not satisfied: what it is owed, or what it could not even ask.
     pub fn complaint(&self) -> Option<String> {
-        let owed = self.waiting.len();
+        let owed = self.owed();
         let text = || {
             format!(
                 "client {} ({:?}, connection {}, worker {}) is owed {owed} replies, first {:?}, \

@@ -6,6 +6,7 @@ use nutcrab::protocol::Protocol;
 use nutcrab::proxy::Pressure;
 
 use crate::agenda::{Event, Micros};
+use crate::binary;
 use crate::control::Order;
 use crate::ledger::Fault;
 use crate::network::{End, Owner, WireId};
@@ -152,13 +153,12 @@ impl World {
                 self.begin(server, Fault::Surplus, 0);
                 const REPLIES: [&[u8]; 3] = [b"+OK\r\n", b":7\r\n", b"$5\r\nstray\r\n"];
                 const LINES: [&[u8]; 3] = [b"STORED\r\n", b"7\r\n", b"END\r\n"];
-                let pool = &self.scene.plan.pools[self.servers[server].pool];
-                let replies = match pool.config.protocol {
-                    Protocol::Redis => REPLIES,
-                    Protocol::Memcache | Protocol::Binary => LINES,
+                let reply = match self.servers[server].speaks(conn) {
+                    Some(Protocol::Redis) => self.scene.draw.pick(&REPLIES).to_vec(),
+                    Some(Protocol::Binary) => binary::success(binary::SET, 7, b""),
+                    _ => self.scene.draw.pick(&LINES).to_vec(),
                 };
-                let reply = self.scene.draw.pick(&replies);
-                self.scene.net.plant((wire, End::Caller), reply);
+                self.scene.net.plant((wire, End::Caller), &reply);
                 self.scene.surplus.push((worker, socket));
                 return;
             }

@@ -18,6 +18,41 @@ pub struct Pending {
     pub seq: u32,
     /// What the reply must be.
     pub want: Want,
+    /// The number the reply must repeat, where it does.
+    pub opaque: Option<u32>,
+    /// Whether there will be a reply.
+    pub owed: Owed,
+}
+
+/// Whether a request is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owed {
+    /// It is.
+    Reply,
+    /// If there is something to tell; silence says that there is not.
+    Perhaps,
+    /// It is not, and nobody will know what became of it.
+    Nothing,
+}
+
+impl Pending {
+    /// A request that is answered by a reply without a number.
+    pub fn new(seq: u32, want: Want) -> Self {
+        Self {
+            seq,
+            want,
+            opaque: None,
+            owed: Owed::Reply,
+        }
+    }
+
+    /// The reply must repeat the request's number.
+    pub fn with_opaque(self) -> Self {
+        Self {
+            opaque: Some(self.seq),
+            ..self
+        }
+    }
 }
 
 /// What a reply must be.
@@ -35,6 +70,8 @@ pub enum Want {
     OfEach,
     /// That what was sent is no request; what of it reached a server may have failed before.
     Garbage,
+    /// The same, if the servers could be asked.
+    Told(Vec<u8>),
     /// What this echo key asks for.
     Echo(Vec<u8>),
     /// That it was written: owned keys and the marks of their values.
@@ -151,8 +188,12 @@ impl Client {
         if error.starts_with("LOADING") {
             return explained(&[Fault::Loading]);
         }
-        let words = error.strip_prefix("ERR ");
-        let Some(text) = words.or(error.strip_prefix("SERVER_ERROR ")) else {
+        let words = match self.dialect {
+            Protocol::Redis => error.strip_prefix("ERR "),
+            Protocol::Memcache => error.strip_prefix("SERVER_ERROR "),
+            Protocol::Binary => Some(error),
+        };
+        let Some(text) = words else {
             return false;
         };
         match text {
@@ -180,7 +221,7 @@ impl Client {
     ) -> Result<(), &'static str> {
         let holds = |right: bool| if right { Ok(()) } else { Err("another reply") };
         match (want, reply) {
-            (Want::Bytes(bytes), _) => holds(raw == bytes),
+            (Want::Bytes(bytes) | Want::Told(bytes), _) => holds(raw == bytes),
             (Want::Either(one, other), _) => holds(raw == one || raw == other),
             (Want::Error(start), Reply::Error(text)) => holds(text.starts_with(start.as_bytes())),
             (Want::Refused(start), Reply::Error(text)) => holds(text.starts_with(start.as_bytes())),
@@ -195,16 +236,14 @@ impl Client {
                 holds((1..=all).contains(&elements.len()) && elements.iter().all(is_entry))
             }
             (Want::Garbage, Reply::Error(text)) => {
-                let marks = [&b"ERR Protocol error: "[..], b"CLIENT_ERROR ", b"ERROR"];
+                let marks = match self.dialect {
+                    Protocol::Redis => &[&b"ERR Protocol error: "[..]][..],
+                    Protocol::Memcache => &[&b"CLIENT_ERROR "[..], b"ERROR"],
+                    Protocol::Binary => &[&b"Unknown command"[..], b"Invalid arguments"],
+                };
                 holds(marks.iter().any(|mark| text.starts_with(mark)))
             }
-            (Want::Echo(key), _) => {
-                let reply_to = match scene.plan.pools[self.pool].config.protocol {
-                    Protocol::Redis => redis::reply_to,
-                    Protocol::Memcache | Protocol::Binary => memcache::reply_to,
-                };
-                holds(raw == reply_to(key))
-            }
+            (Want::Echo(key), _) => holds(raw == redis::reply_to(key)),
             (Want::Values(wanted), Reply::Array(Some(found))) => self.values(scene, wanted, found),
             (Want::Stored(writes), Reply::Status(b"OK")) => {
                 for (number, mark) in writes {
@@ -236,6 +275,23 @@ impl Client {
                 }
                 Ok(())
             }
+            // A meta command says so in a block.
+            (Want::Tally(_) | Want::Counted(..), Reply::Array(Some(value))) => {
+                let Some(Reply::Bulk(Some(digits))) = value.get(1) else {
+                    return Err("a block of no number");
+                };
+                let count = std::str::from_utf8(digits).ok();
+                let count = count.and_then(|text| text.parse().ok());
+                let count = Reply::Number(count.ok_or("a number that is none")?);
+                self.accept(scene, want, &count, raw)
+            }
+            // That it is gone, whether it was there or not.
+            (Want::Removed(numbers), Reply::Status(b"OK")) => {
+                for number in numbers {
+                    self.owned[*number].known = None;
+                }
+                Ok(())
+            }
             (Want::Tally(counter), Reply::Number(count)) => {
                 let tally = scene.ledger.tally(self.pool, *counter);
                 tally.acked += 1;
@@ -258,7 +314,12 @@ impl Client {
                 Element::Echo(key) => key,
                 Element::Owned(number) => &self.owned[*number].key,
             };
-            let is_it = |pair: &&[Reply<'_>]| pair[0] == Reply::Bulk(Some(key));
+            // Not all replies tell the key, and meta commands tell it as it was asked for.
+            let encoded = memcache::encode(key);
+            let is_it = |pair: &&[Reply<'_>]| match pair[0] {
+                Reply::Bulk(told) => told.is_none_or(|told| told == key || told == encoded),
+                _ => false,
+            };
             let value = found.next_if(is_it).and_then(|pair| pair.get(1));
             self.element(scene, want, value.unwrap_or(&Reply::Bulk(None)))?;
         }
@@ -327,6 +388,72 @@ impl Client {
             return Err("not the last value written");
         }
         Ok(())
+    }
+
+    /// The request that a reply belongs to. Those before it have gone without one.
+    pub fn addressee(
+        &mut self,
+        scene: &mut Scene,
+        reply: &Reply<'_>,
+        opaque: Option<u32>,
+    ) -> Option<Pending> {
+        while let Some(front) = self.waiting.front() {
+            // An error line has no number: of several requests nobody knows to which it belongs.
+            let nameless = opaque.is_none() && matches!(reply, Reply::Error(_));
+            let is_it = match front.owed {
+                Owed::Reply => true,
+                Owed::Perhaps => nameless || front.opaque == opaque,
+                Owed::Nothing => false,
+            };
+            if is_it {
+                break;
+            }
+            if let Some(pending) = self.waiting.pop_front() {
+                self.unanswered(scene, &pending);
+            }
+        }
+        let pending = self.waiting.pop_front()?;
+        let nameless = opaque.is_none() && self.dialect == Protocol::Memcache;
+        let told = match reply {
+            Reply::Error(_) => nameless || opaque == pending.opaque,
+            // Nor has the reply that says that there is no value.
+            Reply::Array(Some(values)) if values.is_empty() => nameless || opaque == pending.opaque,
+            _ => opaque == pending.opaque,
+        };
+        if !told {
+            let (index, seq) = (self.index, pending.seq);
+            let text = format!("client {index} gets reply {opaque:?} for request {seq}: {reply:?}");
+            scene.ledger.violate(scene.now, text);
+        }
+        self.doubts = match pending.owed {
+            Owed::Reply => false,
+            _ => self.doubts || matches!(reply, Reply::Error(_)) && opaque.is_none(),
+        };
+        Some(pending)
+    }
+
+    /// A request went without a reply.
+    fn unanswered(&mut self, scene: &mut Scene, pending: &Pending) {
+        let never_fails = scene.plan.never_fails();
+        if self.doubts || pending.owed == Owed::Nothing && !never_fails {
+            return self.give_up(pending);
+        }
+        let reply = match pending.want {
+            Want::Values(_) => Reply::Array(Some(Vec::new())),
+            _ => Reply::Status(b"OK"),
+        };
+        match self.accept(scene, &pending.want, &reply, b"") {
+            Ok(()) => scene.ledger.succeeded(scene.now, self.conn, pending.seq),
+            Err(wrong) => self.protest(scene, pending, wrong, b"silence"),
+        }
+    }
+
+    /// Requests that are waited for.
+    pub fn owed(&self) -> usize {
+        let waiting = self.waiting.iter();
+        waiting
+            .filter(|pending| pending.owed != Owed::Nothing)
+            .count()
     }
 
     /// The outcome of a request will never be known.

@@ -24,6 +24,7 @@
 
 mod agenda;
 mod asking;
+mod binary;
 mod client;
 mod control;
 mod draw;
@@ -32,6 +33,7 @@ mod heed;
 mod held;
 mod judging;
 mod ledger;
+mod lines;
 mod memcache;
 mod network;
 mod plan;

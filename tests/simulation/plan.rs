@@ -22,6 +22,9 @@ use crate::plant::Plant;
 /// The password of pools that have one.
 pub const PASSWORD: &[u8] = b"open sesame";
 
+/// The same with the user in front, as memcached pools have it.
+pub const CREDENTIALS: &[u8] = b"user:open sesame";
+
 /// Everything about a run that is known before it begins.
 #[derive(Debug)]
 pub struct Plan {
@@ -201,6 +204,11 @@ impl Plan {
             || self.limits.window < 16 * 1024
     }
 
+    /// Whether nothing happens that could make a request fail.
+    pub fn never_fails(&self) -> bool {
+        self.faults.is_empty() && !self.is_heavy() && !self.is_cramped()
+    }
+
     /// Whether requests may be refused because too many wait.
     pub fn is_cramped(&self) -> bool {
         self.limits.queue < 1024 * 1024
@@ -322,7 +330,7 @@ fn pool(draw: &mut Draw, index: usize, large: u32, quiet: bool) -> PoolPlan {
         tcpkeepalive: false,
         reuseport: false,
         redis_auth: password.then(|| Password::new(PASSWORD)),
-        memcached_auth: None,
+        memcached_auth: (!redis && draw.one_in(6)).then(|| Password::new(CREDENTIALS)),
         redis_db: if redis && draw.one_in(5) { 3 } else { 0 },
         preconnect: draw.one_in(3),
         auto_eject_hosts: draw.one_in(2),

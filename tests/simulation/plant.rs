@@ -4,6 +4,7 @@
 //! looks as if the proxy had done it. A run without a finding is void if these are not found.
 
 use crate::agenda::Micros;
+use crate::binary;
 use crate::scene::Scene;
 
 /// What is done once.
@@ -42,6 +43,7 @@ impl Plant {
 /// increment its counters, and of its keys some may be in doubt.
 fn tells(reply: &[u8]) -> bool {
     let is_count = reply.starts_with(b":") || reply.first().is_some_and(u8::is_ascii_digit);
+    // A binary reply carries its request's number.
     !is_count && reply != b"DELETED\r\n" && reply != b"NOT_FOUND\r\n"
 }
 
@@ -77,10 +79,12 @@ impl Scene {
         let at = match plant {
             Plant::SwapClients => pair(false),
             Plant::SwapRequests | Plant::Lose | Plant::Repeat => pair(true),
-            // A count may be one more or less for all the client knows; what is longer may not.
-            Plant::Spoil | Plant::Excuse => batch
-                .iter()
-                .position(|(asker, reply)| asker.is_some() && reply.len() > 10),
+            // A count may be one more or less for all the client knows; what is longer may not. Of a
+            // binary reply only a value is looked at.
+            Plant::Spoil | Plant::Excuse => batch.iter().position(|(asker, reply)| {
+                let least = if reply.first() == Some(&0x81) { 40 } else { 10 };
+                asker.is_some() && reply.len() > least
+            }),
             Plant::CountTwice => None,
         };
         let Some(at) = at else { return };
@@ -102,12 +106,12 @@ impl Scene {
                 reply[place] ^= 1;
             }
             Plant::Excuse => {
-                let is_redis = b"+-:$*".contains(&batch[at].1[0]);
-                let words: &[u8] = match is_redis {
-                    true => b"-ERR unknown\r\n",
-                    false => b"SERVER_ERROR unknown\r\n",
+                let reply = &mut batch[at].1;
+                *reply = match reply[0] {
+                    b'+' | b'-' | b':' | b'$' | b'*' => b"-ERR unknown\r\n".to_vec(),
+                    0x81 => binary::error(reply, b"unknown"),
+                    _ => b"SERVER_ERROR unknown\r\n".to_vec(),
                 };
-                batch[at].1 = words.to_vec();
             }
             Plant::CountTwice => {}
         }

@@ -319,12 +319,8 @@ impl Store {
         outcome: &mut Outcome,
     ) -> Result<(), String> {
         if name == b"INCR" {
-            let count = self.counters.entry(key.to_vec()).or_default();
-            *count += 1;
-            outcome.counted = key
-                .rsplit(|&byte| byte == b':')
-                .next()
-                .and_then(|text| std::str::from_utf8(text).ok()?.parse().ok());
+            let (number, count) = self.increment(key);
+            outcome.counted = number;
             outcome.reply = format!(":{count}\r\n").into_bytes();
             return Ok(());
         }
@@ -349,6 +345,15 @@ impl Store {
         outcome.marks.push(echo.mark);
         outcome.reply = echo_reply(key, echo);
         Ok(())
+    }
+
+    /// Increments a counter; gives its number among the pool's, and its value.
+    pub fn increment(&mut self, key: &[u8]) -> (Option<usize>, i64) {
+        let count = self.counters.entry(key.to_vec()).or_default();
+        *count += 1;
+        let text = key.rsplit(|&byte| byte == b':').next();
+        let number = text.and_then(|text| std::str::from_utf8(text).ok()?.parse().ok());
+        (number, *count)
     }
 
     fn fetch(&mut self, key: &[u8], outcome: &mut Outcome) {

@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use nutcrab::protocol::Protocol;
 
 use crate::agenda::{Event, Micros};
+use crate::binary;
 use crate::draw::Draw;
 use crate::held::{self, Changes, Held, Step};
 use crate::ledger::Fault;
@@ -59,10 +60,14 @@ pub struct Server {
 #[derive(Debug)]
 struct Conn {
     wire: WireId,
+    /// What is spoken on it; memcached finds out by the first byte.
+    protocol: Protocol,
     input: Vec<u8>,
     /// Bytes `input` must have before it is worth a look.
     need: usize,
     out: VecDeque<u8>,
+    /// Nothing was read yet.
+    fresh: bool,
     authed: bool,
     selected: bool,
     held: Held,
@@ -104,9 +109,11 @@ impl Server {
         let wire = scene.net.open(caller, called, scene.plan.server_wire);
         self.conns.push(Some(Conn {
             wire,
+            protocol: self.protocol(scene),
             input: Vec::new(),
             need: 0,
             out: VecDeque::new(),
+            fresh: true,
             authed: !scene.plan.pools[self.pool].guarded,
             selected: scene.plan.pools[self.pool].config.redis_db == 0,
             held: Held::default(),
@@ -185,7 +192,14 @@ impl Server {
                 Read::Bytes(count) if conn.mute || conn.closing => {
                     let _ = count;
                 }
-                Read::Bytes(count) => conn.input.extend_from_slice(&buffer[..count]),
+                Read::Bytes(count) => {
+                    let bytes = &buffer[..count];
+                    if conn.fresh && conn.protocol == Protocol::Memcache && binary::opens(bytes) {
+                        conn.protocol = Protocol::Binary;
+                    }
+                    conn.fresh = false;
+                    conn.input.extend_from_slice(bytes);
+                }
                 Read::Nothing => return true,
                 Read::End | Read::Broken => {
                     // What was read before is executed all the same; nobody hears of it.
@@ -225,9 +239,10 @@ impl Server {
                 break;
             }
             conn.need = 0;
-            let read = match self.protocol(scene) {
+            let read = match conn.protocol {
                 Protocol::Redis => redis::read_command,
-                Protocol::Memcache | Protocol::Binary => memcache::read_command,
+                Protocol::Memcache => memcache::read_command,
+                Protocol::Binary => binary::read_command,
             };
             match read(&conn.input[used..]) {
                 Ok(Command::Whole(args, len)) => {
@@ -242,7 +257,7 @@ impl Server {
                 Ok(Command::More(missing)) => {
                     conn.need = conn.input.len() - used + missing;
                     if missing > 8 * 1024 && !conn.answered_early {
-                        self.answer_early(scene, conn);
+                        self.answer_early(scene, conn, used);
                     }
                     break;
                 }
@@ -261,15 +276,20 @@ impl Server {
         true
     }
 
-    fn answer_early(&mut self, scene: &mut Scene, conn: &mut Conn) {
-        let speaks = self.protocol(scene) == Protocol::Redis;
-        let ready = speaks && conn.authed && conn.selected && scene.phase == Phase::Faults;
+    /// Refuses a request, which begins at `start`, before it is whole.
+    fn answer_early(&mut self, scene: &mut Scene, conn: &mut Conn, start: usize) {
+        let ready = conn.authed && conn.selected && scene.phase == Phase::Faults;
         if ready && scene.plan.has(Fault::Early) && self.draw.one_in(4) {
             scene
                 .ledger
                 .strike(scene.now, self.pool, Fault::Early, scene.now);
             conn.answered_early = true;
-            conn.batch.push((None, b"-ERR early\r\n".to_vec()));
+            let reply = match conn.protocol {
+                Protocol::Redis => b"-ERR early\r\n".to_vec(),
+                Protocol::Memcache => b"SERVER_ERROR early\r\n".to_vec(),
+                Protocol::Binary => binary::error(&conn.input[start..], b"early"),
+            };
+            conn.batch.push((None, reply));
         }
     }
 
@@ -279,7 +299,7 @@ impl Server {
             conn.batch.push((None, reply));
             return true;
         }
-        if self.protocol(scene) != Protocol::Redis {
+        if conn.protocol != Protocol::Redis {
             return self.execute(scene, conn, args);
         }
         let loads = self.mood == Mood::Loading;
@@ -313,7 +333,7 @@ impl Server {
         let mut reply = format!("*{}\r\n", parts.len()).into_bytes();
         let mut asker = None;
         for args in parts {
-            let Some(outcome) = self.outcome(scene, args) else {
+            let Some(outcome) = self.outcome(scene, conn.protocol, args) else {
                 return false;
             };
             // Of a count its client cannot know that it is not its own.
@@ -331,7 +351,7 @@ impl Server {
             marks,
             is_fragment,
             ..
-        }) = self.outcome(scene, args)
+        }) = self.outcome(scene, conn.protocol, args)
         else {
             return false;
         };
@@ -343,14 +363,21 @@ impl Server {
             reply = self.draw.pick(&WRONG).to_vec();
         }
         let asker = marks.first().map(|mark| mark.conn);
+        let asker = asker.filter(|_| !reply.is_empty());
         self.give(scene, conn, asker, reply)
     }
 
     /// Executes a command, and enters that into the book.
-    fn outcome(&mut self, scene: &mut Scene, args: &[Vec<u8>]) -> Option<Outcome> {
-        let outcome = match match self.protocol(scene) {
+    fn outcome(
+        &mut self,
+        scene: &mut Scene,
+        protocol: Protocol,
+        args: &[Vec<u8>],
+    ) -> Option<Outcome> {
+        let outcome = match match protocol {
             Protocol::Redis => self.store.execute(args),
-            Protocol::Memcache | Protocol::Binary => memcache::execute(&mut self.store, args),
+            Protocol::Memcache => memcache::execute(&mut self.store, args),
+            Protocol::Binary => binary::execute(&mut self.store, args),
         } {
             Ok(outcome) => outcome,
             Err(bad) => {
@@ -462,7 +489,7 @@ impl Server {
                 conn.busy_until = scene.now + self.draw.micros(50_000, 1_500_000);
             }
             Fault::Truncate => {
-                let kept = self.draw.below(reply.len());
+                let kept = self.draw.below(reply.len().max(1));
                 conn.batch.push((None, reply[..kept].to_vec()));
                 self.stop(conn);
             }
@@ -488,11 +515,20 @@ impl Server {
                     b"VALUE a\r\n",
                     b"stored\r\n",
                 ];
-                let garbage = match self.protocol(scene) {
-                    Protocol::Redis => self.draw.pick(&GARBAGE),
-                    Protocol::Memcache | Protocol::Binary => self.draw.pick(&LINES),
+3] = [
+                    b"ERROR\r\n",
+                    b"\x80\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00",
+                    b"\x81\x00\x00\x09\x00\x00\x00\x00\x00\x00\x00\x02\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00ab",
+                ];
+                let garbage = match conn.protocol {
+                    Protocol::Redis => self.draw.pick(&GARBAGE).to_vec(),
+                    Protocol::Memcache => self.draw.pick(&LINES).to_vec(),
+                    Protocol::Binary => {
+                        let garbage = binary::garbage();
+                        garbage[self.draw.below(garbage.len())].clone()
+                    }
                 };
-                conn.batch.push((None, garbage.to_vec()));
+                conn.batch.push((None, garbage));
                 self.stop(conn);
             }
             Fault::Eof => conn.closing = true,
@@ -599,6 +635,11 @@ impl Server {
                 && !conn.closing
                 && !conn.answered_early
         })
+    }
+
+    /// What is spoken on a connection.
+    pub fn speaks(&self, conn: usize) -> Option<Protocol> {
+        self.conns[conn].as_ref().map(|conn| conn.protocol)
     }
 
     /// Closes an idle connection, as servers do with a `timeout`.
