@@ -12,6 +12,7 @@
 
 use std::collections::VecDeque;
 
+use super::heavy::Print;
 use super::ids::{ClientId, PoolIndex};
 use super::pool::LaneIndex;
 use super::time::Time;
@@ -116,6 +117,8 @@ pub(super) struct Slot {
     pub fragment: Option<u16>,
     /// What it is counted under.
     pub topic: Topic,
+    /// What is remembered of its key, if it has one.
+    pub print: Print,
     /// When it was queued; [`Time::NEVER`] while its request is still being uploaded.
     pub queued: Time,
     /// When all of it was sent; [`Time::NEVER`] before.

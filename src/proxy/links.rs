@@ -38,9 +38,10 @@ impl Proxy {
                 let lane = self.pools[pool.index()].lane_of(group, server);
                 let places = self.pools[pool.index()].lane(lane).primaries.len();
                 let link = self.primary(pool, lane, server, id.slot() % places)?;
+                let heavy = self.pools[pool.index()].heavy.has(self.print, self.now);
                 match self.links.find(link) {
-                    Some(found) if found.is_busy(self.limits.large_message) => {
-                        self.around(id, pool, lane, server, link)
+                    Some(found) if heavy || found.is_busy(self.limits.large_message) => {
+                        self.around(id, pool, lane, server, link, heavy)
                     }
                     _ => link,
                 }
@@ -86,7 +87,8 @@ impl Proxy {
             .map(|stray| stray.1)
     }
 
-    /// A way around a connection that carries a large reply, for a client that does not wait on it.
+    /// A way around a connection that carries a large reply, for a client that does not wait on it; or
+    /// one for a request whose own reply will probably be large, which should meet nobody else's.
     fn around(
         &mut self,
         id: ClientId,
@@ -94,20 +96,32 @@ impl Proxy {
         lane: LaneIndex,
         server: ServerIndex,
         busy: LinkId,
+        heavy: bool,
     ) -> LinkId {
         if self.links.find(busy).is_some_and(|link| link.serves(id)) {
             return busy;
         }
         let large = self.limits.large_message;
         let spares = &self.pools[pool.index()].lanes[lane.0 as usize].spares;
-        let free = spares.iter().copied().find(|&spare| {
-            self.links
-                .find(spare)
-                .is_some_and(|link| link.uploader.is_none() && !link.is_busy(large))
-        });
+        let find = |fits: &dyn Fn(&Link) -> bool| {
+            spares.iter().copied().find(|&spare| {
+                let link = self.links.find(spare);
+                link.is_some_and(|link| link.uploader.is_none() && fits(link))
+            })
+        };
+        let free = if heavy {
+            find(&|link| link.slots.is_empty())
+        } else {
+            find(&|link| !link.is_busy(large))
+        };
         let spare = match free {
             Some(spare) => spare,
             None if spares.len() < self.limits.spares => self.open_spare(pool, lane, server),
+            // Behind another large reply it is better placed than before small ones.
+            None if heavy => match find(&|_| true) {
+                Some(spare) => spare,
+                None => return busy,
+            },
             None => return busy,
         };
         if let Some(client) = self.clients.find_mut(id) {

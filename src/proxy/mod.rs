@@ -25,6 +25,7 @@ mod exchange;
 mod fragments;
 mod greeting;
 mod health;
+mod heavy;
 mod ids;
 mod info;
 mod learning;
@@ -73,6 +74,7 @@ pub use time::Time;
 
 use client::Client;
 use exchange::Fanout;
+use heavy::Print;
 use ids::{ClientId, LinkId, Side, Slab};
 use link::Link;
 use pool::{GroupIndex, Pool};
@@ -179,6 +181,8 @@ pub struct Proxy {
     epoch: u64,
     /// What the request at hand is counted under.
     topic: Topic,
+    /// What is remembered of its key.
+    print: Print,
     draws: u64,
     /// See [`Proxy::moved`].
     moved: u64,
@@ -238,6 +242,7 @@ impl Proxy {
             workers: u64::from(settings.worker.1).max(1),
             epoch: 0,
             topic: Topic::NONE,
+            print: Print::NONE,
             draws: settings.seed | 1,
             moved: 0,
             draining: false,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::cause::Cause;
+use super::heavy::Heavy;
 use super::ids::{ClientId, LinkId};
 use super::scripts::Scripts;
 use super::time::Time;
@@ -38,6 +39,8 @@ pub(super) struct Pool {
     pub own: Vec<usize>,
     /// What the servers said about themselves, if they were asked.
     pub facts: Option<Facts>,
+    /// Keys whose values were large lately.
+    pub heavy: Heavy,
     /// By server: whether its failure count is known not to be 0.
     pub failing: Vec<bool>,
 }
@@ -126,6 +129,7 @@ impl Pool {
             groups: vec![first],
             own: vec![0; config.servers.len()],
             facts: None,
+            heavy: Heavy::default(),
             failing: vec![false; config.servers.len()],
             config,
         }

@@ -146,6 +146,11 @@ impl Proxy {
                 self.reply_done(id, slot, piece);
                 continue;
             }
+            if link.is_busy(self.limits.large_message) {
+                self.pools[link.pool.index()]
+                    .heavy
+                    .note(slot.print, self.now);
+            }
             link.partial.push_input(piece, &mut self.buffers);
             if link.streaming || link.partial.len() >= self.limits.cut_through {
                 self.pass_part(id, slot);

@@ -6,6 +6,7 @@ use super::cause::Cause;
 use super::client::{Ending, State};
 use super::exchange::Exchange;
 use super::fragments::UNITS_KEPT;
+use super::heavy::Print;
 use super::ids::ClientId;
 use super::link::Slot;
 use super::notice::What;
@@ -362,8 +363,11 @@ impl Proxy {
         }
         match request.verdict {
             Verdict::Forward => {
-                let server = self.route(id, request.key.of(input.bytes()));
+                let key = request.key.of(input.bytes());
+                let server = self.route(id, key);
+                self.print = Print::of(key);
                 self.forward(id, server, input, request.answer);
+                self.print = Print::NONE;
             }
             Verdict::Encoded => {
                 let server = self.route_encoded(id, request.key.of(input.bytes()));
@@ -483,6 +487,7 @@ impl Proxy {
             sequence,
             fragment,
             topic: self.topic,
+            print: self.print,
             queued: self.now,
             sent: Time::NEVER,
             end: 0,

@@ -11,6 +11,7 @@ use std::mem;
 use super::cause::Cause;
 use super::client::{Ending, Stage, State, Upload};
 use super::exchange::Exchange;
+use super::heavy::Print;
 use super::ids::{ClientId, LinkId, PoolIndex};
 use super::link::Slot;
 use super::pool::LaneIndex;
@@ -72,6 +73,14 @@ impl Proxy {
                     discard
                 }
                 Some(server) => {
+                    let large = self.limits.large_message;
+                    if input.len() as u64 + discard.body.announced() > large
+                        && request.verdict == Verdict::Forward
+                    {
+                        // What is written large will be read large.
+                        let print = Print::of(request.key.of(input.bytes()));
+                        self.pools[pool.index()].heavy.note(print, self.now);
+                    }
                     let mut queue = Queue::new();
                     queue.push_input_snug(input);
                     Upload {
@@ -317,6 +326,7 @@ impl Proxy {
             sequence: client.ring.push(Exchange::owed(upload.mute, answer)),
             fragment: None,
             topic: upload.topic,
+            print: Print::NONE,
             // Neither sent nor late before its last byte is there.
             queued: Time::NEVER,
             sent: Time::NEVER,

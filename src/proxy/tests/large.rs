@@ -60,7 +60,7 @@ fn a_large_request_takes_a_connection_of_its_own_and_those_behind_it_wait() {
     );
     rig.receive(own, "+OK\r\n");
     assert_eq!(rig.take(client), ":1\r\n+OK\r\n");
-    assert_eq!(rig.take(shared), ask("GET k"));
+    assert_eq!(rig.take(own), ask("GET k"), "it will be large, too");
 }
 
 #[test]
@@ -100,10 +100,8 @@ fn a_large_request_without_a_reply_holds_back_what_comes_behind_it() {
     assert!(sent.ends_with("vvv\r\nversion\r\n"), "{}", sent.len());
     rig.receive(own, "VERSION 1.6.18\r\n");
     assert_eq!(rig.take(client), "");
-    rig.establish();
-    let shared = rig.link(0);
-    assert_eq!(rig.take(shared), "get k\r\n");
-    rig.receive(shared, "END\r\n");
+    assert_eq!(rig.take(own), "get k\r\n");
+    rig.receive(own, "END\r\n");
     assert_eq!(rig.take(client), "END\r\n");
 }
 
@@ -223,6 +221,63 @@ fn others_go_around_a_connection_that_carries_a_large_reply() {
     rig.receive(spare, "+OK\r\n:1\r\n");
     assert_eq!(rig.take(other), "+OK\r\n:1\r\n");
     assert_eq!(rig.take(shared), ask("GET k") + &ask("GET own"));
+}
+
+#[test]
+fn a_key_known_to_be_large_is_asked_for_where_nobody_else_waits() {
+    let (mut rig, client) = ready(pool(1), limits());
+    let other = rig.client();
+    rig.receive(client, ask("GET k"));
+    let shared = rig.link(0);
+    rig.receive(shared, "$100000\r\n");
+    for _ in 0..100 {
+        rig.receive(shared, "v".repeat(1000));
+        rig.take(client);
+    }
+    rig.receive(shared, "\r\n");
+    rig.take(client);
+    rig.take(shared);
+    // Nobody waits on the shared connection any more, and it carries nothing.
+    rig.receive(other, ask("GET k"));
+    rig.receive(client, ask("GET small"));
+    rig.establish();
+    let spare = rig.link(0);
+    assert_ne!(shared, spare);
+    rig.receive(other, ask("SET small 1"));
+    assert_eq!(
+        rig.take(spare),
+        ask("GET k") + &ask("SET small 1"),
+        "in order on one connection"
+    );
+    // Who waits on the shared connection stays there.
+    rig.receive(client, ask("GET k"));
+    assert_eq!(rig.take(shared), ask("GET small") + &ask("GET k"));
+    // After a while it is a key like others.
+    rig.receive(shared, ":1\r\n:2\r\n");
+    rig.receive(spare, ":3\r\n+OK\r\n");
+    rig.pass(Duration::from_secs(601));
+    rig.receive(client, ask("GET k"));
+    assert_eq!(rig.take(shared), ask("GET k"));
+}
+
+#[test]
+fn a_key_that_was_written_large_is_known_to_be_large() {
+    let (mut rig, writer) = ready(pool(1), limits());
+    let other = rig.client();
+    rig.receive(other, ask("GET small"));
+    let shared = rig.link(0);
+    let (head, value) = set("k", 100_000);
+    rig.receive(writer, &head);
+    rig.establish();
+    let own = rig.link(0);
+    rig.receive(writer, &value);
+    rig.receive(own, "+OK\r\n");
+    rig.take(own);
+    let reader = rig.client();
+    rig.receive(reader, ask("GET k"));
+    assert_ne!(own, shared);
+    assert_eq!(rig.take(own), ask("GET k"));
+    assert_eq!(rig.take(shared), ask("GET small"));
 }
 
 #[test]
