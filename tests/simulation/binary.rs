@@ -105,7 +105,11 @@ pub fn refusal(opcode: u8, status: u16, opaque: u32, text: &[u8]) -> Vec<u8> {
 pub fn garbage() -> [Vec<u8>; 3] {
     let mut longer = success(GET, 0, b"ab");
     longer[3] = 9;
-    [b"ERROR\r\n".to_vec(), request(NOOP, 0, b"", b"", b""), longer]
+    [
+        b"ERROR\r\n".to_vec(),
+        request(NOOP, 0, b"", b"", b""),
+        longer,
+    ]
 }
 
 /// A success without anything to tell but `value`.

@@ -515,11 +515,6 @@ impl Server {
                     b"VALUE a\r\n",
                     b"stored\r\n",
                 ];
-3] = [
-                    b"ERROR\r\n",
-                    b"\x80\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00",
-                    b"\x81\x00\x00\x09\x00\x00\x00\x00\x00\x00\x00\x02\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00ab",
-                ];
                 let garbage = match conn.protocol {
                     Protocol::Redis => self.draw.pick(&GARBAGE).to_vec(),
                     Protocol::Memcache => self.draw.pick(&LINES).to_vec(),
