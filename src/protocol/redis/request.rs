@@ -10,7 +10,7 @@ use super::inline::{self, Inline};
 use super::keys;
 use crate::protocol::body::{Number, number_line};
 use crate::protocol::{
-    Answer, BadBody, Body, Excess, Limits, Local, Parse, Refusal, Request, RequestScan, Span,
+    Answer, BadBody, Body, Excess, Key, Limits, Local, Parse, Refusal, Request, RequestScan, Span,
     Verdict,
 };
 
@@ -176,15 +176,17 @@ fn understand(bytes: &[u8], scan: &RequestScan, table: &Table, limits: &Limits) 
         Rule::Never(why) => refuse(refused(table.name(command), "is not supported", Some(why))),
         Rule::Denied(denial) => refuse(refused(table.name(command), denial.text(), None)),
         Rule::Blocking(Blocking::IfSaid) if !says_block(bytes) => {
-            forward(bytes, scan, table, command)
+            held_to_limit(forward(bytes, scan, table, command), bytes, table, limits)
         }
-        Rule::Blocking(_) => match forward(bytes, scan, table, command) {
-            Request {
-                verdict: Verdict::Refuse(refusal),
-                ..
-            } => refuse(refusal),
-            found => request(Verdict::Blocking, found.key),
-        },
+        Rule::Blocking(_) => {
+            match held_to_limit(forward(bytes, scan, table, command), bytes, table, limits) {
+                Request {
+                    verdict: Verdict::Refuse(refusal),
+                    ..
+                } => refuse(refusal),
+                found => request(Verdict::Blocking, found.key),
+            }
+        }
         Rule::Split(merge) => {
             // Only the first key was held against the limit while it was read.
             if bytes.len() <= limits.key {
@@ -202,8 +204,29 @@ fn understand(bytes: &[u8], scan: &RequestScan, table: &Table, limits: &Limits) 
         }
         Rule::Forward | Rule::Digest => match row.keys {
             Keys::First => request(Verdict::Forward, text),
-            _ => forward(bytes, scan, table, command),
+            _ => held_to_limit(forward(bytes, scan, table, command), bytes, table, limits),
         },
+    }
+}
+
+/// `request`, unless one of its keys is too long: only a first argument was held against the limit while
+/// it was read.
+fn held_to_limit(request: Request, bytes: &[u8], table: &Table, limits: &Limits) -> Request {
+    if bytes.len() <= limits.key {
+        return request;
+    }
+    let mut keys = Vec::new();
+    match request.verdict {
+        Verdict::Forward => keys.push(Key::Plain(request.key)),
+        Verdict::Together => keys::keys(bytes, request.command, table, &mut keys),
+        _ => {}
+    }
+    if keys.iter().all(|key| key.span().len() <= limits.key) {
+        return request;
+    }
+    Request {
+        verdict: Verdict::Refuse(error("key too long").beyond(Excess::Key)),
+        ..request
     }
 }
 

@@ -310,11 +310,39 @@ fn a_line_typed_by_hand_is_given_back_as_an_array() {
 #[test]
 fn a_key_behind_the_first_that_is_too_long_costs_only_its_request() {
     let long = "k".repeat(65_537);
-    let bytes = encode(&[b"MGET", b"a", long.as_bytes()]);
-    let Parse::Done { request, .. } = whole(&bytes) else {
-        panic!("whole")
-    };
-    assert_eq!(request.verdict, Verdict::Refuse(error("key too long")));
+    let long = long.as_bytes();
+    let cases: [&[&[u8]]; 6] = [
+        &[b"MGET", b"a", long],
+        &[b"SINTER", b"a", long],
+        &[b"EVAL", b"return 1", b"2", b"a", long],
+        &[b"BITOP", b"AND", long, b"a"],
+        &[b"OBJECT", b"ENCODING", long],
+        &[b"BLPOP", b"a", long, b"1"],
+    ];
+    for args in cases {
+        let bytes = encode(args);
+        let Parse::Done { request, .. } = whole(&bytes) else {
+            panic!("whole")
+        };
+        let name = String::from_utf8_lossy(args[0]);
+        assert_eq!(
+            request.verdict,
+            Verdict::Refuse(error("key too long")),
+            "{name}"
+        );
+    }
+    // What is no key may be as long as it likes.
+    let bytes = encode(&[b"EVAL", long, b"1", b"a", long]);
+    assert!(matches!(
+        whole(&bytes),
+        Parse::Done {
+            request: Request {
+                verdict: Verdict::Together,
+                ..
+            },
+            ..
+        }
+    ));
 }
 
 #[test]
