@@ -316,3 +316,41 @@ fn without_the_option_nobody_listens_and_a_taken_port_is_told() {
     let line = format!("admin: listening on \"127.0.0.1:{admin}\" failed: ");
     assert!(said.contains(&line), "{said}");
 }
+
+/// As for Redis pools, in whatever a client speaks.
+#[test]
+fn memcached_requests_are_measured_by_what_is_done_with_an_item() {
+    let cache = Server::memcached();
+    let watched = Watched::start(vec![Pool::memcache("cache").at("s1", cache.address())]);
+    let mut text = watched.proxy.client("cache");
+    text.check(b"set k 0 0 1\r\n7\r\n", b"STORED\r\n");
+    text.check(b"get k\r\n", b"VALUE k 0 1\r\n7\r\nEND\r\n");
+    text.check(b"ms k 1\r\n7\r\nmg k\r\n", b"HD\r\nHD\r\n");
+    text.check(b"incr k 1\r\nma k\r\n", b"8\r\nHD\r\n");
+    text.check(b"mg none q\r\nmd k\r\nmn\r\n", b"HD\r\nMN\r\n");
+    let mut binary = watched.proxy.client("cache");
+    let mut get = vec![0x80, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1];
+    get.resize(24, 0);
+    get.push(b'k');
+    binary.send(&get);
+    let missing = binary.read_exact(24);
+    assert_eq!(missing[7], 1);
+    binary.read_exact(usize::from(missing[11]));
+    for (family, least) in [
+        ("get", 4.0),
+        ("store", 2.0),
+        ("arithmetic", 2.0),
+        ("delete", 1.0),
+    ] {
+        for part in ["queued", "server", "client"] {
+            let series = format!(
+                "nutcrab_request_{part}_seconds_count{{pool=\"cache\",family=\"{family}\"}}"
+            );
+            eventually(&series, || {
+                watched.metric(&series).filter(|&count| count >= least)
+            });
+        }
+    }
+    let requests = watched.metric("nutcrab_server_requests_total{pool=\"cache\",server=\"s1\"}");
+    assert!(requests >= Some(9.0), "{requests:?}");
+}

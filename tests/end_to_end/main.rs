@@ -12,6 +12,7 @@ mod large;
 mod large_joins;
 mod limits;
 mod malformed;
+mod memcached;
 mod memory;
 mod overload;
 mod sessions;
