@@ -87,6 +87,19 @@ impl Subscriber {
         [CHANNEL, PATTERN, SHARD].map(|kind| self.names[kind].len())
     }
 
+    /// Whether a message is about what it listens to.
+    fn wants(&self, message: &[u8]) -> bool {
+        let Some([command, name]) = first_words(message) else {
+            return false;
+        };
+        let kind = match command.first() {
+            Some(b'p') => PATTERN,
+            Some(b's') => SHARD,
+            _ => CHANNEL,
+        };
+        self.names[kind].contains_key(name)
+    }
+
     fn is_over(&self) -> bool {
         self.names.iter().all(BTreeMap::is_empty)
     }
@@ -504,16 +517,8 @@ impl Proxy {
         else {
             return;
         };
-        let Some([command, name]) = first_words(&bytes) else {
-            return;
-        };
-        let kind = match command.first() {
-            Some(b'p') => PATTERN,
-            Some(b's') => SHARD,
-            _ => CHANNEL,
-        };
         // What was unsubscribed a moment ago.
-        if !subscriber.names[kind].contains_key(name) {
+        if !subscriber.wants(&bytes) {
             return;
         }
         if modern {
@@ -559,8 +564,11 @@ impl Proxy {
             subscriber.confirming = None;
         }
         subscriber.held_bytes = 0;
-        for message in subscriber.held.drain(..) {
-            client.out.push(&message, &mut self.buffers);
+        for message in mem::take(&mut subscriber.held) {
+            // What was not confirmed after all, or was ended meanwhile, is not listened to.
+            if subscriber.wants(&message) {
+                client.out.push(&message, &mut self.buffers);
+            }
         }
     }
 }

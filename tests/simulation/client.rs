@@ -379,6 +379,10 @@ impl Client {
                     return scene.ledger.violate(scene.now, text);
                 }
             };
+            if self.heard(scene, &reply) {
+                used += len;
+                continue;
+            }
             let Some(pending) = self.addressee(scene, &reply, opaque) else {
                 let text = format!("client {} is owed nothing and got {reply:?}", self.index);
                 return scene.ledger.violate(scene.now, text);

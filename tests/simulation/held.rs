@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::agenda::Micros;
+use crate::redis;
 
 /// See the top of the file.
 #[derive(Debug, Default)]
@@ -13,6 +14,8 @@ pub struct Held {
     broken: bool,
     /// Watched keys, each as it was.
     watched: Vec<(Vec<u8>, u64)>,
+    /// Channels and patterns, by the letter their commands begin with.
+    subscribed: std::collections::BTreeSet<(bool, Vec<u8>)>,
     /// The command that waits, and until when.
     pub waiting: Option<(Micros, Vec<Vec<u8>>)>,
 }
@@ -27,6 +30,10 @@ pub enum Step {
     Execute,
     /// Give this reply.
     Reply(&'static [u8]),
+    /// Give this one.
+    Say(Vec<u8>),
+    /// Tell this to all who listen to this channel.
+    Publish,
     /// Execute all of these.
     All(Vec<Vec<Vec<u8>>>),
     /// Execute it later.
@@ -56,6 +63,9 @@ impl Held {
                 self.watched.clear();
                 Step::Reply(b"+OK\r\n")
             }
+            Some(name @ (b"SUBSCRIBE" | b"PSUBSCRIBE" | b"UNSUBSCRIBE" | b"PUNSUBSCRIBE")) => {
+                self.subscribe(&name.to_ascii_lowercase(), args)
+            }
             _ if loads => {
                 self.broken = true;
                 LOADING
@@ -72,10 +82,49 @@ impl Held {
                     Step::Reply(b"+QUEUED\r\n")
                 }
                 None if name == b"BLPOP" || name == b"XREAD" => Step::Wait,
+                None if name == b"PUBLISH" => Step::Publish,
                 None => Step::Execute,
             },
             None => Step::Execute,
         }
+    }
+
+    fn subscribe(&mut self, command: &[u8], args: &[Vec<u8>]) -> Step {
+        let [_, name] = args else {
+            return Step::Wrong("a subscription to several channels, or none");
+        };
+        let topic = (command.starts_with(b"p"), name.clone());
+        if command.ends_with(b"unsubscribe") {
+            self.subscribed.remove(&topic);
+        } else {
+            self.subscribed.insert(topic);
+        }
+        let mut reply = b"*3\r\n".to_vec();
+        reply.extend(redis::echo_bulk(command));
+        reply.extend(redis::echo_bulk(name));
+        reply.extend(format!(":{}\r\n", self.subscribed.len()).into_bytes());
+        Step::Say(reply)
+    }
+
+    /// What somebody who listens here is told, and how many messages that is.
+    pub fn tell(&self, channel: &[u8], text: &[u8]) -> (usize, Vec<u8>) {
+        let mut messages = (0, Vec::new());
+        for (is_pattern, name) in &self.subscribed {
+            let fits = match is_pattern {
+                true => channel.starts_with(&name[..name.len() - 1]),
+                false => channel == name,
+            };
+            if !fits {
+                continue;
+            }
+            messages.0 += 1;
+            let words: &[&[u8]] = match is_pattern {
+                true => &[b"pmessage", name, channel, text],
+                false => &[b"message", name, text],
+            };
+            messages.1.extend(redis::request(words));
+        }
+        messages
     }
 
     fn exec(&mut self, changes: &Changes) -> Step {

@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::agenda::Micros;
+use crate::listening::Published;
 use crate::value::Mark;
 
 /// Something that goes wrong on purpose. Windows of each are kept per pool.
@@ -248,6 +249,8 @@ pub struct Ledger {
     pub lost: Vec<bool>,
     /// When the proxy last told why it breaks off connections, per pool.
     told: Vec<Option<Micros>>,
+    /// What was published since nothing could fail.
+    pub published: Vec<Published>,
     /// The first thing that should not have happened.
     pub violation: Option<String>,
     /// The sums.
@@ -276,6 +279,7 @@ impl Ledger {
             slack: pools.iter().map(|(_, slack)| *slack).collect(),
             lost: vec![false; pools.len()],
             told: vec![None; pools.len()],
+            published: Vec::new(),
             violation: None,
             totals: Totals::default(),
             trace: std::collections::VecDeque::new(),
@@ -361,6 +365,12 @@ impl Ledger {
         if let Some(wrong) = wrong {
             self.violate(now, format!("server {server} executes {mark:?} {wrong}"));
         }
+    }
+
+    /// Whether a part of a request was executed.
+    pub fn was_executed(&self, mark: Mark) -> bool {
+        let conn = self.conns.get(mark.conn as usize);
+        conn.is_some_and(|conn| conn.executed.contains(&(mark.seq, mark.part)))
     }
 
     /// A request must never reach a server.

@@ -34,6 +34,7 @@ mod held;
 mod judging;
 mod ledger;
 mod lines;
+mod listening;
 mod memcache;
 mod network;
 mod plan;

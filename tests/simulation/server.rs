@@ -18,6 +18,7 @@ use crate::plan::PASSWORD;
 use crate::plant::Plant;
 use crate::redis::{self, Command, Outcome};
 use crate::scene::{Phase, Scene};
+use crate::value;
 
 /// How a server is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -310,6 +311,8 @@ impl Server {
                 true
             }
             Step::Reply(reply) => self.give(scene, conn, None, reply.to_vec()),
+            Step::Say(reply) => self.give(scene, conn, None, reply),
+            Step::Publish => self.publish(scene, conn, args),
             Step::All(parts) => self.execute_all(scene, conn, &parts),
             Step::Wait => {
                 let until = scene.now + 1 + held::span(args);
@@ -326,6 +329,33 @@ impl Server {
                 false
             }
         }
+    }
+
+    /// PUBLISH; says whether the connection lives.
+    fn publish(&mut self, scene: &mut Scene, conn: &mut Conn, args: &[Vec<u8>]) -> bool {
+        let [_, channel, text] = args else {
+            scene.ledger.violate(scene.now, "a strange PUBLISH");
+            return false;
+        };
+        if let Some(mark) = value::check(channel, text) {
+            scene
+                .ledger
+                .executed(scene.now, self.pool, self.index, mark);
+        }
+        let mut count = 0;
+        for index in 0..self.conns.len() {
+            let listener = self.conns[index].as_mut();
+            let Some(listener) = listener.filter(|conn| !conn.mute && !conn.closing) else {
+                continue;
+            };
+            let (told, messages) = listener.held.tell(channel, text);
+            if told > 0 {
+                count += told;
+                listener.out.extend(messages);
+                self.wake(scene, index, scene.now);
+            }
+        }
+        self.give(scene, conn, None, format!(":{count}\r\n").into_bytes())
     }
 
     /// What a transaction comes to; says whether the connection lives.

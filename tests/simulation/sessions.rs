@@ -12,6 +12,7 @@ use crate::agenda::Micros;
 use crate::client::Client;
 use crate::judging::{Pending, Want};
 use crate::ledger::Fault;
+use crate::listening::{Listening, Topic};
 use crate::redis::{self, Reply};
 use crate::scene::{Phase, Scene};
 use crate::value::{self, Mark, Shape};
@@ -19,6 +20,14 @@ use crate::value::{self, Mark, Shape};
 /// The next request of several that belong together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
+    /// To listen.
+    Subscribe(Topic),
+    /// No longer.
+    Unsubscribe(Topic),
+    /// PUBLISH.
+    Publish,
+    /// PING, whose reply depends on whether it listens.
+    Ping,
     /// WATCH of an owned key.
     Watch(usize),
     /// A write to an owned key that may be watched.
@@ -46,6 +55,14 @@ pub enum Step {
 /// What the reply to a step must be.
 #[derive(Clone, Debug)]
 pub enum Wanted {
+    /// That it listens.
+    Subscribed(Topic),
+    /// That it does not.
+    Unsubscribed(Topic),
+    /// That something was published on a channel; and when that was asked for.
+    Published(usize, Mark, Micros),
+    /// That somebody is there.
+    Ponged,
     /// That what was waited for is there, as this key asks for.
     Waited(Vec<u8>),
     /// That a key is watched.
@@ -91,6 +108,8 @@ enum Changed {
 /// What a client has under way that is more than one request.
 #[derive(Debug, Default)]
 pub struct Session {
+    /// What it listens to.
+    pub listening: Listening,
     /// What it will ask next.
     script: VecDeque<Step>,
     /// Since when keys are watched, if they are, and whether they were changed.
@@ -113,14 +132,23 @@ impl Client {
         seq: u32,
     ) -> Option<(Vec<u8>, Want)> {
         if self.session.script.is_empty() {
-            let share = scene.plan.pools[self.pool].sessions;
+            let mut share = scene.plan.pools[self.pool].sessions;
+            if scene.phase == Phase::Fresh {
+                // Few are asked then.
+                share *= 3;
+            }
             if !self.draw.permille(share) {
                 return None;
             }
-            if self.draw.one_in(3) {
-                return Some(self.wait(scene, seq));
+            match self.draw.below(5) {
+                0 => return Some(self.wait(scene, seq)),
+                1 => {
+                    let steps = self.listen();
+                    self.session.script.extend(steps);
+                }
+                2 => self.session.script.push_back(Step::Publish),
+                _ => self.begin_session(scene),
             }
-            self.begin_session(scene);
         }
         let step = self.session.script.pop_front()?;
         Some(self.step(scene, seq, step))
@@ -168,6 +196,9 @@ impl Client {
             part: 0,
         };
         let (request, wanted) = match step {
+            Step::Subscribe(_) | Step::Unsubscribe(_) | Step::Publish | Step::Ping => {
+                self.compose_listening(scene, step, mark)
+            }
             Step::Watch(number) => {
                 let request = redis::request(&[b"WATCH", &self.owned[number].key]);
                 (request, Wanted::Watched)
@@ -244,6 +275,13 @@ impl Client {
     ) -> Result<(), &'static str> {
         let several = scene.plan.pools[self.pool].config.servers.len() > 1;
         match (wanted, reply) {
+            (
+                Wanted::Subscribed(_)
+                | Wanted::Unsubscribed(_)
+                | Wanted::Published(..)
+                | Wanted::Ponged,
+                _,
+            ) => self.accept_listening(scene, wanted, reply, raw),
             (Wanted::Waited(key), _) if raw == redis::reply_to(key) => Ok(()),
             (Wanted::Watched, Reply::Status(b"OK")) => {
                 let first = self.session.watch.is_none();
@@ -424,7 +462,11 @@ impl Client {
                 self.session.watch = None;
                 self.session.broken = false;
             }
-            Wanted::Waited(_)
+            Wanted::Subscribed(_) => self.session.listening.refused = true,
+            Wanted::Unsubscribed(_)
+            | Wanted::Published(..)
+            | Wanted::Ponged
+            | Wanted::Waited(_)
             | Wanted::Unwatched
             | Wanted::Begun
             | Wanted::Rejected

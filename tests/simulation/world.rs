@@ -231,6 +231,7 @@ impl World {
             }
             Phase::Fresh => {
                 self.complain();
+                self.check_listeners();
                 let scene = &mut self.scene;
                 scene.phase = Phase::Farewell;
                 scene.ledger.check_tallies(now);

@@ -506,6 +506,30 @@ fn no_message_comes_before_the_confirmation_it_belongs_to() {
 }
 
 #[test]
+fn messages_of_what_is_not_confirmed_after_all_are_not_passed_on() {
+    let (mut rig, client) = ready(pool(2), Limits::default());
+    rig.receive(client, ask("PSUBSCRIBE k*"));
+    rig.establish();
+    let [.., (_, one), (_, other)] = rig.links[..] else {
+        panic!("two connections");
+    };
+    rig.receive(one, "*3\r\n$10\r\npsubscribe\r\n$2\r\nk*\r\n:1\r\n");
+    rig.receive(other, "*3\r\n$10\r\npsubscribe\r\n$2\r\nk*\r\n:1\r\n");
+    rig.take(client);
+    rig.receive(client, ask("PSUBSCRIBE l*"));
+    rig.receive(one, "*3\r\n$10\r\npsubscribe\r\n$2\r\nl*\r\n:2\r\n");
+    for pattern in ["l*", "k*"] {
+        let message = "*4\r\n$8\r\npmessage\r\n$2\r\nl*\r\n$2\r\nl1\r\n$1\r\nx\r\n";
+        rig.receive(one, message.replace("l*", pattern));
+    }
+    rig.receive(other, "-NOPERM no\r\n");
+    assert_eq!(
+        rig.take(client),
+        "-NOPERM no\r\n*4\r\n$8\r\npmessage\r\n$2\r\nk*\r\n$2\r\nl1\r\n$1\r\nx\r\n"
+    );
+}
+
+#[test]
 fn what_was_not_confirmed_is_not_listened_to() {
     let (mut rig, client) = ready(pool(1), Limits::default());
     rig.receive(client, ask("SUBSCRIBE c"));
