@@ -474,6 +474,14 @@ impl Commands {
         }
     }
 
+    /// The name of a Redis command, in upper case, that of its sub-command behind a bar.
+    pub fn name(&self, command: Option<u16>) -> &str {
+        match (self, command) {
+            (Self::Redis(table), Some(command)) => table.name(command),
+            _ => "",
+        }
+    }
+
     /// The digest of the script a request names, if that is how its command names one.
     pub fn script_name<'a>(&self, request: &'a [u8], command: Option<u16>) -> Option<&'a [u8]> {
         match self {

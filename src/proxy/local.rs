@@ -12,7 +12,7 @@ use crate::protocol::redis::commands::Verb;
 use crate::protocol::redis::describe;
 use crate::protocol::redis::hello::{self, Hello};
 use crate::protocol::redis::request::words;
-use crate::protocol::redis::write::Writer;
+use crate::protocol::redis::write::{Writer, bad_sub};
 use crate::protocol::{Commands, Local, Request, Version};
 
 const NO_HELLO_YET: &str = "NOAUTH HELLO must be called with the client already authenticated, \
@@ -23,6 +23,24 @@ const NO_DATABASE: &str = "ERR DB index is out of range";
 const NO_VERSION: &str = "NOPROTO the servers of this pool do not speak RESP3";
 const WHILE_WATCHING: &str = "ERR database and protocol cannot be changed while keys are watched";
 
+/// The sub-commands of CLIENT that take arguments as Redis' own do.
+const CLIENT_SUBS: [&str; 15] = [
+    "CACHING",
+    "CAPA",
+    "GETNAME",
+    "GETREDIR",
+    "ID",
+    "INFO",
+    "KILL",
+    "NO-EVICT",
+    "NO-TOUCH",
+    "REPLY",
+    "SETINFO",
+    "SETNAME",
+    "TRACKING",
+    "TRACKINGINFO",
+    "UNBLOCK",
+];
 const NO_ROOM: &str = "ERR too many databases are in use at once";
 
 impl Proxy {
@@ -406,9 +424,13 @@ impl Proxy {
             (b"INFO", []) | (b"LIST", _) => {
                 reply.verbatim(&line);
             }
-            (b"NO-EVICT" | b"NO-TOUCH", [switch]) if is_switch(switch) => {
+            (b"NO-EVICT" | b"NO-TOUCH", [switch]) => {
                 // There is nothing here that could be evicted or touched.
-                reply.status("OK");
+                if is_switch(switch) {
+                    reply.status("OK");
+                } else {
+                    reply.error("ERR syntax error");
+                }
             }
             (b"GETREDIR", []) => {
                 reply.integer(-1);
@@ -426,19 +448,20 @@ impl Proxy {
             (b"CAPA", [_, ..]) => {
                 reply.status("OK");
             }
-            (b"UNBLOCK", [_, ..]) => {
-                reply.integer(0);
+            (b"UNBLOCK", [id] | [id, _]) => {
+                match std::str::from_utf8(id).map(str::parse::<i64>) {
+                    // Nobody waits whom somebody else could wake.
+                    Ok(Ok(_)) => reply.integer(0),
+                    _ => reply.error("ERR value is not an integer or out of range"),
+                };
             }
             (b"REPLY", [mode]) => return quieten(client, mode, reply),
-            (b"KILL", filters) => return self.kill(id, filters, reply),
+            (b"KILL", filters @ [_, ..]) => return self.kill(id, filters, reply),
             (b"MAINT_NOTIFICATIONS", _) => {
                 reply.error("ERR maintenance notifications are not supported by nutcrab");
             }
             _ => {
-                let name = String::from_utf8_lossy(&words[1][..words[1].len().min(128)]);
-                reply.error(&format!(
-                    "ERR unknown subcommand or wrong number of arguments for '{name}'. Try CLIENT HELP."
-                ));
+                reply.error(&bad_sub("CLIENT", words[1], &CLIENT_SUBS));
             }
         }
         Told::Reply
@@ -464,7 +487,8 @@ impl Proxy {
             match filter {
                 [name, value] if name.eq_ignore_ascii_case(b"ID") => {
                     let text = std::str::from_utf8(value).ok();
-                    let Some(id) = text.and_then(|text| text.parse::<u64>().ok()) else {
+                    let id = text.and_then(|text| text.parse::<u64>().ok());
+                    let Some(id) = id.filter(|&id| id > 0) else {
                         reply.error("ERR client-id should be greater than 0");
                         return Told::Reply;
                     };
@@ -595,7 +619,7 @@ fn set_info(session: &mut Session, option: &[u8], value: &[u8], reply: &mut Writ
         return;
     };
     if !hello::is_name(value) {
-        let option = String::from_utf8_lossy(&option.to_ascii_lowercase()).into_owned();
+        let option = String::from_utf8_lossy(option);
         reply.error(&format!(
             "ERR {option} cannot contain spaces, newlines or special characters."
         ));

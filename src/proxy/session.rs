@@ -172,11 +172,16 @@ impl Proxy {
             }
             return !is_about_it;
         }
-        if !client.only_listens() || is_one_of(WHILE_LISTENING) {
+        let is_refused = matches!(request.verdict, Verdict::Refuse(_));
+        if !client.only_listens() || is_one_of(WHILE_LISTENING) || is_refused {
             return false;
         }
-        let text = "ERR Can't execute this command: only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / \
-                    QUIT / RESET are allowed in this context";
+        let commands = &self.pool(client.pool).commands;
+        let name = commands.name(request.command).to_ascii_lowercase();
+        let text = format!(
+            "ERR Can't execute '{name}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / \
+             RESET are allowed in this context"
+        );
         self.answer(id, Refusal::new("-", text.as_bytes()).bytes());
         true
     }

@@ -119,13 +119,10 @@ fn scripts() -> Vec<Case> {
         "#,
     );
     let refused = [
-        (
-            r#"EVAL "return 7" 0 k0"#,
-            "-ERR scripts without keys are not supported",
-        ),
+        (r#"EVAL "return 7" 0 k0"#, ":7"),
         (
             r#"EVALSHA x 0 k0"#,
-            "-ERR scripts without keys are not supported",
+            "-NOSCRIPT No matching script. Please use EVAL.",
         ),
         (
             r#"EVAL "return 7" -1 k0"#,

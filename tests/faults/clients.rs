@@ -104,6 +104,99 @@ fn c18_c19_c20_c21_other_protocols_are_answered_or_turned_away() {
 }
 
 #[test]
+fn c26_no_spelling_of_a_denied_command_gets_past_the_filter() {
+    let server = Server::redis();
+    let pool = Pool::redis("alpha").servers(slice::from_ref(&server));
+    let denied = "{deny: [flushall, config, debug, acl|setuser]}";
+    let proxy = Proxy::nutcrab(vec![pool.with("commands", denied)]);
+    assert_eq!(server.ask(&["SET", "kept", "1"]), Reply::ok());
+    let arrays = |lines: &[&str]| pipeline(lines);
+    let long = "x".repeat(20_000);
+    let ways: Vec<Vec<u8>> = vec![
+        arrays(&["FLUSHALL", "flushall", "FlushAll ASYNC", "FLUSHALL SYNC"]),
+        b"FLUSHALL\r\nflushall async\n\r\n\r\n  FLUSHALL\t\r\n".to_vec(),
+        b"\"FLUSHALL\"\r\n'flushall'\r\n\"\\x46LUSHALL\"\r\n".to_vec(),
+        // Lines, arrays and values that hold either, one behind the other.
+        [
+            arrays(&["GET kept"]),
+            b"FLUSHALL\r\n".to_vec(),
+            command(&["SET", "other", "\r\nFLUSHALL\r\n*1\r\n$8\r\nFLUSHALL\r\n"]),
+            b"GET kept\r\n".to_vec(),
+            arrays(&["FLUSHALL", "GET other"]),
+            b"SET other \"a\\r\\nFLUSHALL\\r\\n\"\r\n".to_vec(),
+            b"flushall\r\n".to_vec(),
+        ]
+        .concat(),
+        arrays(&[
+            "MULTI",
+            "FLUSHALL",
+            "EXEC",
+            "MULTI",
+            "SET other 1",
+            "CONFIG SET save x",
+            "EXEC",
+        ]),
+        b"MULTI\r\nFLUSHALL\r\nEXEC\r\n".to_vec(),
+        arrays(&[
+            "CONFIG SET save x",
+            "config set save x",
+            "CONFIG|SET save x",
+            "CONFIG|SET",
+        ]),
+        arrays(&[
+            "DEBUG FLUSHALL",
+            "debug flushall",
+            "DEBUG|* FLUSHALL",
+            "DEBUG|FLUSHALL",
+        ]),
+        arrays(&[
+            "ACL SETUSER tom on nopass",
+            "acl setuser tom on",
+            "ACL|SETUSER tom on",
+        ]),
+        arrays(&[
+            "FLUSHALL\0",
+            "FLUSHALL\u{1}",
+            "FLUSHALL|ASYNC",
+            "COMMAND FLUSHALL",
+        ]),
+        command(&["FLUSHALL", &long]),
+        format!("FLUSHALL {long}\r\n").into_bytes(),
+        arrays(&["HELLO 3", "FLUSHALL", "SELECT 1", "FLUSHALL"]),
+        arrays(&[
+            "CLIENT REPLY SKIP",
+            "FLUSHALL",
+            "CLIENT REPLY OFF",
+            "FLUSHALL",
+            "CLIENT REPLY ON",
+        ]),
+        arrays(&["SUBSCRIBE a", "FLUSHALL", "UNSUBSCRIBE a"]),
+    ];
+    for way in &ways {
+        for bytewise in [false, true] {
+            let mut client = proxy.client("alpha");
+            if bytewise && way.len() < 2000 {
+                client.send_bytewise(way);
+            } else {
+                client.send(way);
+            }
+            client.send(&command(&["PING", "<last>"]));
+            let (got, _) = client.read_until(|got| got.ends_with(b"<last>\r\n"));
+            let kept = server.ask(&["GET", "kept"]);
+            assert_eq!(kept, Reply::bulk("1"), "{}: {}", shown(way), shown(&got));
+        }
+    }
+    let counts = server.ask(&["INFO", "commandstats"]).bytes();
+    let counts = String::from_utf8(counts).expect("text");
+    for name in ["flushall", "config", "debug", "acl|setuser"] {
+        assert!(
+            !counts.contains(&format!("cmdstat_{name}")),
+            "{name}: {counts}"
+        );
+    }
+}
+
+#[test]
 fn c27_a_flood_on_one_server_leaves_the_others_alone() {
     let (busy, other) = (Server::redis(), Server::redis());
     let proxy = Proxy::nutcrab(vec![

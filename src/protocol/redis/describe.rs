@@ -3,7 +3,7 @@
 use super::commands::{Row, Table};
 use super::inline::encode;
 use super::keys::keys;
-use super::write::Writer;
+use super::write::{Writer, bad_sub};
 use crate::protocol::Key;
 
 /// Answers `COMMAND ...`, whose words are given, its name first.
@@ -27,7 +27,7 @@ pub fn answer(words: &[&[u8]], table: &Table, reply: &mut Writer) {
                 match table.find(name) {
                     Some(index) => describe(table.row(index), reply),
                     None => {
-                        reply.null_array();
+                        reply.null();
                     }
                 }
             }
@@ -62,7 +62,7 @@ pub fn answer(words: &[&[u8]], table: &Table, reply: &mut Writer) {
                 _ => None,
             };
             let Some(pattern) = pattern else {
-                reply.error("ERR only COMMAND LIST and COMMAND LIST FILTERBY PATTERN are known");
+                reply.error("ERR syntax error");
                 return;
             };
             let names = shown(table).map(|row| row.name.to_ascii_lowercase());
@@ -76,10 +76,8 @@ pub fn answer(words: &[&[u8]], table: &Table, reply: &mut Writer) {
         }
         b"GETKEYS" if !rest.is_empty() => get_keys(rest, table, reply),
         _ => {
-            let name = String::from_utf8_lossy(&subcommand[..subcommand.len().min(128)]);
-            reply.error(&format!(
-                "ERR unknown subcommand or wrong number of arguments for '{name}'. Try COMMAND HELP."
-            ));
+            let known = ["COUNT", "GETKEYS", "LIST"];
+            reply.error(&bad_sub("COMMAND", subcommand, &known));
         }
     }
 }
@@ -224,7 +222,7 @@ mod tests {
         assert!(ask("command").starts_with(&format!("*{count}\r\n*10\r\n")));
         assert_eq!(
             ask("COMMAND INFO get nosuch"),
-            "*2\r\n*10\r\n$3\r\nget\r\n:2\r\n*0\r\n:1\r\n:1\r\n:1\r\n*0\r\n*0\r\n*0\r\n*0\r\n*-1\r\n"
+            "*2\r\n*10\r\n$3\r\nget\r\n:2\r\n*0\r\n:1\r\n:1\r\n:1\r\n*0\r\n*0\r\n*0\r\n*0\r\n$-1\r\n"
         );
         assert_eq!(
             ask("command list filterby pattern mge?"),

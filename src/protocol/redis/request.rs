@@ -291,14 +291,14 @@ fn script(bytes: &[u8], scan: &RequestScan, table: &Table, command: u16) -> Requ
     };
     let refuse = |text| request(Verdict::Refuse(error(text)), Span::default());
     match number(bytes, scan, 2) {
+        None if table.name(command).starts_with("FCALL") => refuse("Bad number of keys provided"),
         None => refuse("value is not an integer or out of range"),
         Some(keys) if keys < 0 => refuse("Number of keys can't be negative"),
         Some(keys) if keys > i64::from(scan.args - 3) => {
             refuse("Number of keys can't be greater than number of args")
         }
-        // With none there is no right server among several.
-        Some(0) if table.has_several() => refuse("scripts without keys are not supported"),
-        Some(0) => request(Verdict::Keyless, Span::default()),
+        // Always the same server, that of the empty key: what EVAL leaves there, EVALSHA finds.
+        Some(0) => request(Verdict::Forward, Span::default()),
         Some(_) => request(Verdict::Together, scan.first[3]),
     }
 }
@@ -362,10 +362,10 @@ fn unknown_sub(command: u16, sub: &[u8], table: &Table) -> Verdict {
     if table.may_learn(&whole) {
         return Verdict::Learn;
     }
-    let mut text = b"unknown subcommand '".to_vec();
-    text.extend_from_slice(&sub[..sub.len().min(NAME_QUOTED_MAX)]);
-    text.extend_from_slice(format!("'. Try {container} HELP.").as_bytes());
-    Verdict::Refuse(Refusal::new("-ERR ", &text))
+    Verdict::Refuse(Refusal::new(
+        "-ERR ",
+        &super::write::no_such_sub(container, sub),
+    ))
 }
 
 /// The row of a whole request's command.

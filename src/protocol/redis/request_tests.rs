@@ -2,7 +2,7 @@
 
 use super::super::commands::{Arity, Row};
 use super::*;
-use crate::protocol::{Key, Merge};
+use crate::protocol::{Key, Merge, Policy};
 use proptest::prelude::*;
 
 fn encode(args: &[&[u8]]) -> Vec<u8> {
@@ -236,6 +236,26 @@ fn counts_of_keys_that_cannot_be_are_answered_or_left_to_the_server() {
     ] {
         let words: Vec<&str> = words.split(' ').collect();
         assert_eq!(check(&words).verdict, Verdict::Forward, "{words:?}");
+    }
+}
+
+#[test]
+fn a_script_without_keys_goes_where_the_empty_key_does() {
+    let several = Table::new(Policy {
+        several: true,
+        ..Policy::default()
+    });
+    for table in [table(), &several] {
+        for words in ["eval s 0", "evalsha s 0 a", "eval_ro s 0", "fcall f 0 a"] {
+            let words: Vec<&[u8]> = words.split(' ').map(str::as_bytes).collect();
+            let bytes = encode(&words);
+            let scan = &mut RequestScan::default();
+            let Parse::Done { request, .. } = parse(&bytes, scan, table, &Limits::REDIS) else {
+                panic!("{words:?} is whole");
+            };
+            assert_eq!(request.verdict, Verdict::Forward, "{words:?}");
+            assert_eq!(request.key.of(&bytes), b"", "{words:?}");
+        }
     }
 }
 

@@ -140,6 +140,32 @@ impl Writer {
     }
 }
 
+/// What a client is told, in Redis' words, whose `sub` is no sub-command of `container`.
+pub fn no_such_sub(container: &str, sub: &[u8]) -> Vec<u8> {
+    let mut text = b"unknown subcommand '".to_vec();
+    text.extend_from_slice(&sub[..sub.len().min(128)]);
+    text.extend_from_slice(format!("'. Try {container} HELP.").as_bytes());
+    text
+}
+
+/// What a client is told that gave `sub`, one of `known` of `container`, too few or too many arguments,
+/// or named another.
+pub fn bad_sub(container: &str, sub: &[u8], known: &[&str]) -> String {
+    let found = known
+        .iter()
+        .find(|known| sub.eq_ignore_ascii_case(known.as_bytes()));
+    match found {
+        Some(known) => {
+            let name = format!("{container}|{known}").to_ascii_lowercase();
+            format!("ERR wrong number of arguments for '{name}' command")
+        }
+        None => format!(
+            "ERR {}",
+            String::from_utf8_lossy(&no_such_sub(container, sub))
+        ),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

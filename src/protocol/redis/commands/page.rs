@@ -51,7 +51,8 @@ an ejected server is passed over, as its keys are.
 
 Scripts: `SCRIPT LOAD` goes to every live server and is remembered (each worker: scripts up to 64 KiB,
 1 MiB for a pool). A server that answers `-NOSCRIPT` to `EVALSHA` is given the script again and asked
-again, unless the client has asked something behind it already.
+again, unless the client has asked something behind it already. Scripts without keys run on one server,
+always the same.
 
 | command | args | keys | what is done |
 | --- | --- | --- | --- |

@@ -131,7 +131,7 @@ const fn counted(count: u8) -> Keys {
 #[rustfmt::skip]
 pub(super) const TWEMPROXY: &[Row] = &[
     local("PING", Arity::Between(1, 2), Verb::Ping),
-    local("AUTH", Arity::Between(2, 3), Verb::Auth),
+    local("AUTH", OPEN, Verb::Auth),
     local("QUIT", ANY, Verb::Quit),
     local("COMMAND", ANY, Verb::Command),
     local("LOLWUT", ANY, Verb::Lolwut),
