@@ -9,6 +9,7 @@
 mod binary;
 mod classic;
 mod meta;
+mod redis;
 
 #[path = "../support/mod.rs"]
 mod support;

@@ -9,7 +9,10 @@ use super::process::Process;
 use super::wire::{Address, Wire};
 use super::{Reply, eventually};
 
-/// A redis-server or memcached of this test.
+/// The valkey-server that `scripts/install-valkey` installs.
+const VALKEY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/tools/valkey-server");
+
+/// A redis-server, valkey-server or memcached of this test.
 #[derive(Debug)]
 pub struct Server {
     program: &'static str,
@@ -34,6 +37,18 @@ impl Server {
     /// `count` redis-servers on free ports, started together.
     pub fn redis_many(count: usize) -> Vec<Self> {
         let servers: Vec<_> = (0..count).map(|_| Self::redis_starting(&[])).collect();
+        servers.into_iter().map(ready).collect()
+    }
+
+    /// `count` valkey-servers on free ports, started together.
+    pub fn valkey_many(count: usize) -> Vec<Self> {
+        assert!(
+            Path::new(VALKEY).exists(),
+            "scripts/install-valkey installs {VALKEY}"
+        );
+        let servers: Vec<_> = (0..count)
+            .map(|_| Self::redis_like_starting(VALKEY, &[]))
+            .collect();
         servers.into_iter().map(ready).collect()
     }
 
@@ -100,6 +115,10 @@ impl Server {
     }
 
     fn redis_starting(options: &[&str]) -> Self {
+        Self::redis_like_starting("redis-server", options)
+    }
+
+    fn redis_like_starting(program: &'static str, options: &[&str]) -> Self {
         let (port, directory) = (Port::free(), scratch());
         let number = port.number().to_string();
         let place = ["--port", &number, "--bind", "127.0.0.1"].map(str::to_owned);
@@ -110,7 +129,7 @@ impl Server {
             .chain(further)
             .collect();
         let address = Address::tcp(port.number());
-        Self::new("redis-server", arguments, address, directory, Some(port))
+        Self::new(program, arguments, address, directory, Some(port))
     }
 
     fn memcached_starting(options: &[&str]) -> Self {
