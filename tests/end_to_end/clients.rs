@@ -46,23 +46,28 @@ fn the_redis_crate_works() -> redis::RedisResult<()> {
 
 #[test]
 fn the_memcache_crate_works() -> Result<(), memcache::MemcacheError> {
-    let servers = Server::memcached_many(4);
-    let proxy = Proxy::nutcrab(vec![Pool::memcache("alpha").servers(&servers)]);
-    let address = proxy.address("alpha");
-    let client = memcache::connect(format!("memcache://{address}?protocol=ascii"))?;
-    client.set("a", "text", 0)?;
-    assert_eq!(client.get::<String>("a")?, Some("text".to_owned()));
-    client.set("n", 41, 0)?;
-    assert_eq!(client.increment("n", 1)?, 42);
-    for number in 0..100 {
-        client.set(&format!("k:{number}"), number, 0)?;
+    for count in [1, 4] {
+        let servers = Server::memcached_many(count);
+        let proxy = Proxy::nutcrab(vec![Pool::memcache("alpha").servers(&servers)]);
+        let address = proxy.address("alpha");
+        // Its own default is the binary protocol.
+        for protocol in ["", "?protocol=ascii"] {
+            let client = memcache::connect(format!("memcache://{address}{protocol}"))?;
+            client.set("a", "text", 0)?;
+            assert_eq!(client.get::<String>("a")?, Some("text".to_owned()));
+            client.set("n", 41, 0)?;
+            assert_eq!(client.increment("n", 1)?, 42);
+            for number in 0..100 {
+                client.set(&format!("k:{number}"), number, 0)?;
+            }
+            let keys: Vec<String> = (0..100).map(|number| format!("k:{number}")).collect();
+            let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+            let found = client.gets::<u32>(&keys)?;
+            assert!((0..100).all(|number| found[&format!("k:{number}")] == number));
+            assert!(client.delete("a")?);
+            assert_eq!(client.get::<String>("a")?, None);
+        }
     }
-    let keys: Vec<String> = (0..100).map(|number| format!("k:{number}")).collect();
-    let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
-    let found = client.gets::<u32>(&keys)?;
-    assert!((0..100).all(|number| found[&format!("k:{number}")] == number));
-    assert!(client.delete("a")?);
-    assert_eq!(client.get::<String>("a")?, None);
     Ok(())
 }
 

@@ -12,7 +12,7 @@ pub fn heed(scene: &mut Scene, worker: usize, notice: &Notice) {
     scene
         .ledger
         .note(now, || format!("worker {worker}: {text}"));
-    let kind = text.split([':', ',']).next().unwrap_or_default();
+    let kind = text.split([',', ';']).next().unwrap_or_default();
     let notices = &mut scene.ledger.totals.notices;
     *notices.entry(kind.to_owned()).or_default() += 1;
     let reasons: &[Fault] = match notice.what {
