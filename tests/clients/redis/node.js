@@ -8,7 +8,7 @@ const assert = require('node:assert/strict');
 
 async function ioredis(port) {
   const { default: Redis } = require('ioredis');
-  const client = new Redis(port);
+  const client = new Redis(port, '127.0.0.1');
   client.on('error', (error) => { throw error; });
   assert.equal(await client.ping(), 'PONG');
   assert.equal(await client.set('{ioredis}s', 'value'), 'OK');
@@ -21,7 +21,7 @@ async function ioredis(port) {
   assert.deepEqual((await pipeline.exec())[99], [null, 100]);
   assert.equal(await client.del('{ioredis}s', '{ioredis}h', '{ioredis}n', 'spread'), 3);
   await client.quit();
-  const second = new Redis({ port, db: 3, connectionName: 'me' });
+  const second = new Redis({ host: '127.0.0.1', port, db: 3, connectionName: 'me' });
   assert.equal(await second.set('{ioredis}s', 'value'), 'OK');
   assert.equal(await second.del('{ioredis}s'), 1);
   second.disconnect();
@@ -29,7 +29,7 @@ async function ioredis(port) {
 
 async function nodeRedis(port) {
   const { createClient } = require('redis');
-  const client = createClient({ socket: { port } });
+  const client = createClient({ socket: { host: '127.0.0.1', port } });
   client.on('error', (error) => { throw error; });
   await client.connect();
   assert.equal(await client.ping(), 'PONG');
