@@ -283,6 +283,13 @@ impl Proxy {
             start[count..count + more].copy_from_slice(&last.bytes()[..more]);
             start[0] == b'-' && start != *b"-EXECABORT"
         };
+        // Nobody waits for the reply to a subscription that is renewed.
+        let is_renewal = link.listens && slot.client.is_none() && link.owner.is_some();
+        let is_refused = is_renewal && {
+            let mut start = [0; 1];
+            let count = partial.peek(&mut start);
+            start[..count] == *b"-" || count == 0 && last.bytes().starts_with(b"-")
+        };
         // A reply before the end of its request: the connection is lost, see `uploads`.
         let early = link.uploader.is_some();
         let stats = &self.stats.pools[pool.index()].servers[server.index()];
@@ -323,6 +330,8 @@ impl Proxy {
         if is_stuck {
             // The transaction may still be open: what comes next would be queued for ever.
             self.close_link(id, Cause::Invalid);
+        } else if is_refused {
+            self.renewal_refused(id);
         } else if is_own {
             self.own_answered(id);
         } else if early {

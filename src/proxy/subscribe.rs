@@ -380,6 +380,22 @@ impl Proxy {
         }
     }
 
+    /// A server did not let the client listen anew, as one that is loading does not: the connection is
+    /// given up, and it is tried again over another.
+    pub(super) fn renewal_refused(&mut self, id: LinkId) {
+        let Some(link) = self.links.find(id) else {
+            return;
+        };
+        if link.slots.iter().any(|slot| slot.client.is_some()) {
+            return self.close_link(id, Cause::Invalid);
+        }
+        let owner = link.owner;
+        self.drop_link(id);
+        if let Some(owner) = owner {
+            self.subscription_lost(owner, id);
+        }
+    }
+
     fn renew(&mut self, id: ClientId, at: Time) {
         if let Some(subscriber) = self.subscriber_of(id) {
             subscriber.renew_at = Some(at);

@@ -253,6 +253,35 @@ fn patterns_are_subscribed_to_on_every_server_and_again_when_one_returns() {
 }
 
 #[test]
+fn a_server_that_refuses_a_renewed_subscription_is_asked_again() {
+    let (mut rig, client) = ready(pool(1), Limits::default());
+    rig.receive(client, ask("SUBSCRIBE c"));
+    rig.establish();
+    let told = "*3\r\n$9\r\nsubscribe\r\n$1\r\nc\r\n:1\r\n";
+    let mut own = rig.link(0);
+    rig.take(own);
+    rig.receive(own, told);
+    rig.take(client);
+    rig.proxy.ended(own);
+    rig.settle();
+    for _ in 0..3 {
+        rig.pass(Duration::from_secs(1));
+        rig.establish();
+        own = rig.link(0);
+        assert_eq!(rig.take(own), ask("subscribe c"));
+        rig.receive(own, "-LOADING Redis is loading the dataset in memory\r\n");
+        assert!(rig.is_closed(own));
+    }
+    rig.pass(Duration::from_secs(1));
+    rig.establish();
+    own = rig.link(0);
+    assert_eq!(rig.take(own), ask("subscribe c"));
+    let message = "*3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$1\r\nx\r\n";
+    rig.receive(own, [told, message].concat());
+    assert_eq!(rig.take(client), message, "of the rest it hears nothing");
+}
+
+#[test]
 fn a_subscriber_that_does_not_read_is_closed() {
     let limits = Limits {
         subscriber: 10_000,
