@@ -442,6 +442,11 @@ impl Proxy {
             for server in wanted {
                 match self.listening_link(id, server) {
                     Ok(link) => meant.push(link),
+                    // A listener that is deaf and does not know would be worse: when it comes again it
+                    // is told.
+                    Err(Cause::TooManySessions) => {
+                        return self.close_client(id, Ending::Error, CloseHow::Reset);
+                    }
                     Err(_) => missing = true,
                 }
             }

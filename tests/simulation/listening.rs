@@ -245,19 +245,11 @@ impl Client {
 }
 
 impl World {
-    /// Listeners must have heard all that was published since nothing could fail: but where there were
-    /// too many sessions, one may still wait for a connection to a server that has returned.
+    /// Listeners must have heard all that was published since nothing could fail.
     pub(crate) fn check_listeners(&mut self) {
         let ledger: &mut Ledger = &mut self.scene.ledger;
         for published in std::mem::take(&mut ledger.published) {
             let pool = published.pool;
-            let is_crowded = self.workers.iter().any(|worker| {
-                let hits = &worker.stats.pools[pool].session_connections_hits;
-                hits.read() > 0
-            });
-            if is_crowded {
-                continue;
-            }
             for client in self.clients.iter().filter(|client| client.pool == pool) {
                 if let Some(topic) = client.missed(&published) {
                     let text = format!("client {} missed {published:?} on {topic:?}", client.index);
