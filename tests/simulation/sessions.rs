@@ -122,6 +122,9 @@ pub struct Session {
     parts: Vec<(u32, Part)>,
     /// Whether a part of it was refused.
     broken: bool,
+    /// Whether it asked for a wait longer than the timeout of its pool. Two, one behind the other, could
+    /// last longer than faults are given to be over.
+    waited: bool,
 }
 
 impl Client {
@@ -255,7 +258,8 @@ impl Client {
     fn wait(&mut self, scene: &Scene, seq: u32) -> (Vec<u8>, Want) {
         let shape = self.draw.pick(&[Shape::Array, Shape::NilArray]);
         let key = self.echo(seq, 0, shape, 50);
-        let long = scene.phase == Phase::Faults && self.draw.one_in(8);
+        let long = scene.phase == Phase::Faults && !self.session.waited && self.draw.one_in(8);
+        self.session.waited |= long;
         let wait = if long { 3000 } else { self.draw.below(50) };
         let wait = format!("0.{wait:06}");
         let request = match self.draw.below(2) {
