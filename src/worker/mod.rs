@@ -219,6 +219,19 @@ impl Loop {
                 self.note(*event);
             }
             self.read_all();
+            if self
+                .proxy
+                .next_deadline()
+                .is_some_and(|due| due <= self.now)
+            {
+                // The process may have stood still since these events were collected: what has come
+                // meanwhile is not late.
+                self.engine.collect(&mut ready)?;
+                for event in &ready {
+                    self.note(*event);
+                }
+                self.read_all();
+            }
             self.proxy.expire();
             self.parting.expire(self.now);
             self.obey_all();

@@ -115,7 +115,10 @@ fn o8_a_proxy_that_was_not_let_run_accuses_nobody() {
             // A request may be late, but no key may move.
             match client.reply() {
                 Reply::Bulk(Some(value)) => assert_eq!(value, key.as_bytes()),
-                Reply::Error(text) => assert_eq!(text, "ERR Connection timed out"),
+                Reply::Error(text) => {
+                    let log = proxy.process().log();
+                    assert_eq!(text, "ERR Connection timed out", "{key}: {log}");
+                }
                 other => panic!("{key}: {other:?}"),
             }
         }

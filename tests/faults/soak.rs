@@ -238,7 +238,8 @@ fn judge(readings: &[Reading], idle: Reading, proxy: &mut Proxy, backends: &[Bac
         last - second < GROWTH_MAX,
         "memory grows: {second} to {last} bytes"
     );
-    assert_eq!(base.threads, idle.threads, "threads");
+    // One may still have been starting when it was looked at idle.
+    assert!(base.threads <= idle.threads + 1, "threads");
 }
 
 /// One fault window: it begins, lasts, and is over when this returns.
