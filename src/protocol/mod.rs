@@ -16,6 +16,8 @@ mod joining;
 mod limits;
 pub mod memcache;
 mod merge;
+#[cfg(test)]
+mod pieces;
 mod policy;
 pub mod redis;
 mod topic;

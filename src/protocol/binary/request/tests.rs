@@ -3,7 +3,9 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::protocol::Protocol;
 use crate::protocol::binary::REPLY;
+use crate::protocol::pieces::{self, Outcome};
 
 /// A request with these parts, which need not fit together.
 fn packet(opcode: u8, extras: &[u8], key: &[u8], value: &[u8]) -> Vec<u8> {
@@ -18,53 +20,10 @@ fn packet(opcode: u8, extras: &[u8], key: &[u8], value: &[u8]) -> Vec<u8> {
     bytes
 }
 
-#[derive(Debug, PartialEq)]
-enum Outcome {
-    Request(Request, usize),
-    Bad(Refusal),
-    More,
-}
-
-fn read(bytes: &[u8], ends: &[usize], limits: &Limits) -> Outcome {
-    let table = Table::standard();
-    let mut scan = RequestScan::default();
-    let mut head: Option<(Request, Body, usize)> = None;
-    for end in ends.iter().copied().chain([bytes.len()]) {
-        if let Some((request, mut body, start)) = head.take() {
-            match body.feed(&bytes[start..end]) {
-                Ok(fed) if fed.done => return Outcome::Request(request, start + fed.used),
-                Ok(fed) => head = Some((request, body, start + fed.used)),
-                Err(_) => panic!("a raw body is never bad"),
-            }
-            continue;
-        }
-        match parse(&bytes[..end], &mut scan, &table, limits) {
-            Parse::Done { request, len } => return Outcome::Request(request, len),
-            Parse::Head { request, body } => head = Some((request, body, end)),
-            Parse::More => {}
-            Parse::Bad(refusal) => return Outcome::Bad(refusal),
-            Parse::Inline { .. } => panic!("that is Redis"),
-        }
-    }
-    Outcome::More
-}
-
 /// The outcome of `bytes`, which must not depend on how they come, nor on how early bodies are handed
 /// over.
 fn check(bytes: &[u8]) -> Outcome {
-    let whole = read(bytes, &[], &Limits::MEMCACHE);
-    let small = Limits {
-        head: 2,
-        ..Limits::MEMCACHE
-    };
-    let all: Vec<usize> = (0..bytes.len()).collect();
-    for limits in [Limits::MEMCACHE, small] {
-        assert_eq!(read(bytes, &all, &limits), whole, "byte by byte");
-        for cut in 0..bytes.len() {
-            assert_eq!(read(bytes, &[cut], &limits), whole, "cut at {cut}");
-        }
-    }
-    whole
+    pieces::check(Protocol::Binary, bytes)
 }
 
 #[test]

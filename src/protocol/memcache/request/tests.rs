@@ -3,62 +3,15 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::protocol::pieces::{self, Outcome};
 use crate::protocol::{BadBody, Merge, Protocol};
 
-/// What a client's bytes came to.
-#[derive(Debug, PartialEq)]
-enum Outcome {
-    /// A request of so many bytes, its data block included.
-    Request(Request, usize),
-    Bad(Refusal),
-    /// All bytes belong to a request that is not whole.
-    More,
-}
-
-/// Reads one request from `bytes`, of which it is given so many at a time: `ends` says how many, in
-/// ascending order, before all of them.
 fn read(bytes: &[u8], ends: &[usize], limits: &Limits) -> Outcome {
-    let table = Table::standard();
-    let mut scan = RequestScan::default();
-    let ends = ends.iter().copied().chain([bytes.len()]);
-    let mut head: Option<(Request, Body, usize)> = None;
-    for end in ends {
-        if let Some((request, mut body, start)) = head.take() {
-            match body.feed(&bytes[start..end]) {
-                Ok(fed) if fed.done => return Outcome::Request(request, start + fed.used),
-                Ok(fed) => head = Some((request, body, start + fed.used)),
-                Err(bad) => return Outcome::Bad(Protocol::Memcache.bad_body(bad)),
-            }
-            continue;
-        }
-        match parse(&bytes[..end], &mut scan, &table, limits) {
-            Parse::Done { request, len } => return Outcome::Request(request, len),
-            Parse::Head { request, body } => head = Some((request, body, end)),
-            Parse::More => {}
-            Parse::Bad(refusal) => return Outcome::Bad(refusal),
-            Parse::Inline { .. } => unreachable!("only Redis has them"),
-        }
-    }
-    Outcome::More
+    pieces::read(Protocol::Memcache, bytes, ends, limits)
 }
 
-/// Reads `bytes` whole, byte by byte, and cut at every point, with large and small heads; the outcome
-/// must always be the same. Returns it.
 fn check(bytes: &[u8]) -> Outcome {
-    let whole = read(bytes, &[], &Limits::MEMCACHE);
-    let small = Limits {
-        head: 2,
-        ..Limits::MEMCACHE
-    };
-    let all: Vec<usize> = (0..bytes.len()).collect();
-    for limits in [Limits::MEMCACHE, small] {
-        let shown = bytes.escape_ascii();
-        assert_eq!(read(bytes, &all, &limits), whole, "{shown} byte by byte");
-        for cut in 0..bytes.len() {
-            assert_eq!(read(bytes, &[cut], &limits), whole, "{shown} cut at {cut}");
-        }
-    }
-    whole
+    pieces::check(Protocol::Memcache, bytes)
 }
 
 /// The request in `bytes`, which must be all of them; what follows must not matter.
