@@ -50,6 +50,9 @@ const FAULTS: [Fault; 11] = [
     Fault::Everything,
 ];
 
+/// Threads of the proxy besides its workers.
+const OTHER_THREADS: usize = 4;
+
 const ALL_ENDINGS: &[Ending] = &[
     Ending::Short,
     Ending::Reset,
@@ -142,7 +145,11 @@ fn o16_a_soak_finds_no_mix_up_no_loss_and_no_growth() {
     let mut backends = [redis, memcached];
     let traffic = Traffic::new();
     let book = &traffic.book;
-    let idle = reading(&mut proxy);
+    // It may serve before the last of its threads was seen to run.
+    let idle = eventually("all threads run", || {
+        let idle = reading(&mut proxy);
+        (idle.threads == OTHER_THREADS + proxy::workers()).then_some(idle)
+    });
     let mut readings = Vec::new();
     let begin = Instant::now();
     let mut random = Random::new(seconds);
@@ -238,8 +245,7 @@ fn judge(readings: &[Reading], idle: Reading, proxy: &mut Proxy, backends: &[Bac
         last - second < GROWTH_MAX,
         "memory grows: {second} to {last} bytes"
     );
-    // One may still have been starting when it was looked at idle.
-    assert!(base.threads <= idle.threads + 1, "threads");
+    assert_eq!(base.threads, idle.threads, "threads");
 }
 
 /// One fault window: it begins, lasts, and is over when this returns.
