@@ -277,19 +277,12 @@ impl Proxy {
         let begun = link.begun;
         let mut partial = mem::take(&mut link.partial);
         let is_stuck = slot.ends_transaction && !link.streaming && {
-            let mut start = [0; 10];
-            let count = partial.peek(&mut start);
-            let more = last.len().min(start.len() - count);
-            start[count..count + more].copy_from_slice(&last.bytes()[..more]);
+            let start = beginning::<10>(&partial, last);
             start[0] == b'-' && start != *b"-EXECABORT"
         };
         // Nobody waits for the reply to a subscription that is renewed.
         let is_renewal = link.listens && slot.client.is_none() && link.owner.is_some();
-        let is_refused = is_renewal && {
-            let mut start = [0; 1];
-            let count = partial.peek(&mut start);
-            start[..count] == *b"-" || count == 0 && last.bytes().starts_with(b"-")
-        };
+        let is_refused = is_renewal && beginning::<1>(&partial, last) == *b"-";
         // A reply before the end of its request: the connection is lost, see `uploads`.
         let early = link.uploader.is_some();
         let stats = &self.stats.pools[pool.index()].servers[server.index()];
@@ -672,4 +665,13 @@ impl Proxy {
         }
         self.close_if_settled(id);
     }
+}
+
+/// The first bytes of a reply: those of `partial`, then those of `last`, then zeros.
+fn beginning<const LEN: usize>(partial: &Queue, last: Input<'_>) -> [u8; LEN] {
+    let mut start = [0; LEN];
+    let count = partial.peek(&mut start);
+    let more = last.len().min(LEN - count);
+    start[count..count + more].copy_from_slice(&last.bytes()[..more]);
+    start
 }

@@ -19,6 +19,7 @@ use super::exchange::{Exchange, Fanout};
 use super::ids::{ClientId, LinkId};
 use super::notice::What;
 use super::pool::GroupIndex;
+use super::session::Session;
 use super::time::Time;
 use super::{CloseHow, Proxy};
 use crate::buffer::{Input, Queue};
@@ -316,8 +317,7 @@ impl Proxy {
     }
 
     fn subscriber_of(&mut self, id: ClientId) -> Option<&mut Subscriber> {
-        let session = self.clients.find_mut(id)?.session.as_deref_mut()?;
-        session.subscriber.as_deref_mut()
+        subscriber_in(&mut self.clients.find_mut(id)?.session)
     }
 
     fn note_subscribed(&mut self, id: ClientId, kind: usize, name: &[u8], link: LinkId) {
@@ -531,11 +531,7 @@ impl Proxy {
         let in_reply = client.ring.is_within_a_reply();
         let modern = client.version() == Version::Resp3;
         let waiting = client.out.len();
-        let Some(subscriber) = client
-            .session
-            .as_deref_mut()
-            .and_then(|session| session.subscriber.as_deref_mut())
-        else {
+        let Some(subscriber) = subscriber_in(&mut client.session) else {
             return;
         };
         // What was unsubscribed a moment ago.
@@ -571,11 +567,7 @@ impl Proxy {
         if client.ring.is_within_a_reply() {
             return;
         }
-        let Some(subscriber) = client
-            .session
-            .as_deref_mut()
-            .and_then(|session| session.subscriber.as_deref_mut())
-        else {
+        let Some(subscriber) = subscriber_in(&mut client.session) else {
             return;
         };
         if let Some(request) = subscriber.confirming {
@@ -592,6 +584,12 @@ impl Proxy {
             }
         }
     }
+}
+
+/// What the client of this session listens to. Not a method of the client, whose other fields are
+/// needed meanwhile.
+fn subscriber_in(session: &mut Option<Box<Session>>) -> Option<&mut Subscriber> {
+    session.as_deref_mut()?.subscriber.as_deref_mut()
 }
 
 impl super::client::Client {

@@ -215,10 +215,7 @@ impl Loop {
                 self.tidying.busy(self.now);
             }
             self.take_all(inbox);
-            for event in &ready {
-                self.note(*event);
-            }
-            self.read_all();
+            self.hear(&ready);
             if self
                 .proxy
                 .next_deadline()
@@ -227,10 +224,7 @@ impl Loop {
                 // The process may have stood still since these events were collected: what has come
                 // meanwhile is not late.
                 self.engine.collect(&mut ready)?;
-                for event in &ready {
-                    self.note(*event);
-                }
-                self.read_all();
+                self.hear(&ready);
             }
             self.proxy.expire();
             self.parting.expire(self.now);
@@ -247,6 +241,14 @@ impl Loop {
                 Phase::Draining => return Ok(Outcome::Drained),
             }
         }
+    }
+
+    /// Reads what the events say is there, besides what was left from before.
+    fn hear(&mut self, events: &[Ready]) {
+        for event in events {
+            self.note(*event);
+        }
+        self.read_all();
     }
 
     /// How long the next wait may be. `None`: for ever.
