@@ -5,7 +5,8 @@
 //! error with the words of its body.
 
 use crate::memcache::KEPT;
-use crate::redis::{Command, Outcome, Reply, Store};
+use crate::redis::{Command, Reply};
+use crate::store::{Outcome, Store};
 use crate::value::{self, Shape};
 
 /// Opcodes of requests the model makes.

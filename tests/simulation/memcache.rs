@@ -4,7 +4,8 @@
 //! so that one judge does for both: `STORED` is a status, the values of a get are an array of keys and
 //! values, one behind the other.
 
-use crate::redis::{Command, Outcome, Reply, Store};
+use crate::redis::{Command, Reply};
+use crate::store::{Outcome, Store};
 use crate::value::{self, Echo, Shape};
 
 /// The first line of `bytes` without its end, and its length with it.

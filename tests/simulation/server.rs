@@ -14,10 +14,10 @@ use crate::held::{self, Changes, Held, Step};
 use crate::ledger::Fault;
 use crate::memcache;
 use crate::network::{End, Owner, Read, WireId, Written};
-use crate::plan::PASSWORD;
 use crate::plant::Plant;
-use crate::redis::{self, Command, Outcome};
+use crate::redis::{self, Command};
 use crate::scene::{Phase, Scene};
+use crate::store::{Outcome, Store};
 use crate::value;
 
 /// How a server is.
@@ -53,13 +53,14 @@ pub struct Server {
     /// Whether it refuses the pool's password.
     pub locked: bool,
     conns: Vec<Option<Conn>>,
-    store: redis::Store,
+    store: Store,
     changes: Changes,
     draw: Draw,
 }
 
+/// A connection.
 #[derive(Debug)]
-struct Conn {
+pub(crate) struct Conn {
     wire: WireId,
     /// What is spoken on it; memcached finds out by the first byte.
     protocol: Protocol,
@@ -69,8 +70,8 @@ struct Conn {
     out: VecDeque<u8>,
     /// Nothing was read yet.
     fresh: bool,
-    authed: bool,
-    selected: bool,
+    pub(crate) authed: bool,
+    pub(crate) selected: bool,
     held: Held,
     /// Nothing more is read or answered.
     mute: bool,
@@ -98,7 +99,7 @@ impl Server {
             spell: None,
             locked: false,
             conns: Vec::new(),
-            store: redis::Store::default(),
+            store: Store::default(),
             changes: Changes::new(),
             draw,
         }
@@ -435,47 +436,6 @@ impl Server {
         Some(outcome)
     }
 
-    /// The reply to a greeting; `None` for all other commands, which must come after it.
-    fn greet(&mut self, scene: &mut Scene, conn: &mut Conn, args: &[Vec<u8>]) -> Option<Vec<u8>> {
-        let pool = &scene.plan.pools[self.pool];
-        match args.first().map(Vec::as_slice) {
-            Some(b"AUTH") if pool.config.redis_auth.is_some() => {
-                if !pool.guarded {
-                    return Some(
-                        b"-ERR AUTH <password> called without any password configured for the \
-                          default user. Are you sure your configuration is correct?\r\n"
-                            .to_vec(),
-                    );
-                }
-                if self.locked || args.get(1).map(Vec::as_slice) != Some(PASSWORD) {
-                    return Some(b"-WRONGPASS invalid username-password pair\r\n".to_vec());
-                }
-                conn.authed = true;
-                Some(b"+OK\r\n".to_vec())
-            }
-            Some(b"SELECT")
-                if conn.authed
-                    && args.get(1).is_some_and(|db| match pool.config.redis_db {
-                        0 => db == b"1" || db == b"2",
-                        own => db == own.to_string().as_bytes(),
-                    }) =>
-            {
-                conn.selected = true;
-                Some(b"+OK\r\n".to_vec())
-            }
-            _ if self.locked && !conn.authed => {
-                Some(b"-NOAUTH Authentication required.\r\n".to_vec())
-            }
-            _ => {
-                if !conn.authed || !conn.selected {
-                    let text = format!("server {} was asked before the greeting", self.index);
-                    scene.ledger.violate(scene.now, text);
-                }
-                None
-            }
-        }
-    }
-
     fn protocol(&self, scene: &Scene) -> Protocol {
         scene.plan.pools[self.pool].config.protocol
     }
@@ -613,7 +573,7 @@ impl Server {
 
     /// Forgets all data.
     pub fn lose_data(&mut self) {
-        self.store = redis::Store::default();
+        self.store = Store::default();
     }
 
     /// Ends what a fault has left behind: connections that would be silent for ever.

@@ -1,0 +1,53 @@
+//! How a model server is greeted: the password and the database come before anything else.
+
+use crate::plan::PASSWORD;
+use crate::scene::Scene;
+use crate::server::{Conn, Server};
+
+impl Server {
+    /// The reply to a greeting; `None` for all other commands, which must come after it.
+    pub(crate) fn greet(
+        &mut self,
+        scene: &mut Scene,
+        conn: &mut Conn,
+        args: &[Vec<u8>],
+    ) -> Option<Vec<u8>> {
+        let pool = &scene.plan.pools[self.pool];
+        match args.first().map(Vec::as_slice) {
+            Some(b"AUTH") if pool.config.redis_auth.is_some() => {
+                if !pool.guarded {
+                    return Some(
+                        b"-ERR AUTH <password> called without any password configured for the \
+                          default user. Are you sure your configuration is correct?\r\n"
+                            .to_vec(),
+                    );
+                }
+                if self.locked || args.get(1).map(Vec::as_slice) != Some(PASSWORD) {
+                    return Some(b"-WRONGPASS invalid username-password pair\r\n".to_vec());
+                }
+                conn.authed = true;
+                Some(b"+OK\r\n".to_vec())
+            }
+            Some(b"SELECT")
+                if conn.authed
+                    && args.get(1).is_some_and(|db| match pool.config.redis_db {
+                        0 => db == b"1" || db == b"2",
+                        own => db == own.to_string().as_bytes(),
+                    }) =>
+            {
+                conn.selected = true;
+                Some(b"+OK\r\n".to_vec())
+            }
+            _ if self.locked && !conn.authed => {
+                Some(b"-NOAUTH Authentication required.\r\n".to_vec())
+            }
+            _ => {
+                if !conn.authed || !conn.selected {
+                    let text = format!("server {} was asked before the greeting", self.index);
+                    scene.ledger.violate(scene.now, text);
+                }
+                None
+            }
+        }
+    }
+}

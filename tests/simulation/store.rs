@@ -1,0 +1,175 @@
+//! What a model server keeps, and what executing a command of Redis comes to.
+
+use crate::redis::{SIZE, bulk, echo_bulk, echo_reply};
+use crate::value::{self, Mark, Shape};
+
+/// What a server keeps.
+#[derive(Debug, Default)]
+pub struct Store {
+    /// Values of owned keys.
+    pub values: std::collections::BTreeMap<Vec<u8>, Vec<u8>>,
+    /// Counters.
+    pub counters: std::collections::BTreeMap<Vec<u8>, i64>,
+}
+
+/// What executing a command came to.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// The reply.
+    pub reply: Vec<u8>,
+    /// The parts of requests that were executed.
+    pub marks: Vec<Mark>,
+    /// The counter that was incremented.
+    pub counted: Option<usize>,
+    /// Whether this is a part of a split request, whose reply will be merged.
+    pub is_fragment: bool,
+}
+
+impl Store {
+    /// Executes a command; an error is a command the proxy should never have forwarded.
+    pub fn execute(&mut self, args: &[Vec<u8>]) -> Result<Outcome, String> {
+        let name = args.first().ok_or("a command without a name")?;
+        let upper = name.to_ascii_uppercase();
+        let mut outcome = Outcome {
+            // Only the proxy writes these names in lower case.
+            is_fragment: [
+                &b"mget"[..],
+                b"mset",
+                b"del",
+                b"unlink",
+                b"exists",
+                b"touch",
+            ]
+            .contains(&name.as_slice()),
+            ..Outcome::default()
+        };
+        match upper.as_slice() {
+            b"INFO" => outcome.reply = echo_bulk(b"redis_version:7.0.15\r\n"),
+            b"COMMAND"
+                if args
+                    .get(1)
+                    .is_some_and(|arg| arg.eq_ignore_ascii_case(b"INFO")) =>
+            {
+                let name = args.get(2).ok_or("COMMAND INFO of nothing")?;
+                outcome.reply = if name.eq_ignore_ascii_case(b"sim.echo") {
+                    b"*1\r\n*6\r\n$8\r\nsim.echo\r\n:2\r\n*0\r\n:1\r\n:1\r\n:1\r\n".to_vec()
+                } else {
+                    b"*1\r\n*-1\r\n".to_vec()
+                };
+            }
+            b"DBSIZE" => outcome.reply = format!(":{SIZE}\r\n").into_bytes(),
+            b"SLOWLOG" => outcome.reply = b"*1\r\n*2\r\n:1\r\n+entry\r\n".to_vec(),
+            b"MGET" => {
+                outcome.reply = format!("*{}\r\n", args.len() - 1).into_bytes();
+                for key in &args[1..] {
+                    self.fetch(key, &mut outcome);
+                }
+            }
+            b"DEL" | b"UNLINK" | b"EXISTS" | b"TOUCH" => {
+                let removes = upper == b"DEL" || upper == b"UNLINK";
+                let mut count = 0;
+                for key in &args[1..] {
+                    count += usize::from(match value::read_echo(key) {
+                        Some(echo) => {
+                            outcome.marks.push(echo.mark);
+                            echo.shape == Shape::Value
+                        }
+                        None if removes => self.values.remove(key).is_some(),
+                        None => self.values.contains_key(key),
+                    });
+                }
+                outcome.reply = format!(":{count}\r\n").into_bytes();
+            }
+            b"SET" | b"MSET" => {
+                if args.len().is_multiple_of(2) {
+                    return Err("SET with half a pair".into());
+                }
+                for pair in args[1..].chunks(2) {
+                    self.store(&pair[0], &pair[1], &mut outcome)?;
+                }
+                outcome.reply = b"+OK\r\n".to_vec();
+            }
+            b"XREAD" => {
+                let key = args.get(4).ok_or("XREAD without a key")?;
+                self.single(&upper, key, &[], &mut outcome)?;
+            }
+            b"EVAL" => {
+                let key = args.get(3).ok_or("EVAL without a key")?;
+                self.single(&upper, key, &args[4..], &mut outcome)?;
+            }
+            _ => {
+                let key = args.get(1).ok_or("a command without a key")?;
+                self.single(&upper, key, &args[2..], &mut outcome)?;
+            }
+        }
+        Ok(outcome)
+    }
+
+    fn single(
+        &mut self,
+        name: &[u8],
+        key: &[u8],
+        rest: &[Vec<u8>],
+        outcome: &mut Outcome,
+    ) -> Result<(), String> {
+        if name == b"INCR" {
+            let (number, count) = self.increment(key);
+            outcome.counted = number;
+            outcome.reply = format!(":{count}\r\n").into_bytes();
+            return Ok(());
+        }
+        let Some(echo) = value::read_echo(key) else {
+            if name == b"GET" {
+                self.fetch(key, outcome);
+                return Ok(());
+            }
+            let key = String::from_utf8_lossy(key);
+            return Err(format!("{} of {key}", String::from_utf8_lossy(name)));
+        };
+        if name == b"APPEND" || name == b"RPUSH" {
+            for value in rest {
+                if value::check(key, value).is_none() {
+                    return Err(format!(
+                        "a spoilt argument of {}",
+                        String::from_utf8_lossy(key)
+                    ));
+                }
+            }
+        }
+        outcome.marks.push(echo.mark);
+        outcome.reply = echo_reply(key, echo);
+        Ok(())
+    }
+
+    /// Increments a counter; gives its number among the pool's, and its value.
+    pub fn increment(&mut self, key: &[u8]) -> (Option<usize>, i64) {
+        let count = self.counters.entry(key.to_vec()).or_default();
+        *count += 1;
+        let text = key.rsplit(|&byte| byte == b':').next();
+        let number = text.and_then(|text| std::str::from_utf8(text).ok()?.parse().ok());
+        (number, *count)
+    }
+
+    fn fetch(&mut self, key: &[u8], outcome: &mut Outcome) {
+        match (value::read_echo(key), self.values.get(key)) {
+            (Some(echo), _) => {
+                outcome.marks.push(echo.mark);
+                outcome.reply.extend(echo_reply(key, echo));
+            }
+            (None, Some(value)) => bulk(&mut outcome.reply, value),
+            (None, None) => outcome.reply.extend_from_slice(b"$-1\r\n"),
+        }
+    }
+
+    fn store(&mut self, key: &[u8], value: &[u8], outcome: &mut Outcome) -> Result<(), String> {
+        let Some(mark) = value::check(key, value) else {
+            return Err(format!(
+                "a spoilt value of {}",
+                String::from_utf8_lossy(key)
+            ));
+        };
+        outcome.marks.push(mark);
+        self.values.insert(key.to_vec(), value.to_vec());
+        Ok(())
+    }
+}
