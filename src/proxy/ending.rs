@@ -65,8 +65,11 @@ impl Proxy {
             Cause::TimedOut => stats.server_timedout.add(1),
             _ => stats.server_err.add(1),
         }
-        // A shortage of ours says nothing about the server.
-        let blameless = cause == Cause::NoMemory || (idle && cause == Cause::Eof);
+        // A shortage of ours says nothing about the server, nor does a wish of a client's for a database
+        // or version it does not have.
+        let asks_too_much = matches!(cause, Cause::Database | Cause::Version)
+            && !self.pools[pool.index()].is_usual(lane);
+        let blameless = cause == Cause::NoMemory || (idle && cause == Cause::Eof) || asks_too_much;
         if state != State::Ready && cause != Cause::NoMemory {
             let draw = self.draw();
             let at_once = self.pool(pool).config.server_failure_limit.get().max(3);

@@ -237,6 +237,11 @@ impl Pool {
         found.clients == 0 && group != GroupIndex::default()
     }
 
+    /// Whether the lane is one that clients use who have asked for no other.
+    pub fn is_usual(&self, lane: LaneIndex) -> bool {
+        (lane.0 as usize) < self.server_count()
+    }
+
     /// Whether connections of the lane are kept only because they were used a moment ago.
     pub fn is_unused(&self, lane: LaneIndex) -> bool {
         let group = lane.0 as usize / self.server_count();

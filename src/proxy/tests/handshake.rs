@@ -70,6 +70,19 @@ fn a_server_without_resp3_is_told_apart_and_the_client_stays_as_it_was() {
 }
 
 #[test]
+fn a_wish_that_a_server_cannot_fulfil_is_no_failure_of_the_server() {
+    for wish in ["HELLO 3", "SELECT 99"] {
+        let (mut rig, client) = ready(pool(1), Limits::default());
+        rig.receive(client, ask(wish));
+        rig.establish();
+        let link = rig.link(0);
+        rig.receive(link, "-ERR no\r\n");
+        assert!(rig.is_closed(link));
+        assert_eq!(rig.failures, [], "{wish}");
+    }
+}
+
+#[test]
 fn hello_waits_for_a_server_that_answers() {
     let mut rig = Rig::new(pool(2));
     let client = rig.client();
