@@ -18,7 +18,7 @@ const BARE: [&str; 6] = ["GET", "DUMP", "TTL", "hgetall", "Type", "LLEN"];
 const WITH_ONE: [&str; 5] = ["HGET", "GETBIT", "zscore", "LINDEX", "SISMEMBER"];
 const WITH_TWO: [&str; 4] = ["GETRANGE", "LRANGE", "ZCOUNT", "setex"];
 
-const SHAPES: [Shape; 12] = [
+const SHAPES: [Shape; 14] = [
     Shape::Value,
     Shape::Value,
     Shape::Value,
@@ -31,6 +31,8 @@ const SHAPES: [Shape; 12] = [
     Shape::Nested,
     Shape::Empty,
     Shape::NilArray,
+    Shape::Map,
+    Shape::Kinds,
 ];
 
 /// Bytes that are no request, and where the next one starts cannot be known.
@@ -58,6 +60,8 @@ impl Client {
         let (bytes, want) = if !self.authed {
             self.introduce(scene, seq)
         } else if let Some(asked) = self.compose_session(scene, seq) {
+            asked
+        } else if let Some(asked) = self.compose_shift(scene) {
             asked
         } else if scene.phase == Phase::Faults && self.draw.permille(odd) {
             self.odd(scene, seq)
@@ -141,6 +145,9 @@ impl Client {
 
     /// What a client asks that did not give the password yet.
     fn introduce(&mut self, scene: &mut Scene, seq: u32) -> Asked {
+        if let Some(asked) = self.introduce_in_hello(scene) {
+            return asked;
+        }
         if scene.phase == Phase::Fresh || !self.draw.one_in(3) {
             self.authed = true;
             let want = Want::Bytes(b"+OK\r\n".to_vec());
@@ -199,7 +206,7 @@ impl Client {
             _ => {
                 let other = self.echo(seq, 1, Shape::Value, 10);
                 let request = redis::request(&[b"EVAL", b"return", b"2", &key, &other, b"x"]);
-                let echo = redis::reply_to(&key);
+                let echo = redis::echo_bulk(&value::make(&key, self.mark(seq, 0), 10));
                 match scene.plan.pools[self.pool].config.cross_shard {
                     CrossShard::Refuse => {
                         let text = b"-CROSSSLOT Keys in request don't hash to the same shard\r\n";

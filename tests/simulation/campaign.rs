@@ -165,6 +165,10 @@ impl fmt::Display for Totals {
         )?;
         writeln!(f, "{:>12} turns, {} bytes carried", self.turns, self.bytes)?;
         writeln!(f, "{:>12} ejections", self.ejections)?;
+        writeln!(f, "done:")?;
+        for (what, count) in &self.done {
+            writeln!(f, "{count:>12} {what}")?;
+        }
         writeln!(f, "errors clients were given:")?;
         for (text, count) in &self.errors {
             writeln!(f, "{count:>12} {text}")?;

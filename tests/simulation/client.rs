@@ -12,7 +12,7 @@ use crate::draw::Draw;
 use crate::judging::{Owned, Pending};
 use crate::ledger::Fault;
 use crate::network::{End, Read, WireId, Written};
-use crate::redis;
+use crate::redis::{self, Version};
 use crate::scene::{Phase, Scene};
 use crate::sessions::Session;
 use crate::worker::Worker;
@@ -42,6 +42,10 @@ pub struct Client {
     pub(crate) authed: bool,
     /// What it speaks on its connection.
     pub(crate) dialect: Protocol,
+    /// In which version, if that is Redis.
+    pub(crate) version: Version,
+    /// Requests under way that may change that.
+    pub(crate) shifts: usize,
     /// One of the requests before the next certain reply has failed, and nobody knows which.
     pub(crate) doubts: bool,
     /// Requests it will make in this phase.
@@ -99,6 +103,8 @@ impl Client {
             session: Session::default(),
             authed: false,
             dialect: plan.config.protocol,
+            version: Version::default(),
+            shifts: 0,
             doubts: false,
             left: plan.requests,
             halved: false,
@@ -170,6 +176,7 @@ impl Client {
         let config = &scene.plan.pools[self.pool].config;
         self.authed = config.redis_auth.is_none() && config.memcached_auth.is_none();
         self.doubts = false;
+        (self.version, self.shifts) = (Version::default(), 0);
         if config.protocol == Protocol::Memcache {
             let dialects = [Protocol::Memcache, Protocol::Memcache, Protocol::Binary];
             self.dialect = self.draw.pick(&dialects);
@@ -352,15 +359,15 @@ impl Client {
 
     /// Takes whole replies off the inbox, each for the oldest request.
     fn judge_all(&mut self, scene: &mut Scene) {
-        let inbox = std::mem::take(&mut self.inbox);
+        let mut inbox = std::mem::take(&mut self.inbox);
         let mut used = 0;
         while used < inbox.len() && inbox.len() - used >= self.need {
             self.need = 0;
+            self.plant_version(scene, &mut inbox, used);
             let rest = &inbox[used..];
             let read = match self.dialect {
-                Protocol::Redis => {
-                    redis::read_reply(rest).map(|read| read.map(|(reply, len)| (reply, len, None)))
-                }
+                Protocol::Redis => redis::read_reply(rest, self.version_of_next())
+                    .map(|read| read.map(|(reply, len)| (reply, len, None))),
                 Protocol::Memcache => memcache::read_reply(rest),
                 Protocol::Binary => binary::read_reply(rest)
                     .map(|read| read.map(|(reply, len, opaque)| (reply, len, Some(opaque)))),

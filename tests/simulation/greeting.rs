@@ -1,6 +1,7 @@
 //! How a model server is greeted: the password and the database come before anything else.
 
 use crate::plan::PASSWORD;
+use crate::redis::Version;
 use crate::scene::Scene;
 use crate::server::{Conn, Server};
 
@@ -27,6 +28,21 @@ impl Server {
                 }
                 conn.authed = true;
                 Some(b"+OK\r\n".to_vec())
+            }
+            Some(b"HELLO") if conn.authed && args.get(1).is_some_and(|text| text == b"3") => {
+                if pool.old {
+                    return Some(
+                        b"-ERR unknown command `HELLO`, with args beginning with: `3`, \r\n"
+                            .to_vec(),
+                    );
+                }
+                conn.version = Version::Three;
+                Some(
+                    b"%7\r\n$6\r\nserver\r\n$5\r\nredis\r\n$7\r\nversion\r\n$6\r\n7.0.15\r\n\
+                      $5\r\nproto\r\n:3\r\n$2\r\nid\r\n:9\r\n$4\r\nmode\r\n$10\r\nstandalone\r\n\
+                      $4\r\nrole\r\n$6\r\nmaster\r\n$7\r\nmodules\r\n*0\r\n"
+                        .to_vec(),
+                )
             }
             Some(b"SELECT")
                 if conn.authed

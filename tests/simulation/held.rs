@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::agenda::Micros;
-use crate::redis;
+use crate::redis::{self, Version};
 
 /// See the top of the file.
 #[derive(Debug, Default)]
@@ -44,7 +44,13 @@ pub enum Step {
 
 impl Held {
     /// A command came; `loads` if the server is loading.
-    pub fn hear(&mut self, args: &[Vec<u8>], changes: &Changes, loads: bool) -> Step {
+    pub fn hear(
+        &mut self,
+        args: &[Vec<u8>],
+        version: Version,
+        changes: &Changes,
+        loads: bool,
+    ) -> Step {
         const LOADING: Step = Step::Reply(b"-LOADING Redis is loading the dataset in memory\r\n");
         let name = args.first().map(|name| name.to_ascii_uppercase());
         match name.as_deref() {
@@ -54,7 +60,7 @@ impl Held {
                 self.broken = false;
                 Step::Reply(b"+OK\r\n")
             }
-            Some(b"EXEC") => self.exec(changes),
+            Some(b"EXEC") => self.exec(version, changes),
             Some(b"DISCARD") => Step::Wrong("a DISCARD"),
             Some(b"WATCH" | b"UNWATCH") if self.queue.is_some() => {
                 Step::Wrong("a WATCH or UNWATCH within a transaction")
@@ -127,7 +133,7 @@ impl Held {
         messages
     }
 
-    fn exec(&mut self, changes: &Changes) -> Step {
+    fn exec(&mut self, version: Version, changes: &Changes) -> Step {
         let Some(queue) = self.queue.take() else {
             return Step::Wrong("an EXEC without MULTI");
         };
@@ -140,7 +146,7 @@ impl Held {
         let is_changed =
             |(key, then): &(Vec<u8>, u64)| changes.get(key).copied().unwrap_or(0) != *then;
         if watched.iter().any(is_changed) {
-            return Step::Reply(b"*-1\r\n");
+            return Step::Reply(version.nothing(b"*-1\r\n"));
         }
         Step::All(queue)
     }

@@ -6,7 +6,7 @@ use nutcrab::protocol::Protocol;
 use crate::client::Client;
 use crate::ledger::{Fault, explanations};
 use crate::memcache;
-use crate::redis::{self, Reply};
+use crate::redis::{self, Reply, Version};
 use crate::scene::Scene;
 use crate::sessions::Wanted;
 use crate::value::{self, Mark};
@@ -90,6 +90,10 @@ pub enum Want {
     Tally(usize),
     /// Something that depends on what was asked before.
     Session(Wanted),
+    /// A greeting, after which this version is spoken.
+    Greeted(Version),
+    /// That all is as it was when the connection was new.
+    Reset,
 }
 
 /// An element of an array reply.
@@ -182,7 +186,7 @@ impl Client {
         let plan = &scene.plan.pools[self.pool];
         let explained = |faults: &[Fault]| scene.ledger.is_explained(scene.now, self.pool, faults);
         // What the proxy answers by itself needs no server and cannot fail.
-        if matches!(pending.want, Want::Bytes(_) | Want::Error(_)) {
+        if matches!(pending.want, Want::Bytes(_) | Want::Error(_) | Want::Reset) {
             return false;
         }
         if error.starts_with("LOADING") {
@@ -243,7 +247,7 @@ impl Client {
                 };
                 holds(marks.iter().any(|mark| text.starts_with(mark)))
             }
-            (Want::Echo(key), _) => holds(raw == redis::reply_to(key)),
+            (Want::Echo(key), _) => holds(raw == redis::reply_to(key, self.version)),
             (Want::Values(wanted), Reply::Array(Some(found))) => self.values(scene, wanted, found),
             (Want::Stored(writes), Reply::Status(b"OK")) => {
                 for (number, mark) in writes {
@@ -298,6 +302,12 @@ impl Client {
                 holds((1..=tally.made as i64).contains(count))
             }
             (Want::Session(wanted), _) => self.accept_session(scene, wanted, reply, raw),
+            (Want::Greeted(version), _) => self.greeted(scene, *version, reply),
+            (Want::Reset, Reply::Status(b"RESET")) => {
+                self.shifts -= 1;
+                self.version = Version::default();
+                Ok(())
+            }
             _ => Err("another kind of reply"),
         }
     }
@@ -470,6 +480,7 @@ impl Client {
                 }
             }
             Want::Session(wanted) => self.give_up_session(&wanted.clone()),
+            Want::Greeted(_) | Want::Reset => self.shifts -= 1,
             _ => {}
         }
     }

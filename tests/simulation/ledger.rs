@@ -213,6 +213,8 @@ pub struct Totals {
     pub ejections: u64,
     /// What the proxy told operators, by its first words.
     pub notices: BTreeMap<String, u64>,
+    /// What succeeded, of what takes more than a request and its reply.
+    pub done: BTreeMap<&'static str, u64>,
 }
 
 impl Totals {
@@ -230,6 +232,9 @@ impl Totals {
         }
         for (text, count) in &other.notices {
             *self.notices.entry(text.clone()).or_default() += count;
+        }
+        for (what, count) in &other.done {
+            *self.done.entry(what).or_default() += count;
         }
         for (fault, count) in &other.faults {
             *self.faults.entry(*fault).or_default() += count;
@@ -399,6 +404,11 @@ impl Ledger {
             let text = format!("request {seq} of connection {conn} was executed after a later one");
             self.violate(now, text);
         }
+    }
+
+    /// Something succeeded that is counted by its name.
+    pub fn count(&mut self, what: &'static str) {
+        *self.totals.done.entry(what).or_default() += 1;
     }
 
     /// A fault begins.

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::agenda::Micros;
 use crate::client::Client;
 use crate::ledger::Ledger;
-use crate::redis::{self, Reply};
+use crate::redis::{self, Reply, Version};
 use crate::scene::{Phase, Scene};
 use crate::sessions::{Step, Wanted};
 use crate::value::{self, Mark};
@@ -116,14 +116,19 @@ impl Client {
     ) -> Result<(), &'static str> {
         let refused = self.session.listening.refused;
         let topics = &mut self.session.listening.topics;
-        let pool = self.pool;
+        let (pool, modern) = (self.pool, self.version == Version::Three);
         let confirmed = |word: &str, topic: Topic, count: usize| {
             let word = match topic {
                 Topic::Channel(_) => word.to_owned(),
                 Topic::All => format!("p{word}"),
             };
             let name = name(pool, topic);
-            let mut bytes = format!("*3\r\n${}\r\n{word}\r\n${}\r\n", word.len(), name.len());
+            let kind = if modern { '>' } else { '*' };
+            let mut bytes = format!(
+                "{kind}3\r\n${}\r\n{word}\r\n${}\r\n",
+                word.len(),
+                name.len()
+            );
             bytes += &String::from_utf8_lossy(&name);
             // What was refused was counted as long as that was not known.
             (count..=if refused { 2 } else { count })
@@ -139,8 +144,8 @@ impl Client {
                 confirmed("unsubscribe", *topic, topics.len())
             }
             Wanted::Ponged => {
-                let listens = raw == b"*2\r\n$4\r\npong\r\n$0\r\n\r\n";
-                let none = topics.is_empty();
+                let listens = raw == b"*2\r\n$4\r\npong\r\n$0\r\n\r\n" && !modern;
+                let none = topics.is_empty() || modern;
                 !none && listens || none && (raw == b"+PONG\r\n" || refused && listens)
             }
             Wanted::Published(channel, mark, asked) => {
@@ -161,8 +166,11 @@ impl Client {
 
     /// Whether this is a message, which comes between replies; it is judged here.
     pub(crate) fn heard(&mut self, scene: &mut Scene, reply: &Reply<'_>) -> bool {
-        let Reply::Array(Some(words)) = reply else {
-            return false;
+        let words = match (reply, self.version) {
+            (Reply::Array(Some(words)), Version::Two) | (Reply::Push(words), Version::Three) => {
+                words
+            }
+            _ => return false,
         };
         let (topic, channel, text) = match words.as_slice() {
             [

@@ -44,6 +44,7 @@ mod redis;
 mod scene;
 mod server;
 mod sessions;
+mod speaking;
 mod store;
 mod value;
 mod worker;

@@ -91,6 +91,10 @@ pub struct PoolPlan {
     pub keys: usize,
     /// Of a thousand requests so many begin a transaction, or wait at their server.
     pub sessions: u32,
+    /// Of a thousand requests so many change the version of the protocol.
+    pub shifts: u32,
+    /// Whether its servers know RESP2 only.
+    pub old: bool,
 }
 
 impl PoolPlan {
@@ -366,6 +370,8 @@ fn pool(draw: &mut Draw, index: usize, large: u32, quiet: bool) -> PoolPlan {
         },
         keys: draw.pick(&[2, 5, 20]),
         sessions: draw.pick(&[0, 20, 100]),
+        shifts: draw.pick(&[0, 20, 200]),
+        old: draw.one_in(10),
     }
 }
 

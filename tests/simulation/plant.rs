@@ -1,7 +1,7 @@
 //! Negative controls: mix-ups caused on purpose, once, to see that the ledger finds them.
 //!
-//! They happen between a model server and the wire, where no proxy could notice: to the clients it
-//! looks as if the proxy had done it. A run without a finding is void if these are not found.
+//! They happen between a model server and the wire, or between the wire and a client, where no proxy
+//! could notice: to the clients it looks as if the proxy had done it. A run without a finding is void if these are not found.
 
 use crate::agenda::Micros;
 use crate::binary;
@@ -24,11 +24,13 @@ pub enum Plant {
     Excuse,
     /// A counter is incremented twice by one request.
     CountTwice,
+    /// A client gets a reply in the version of the protocol it does not speak.
+    OtherVersion,
 }
 
 impl Plant {
     /// Every one.
-    pub const ALL: [Plant; 7] = [
+    pub const ALL: [Plant; 8] = [
         Plant::SwapClients,
         Plant::SwapRequests,
         Plant::Lose,
@@ -36,6 +38,7 @@ impl Plant {
         Plant::Spoil,
         Plant::Excuse,
         Plant::CountTwice,
+        Plant::OtherVersion,
     ];
 }
 
@@ -85,7 +88,7 @@ impl Scene {
                 let least = if reply.first() == Some(&0x81) { 40 } else { 10 };
                 asker.is_some() && reply.len() > least
             }),
-            Plant::CountTwice => None,
+            Plant::CountTwice | Plant::OtherVersion => None,
         };
         let Some(at) = at else { return };
         if !self.strikes(plant) {
@@ -113,7 +116,7 @@ impl Scene {
                     _ => b"SERVER_ERROR unknown\r\n".to_vec(),
                 };
             }
-            Plant::CountTwice => {}
+            Plant::CountTwice | Plant::OtherVersion => {}
         }
     }
 }

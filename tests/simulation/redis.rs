@@ -1,9 +1,29 @@
 //! Redis as the model servers and clients speak it.
 //!
 //! Written from the protocol's description and sharing nothing with the code under test: requests are
-//! held to the one canonical form the proxy must forward, replies to RESP2.
+//! held to the one canonical form the proxy must forward, replies to the version they must be in.
 
 use crate::value::{self, Echo, Mark, Shape};
+
+/// A version of the protocol.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Version {
+    /// RESP2.
+    #[default]
+    Two,
+    /// RESP3.
+    Three,
+}
+
+impl Version {
+    /// How nothing is said: a value, or an array, that is not there.
+    pub fn nothing(self, old: &'static [u8]) -> &'static [u8] {
+        match self {
+            Version::Two => old,
+            Version::Three => b"_\r\n",
+        }
+    }
+}
 
 /// A reply, in place.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,28 +34,43 @@ pub enum Reply<'a> {
     Error(&'a [u8]),
     /// `:`
     Number(i64),
-    /// `$`
+    /// `$`, and `_` of RESP3
     Bulk(Option<&'a [u8]>),
     /// `*`
     Array(Option<Vec<Reply<'a>>>),
+    /// `%`: keys and values in turn
+    Map(Vec<Reply<'a>>),
+    /// `~`
+    Set(Vec<Reply<'a>>),
+    /// `>`
+    Push(Vec<Reply<'a>>),
+    /// `,`, `#`, `(` or `=`, and what stands behind it
+    Typed(u8, &'a [u8]),
 }
 
-/// The reply at the start of `bytes` and its length; `None` when it is not whole.
-pub fn read_reply(bytes: &[u8]) -> Result<Option<(Reply<'_>, usize)>, String> {
+/// The reply at the start of `bytes` and its length; `None` when it is not whole. What does not belong
+/// to the version is an error.
+pub fn read_reply(bytes: &[u8], version: Version) -> Result<Option<(Reply<'_>, usize)>, String> {
     let Some((line, mut used)) = line(bytes) else {
         return Ok(None);
     };
     let (&kind, text) = line.split_first().ok_or("an empty line")?;
+    let modern = version == Version::Three;
     let reply = match kind {
         b'+' => Reply::Status(text),
         b'-' => Reply::Error(text),
         b':' => Reply::Number(number(text)?),
-        b'$' => {
-            let len = number(text)?;
-            if len < 0 {
-                return Ok(Some((Reply::Bulk(None), used)));
-            }
-            let end = used + len as usize;
+        b'_' if modern && text.is_empty() => Reply::Bulk(None),
+        b',' | b'#' | b'(' if modern => Reply::Typed(kind, text),
+        b'$' | b'*' if text == b"-1" && !modern => {
+            let nothing = match kind {
+                b'$' => Reply::Bulk(None),
+                _ => Reply::Array(None),
+            };
+            return Ok(Some((nothing, used)));
+        }
+        b'$' | b'=' if kind == b'$' || modern => {
+            let end = used + count(text)?;
             match bytes.get(end..end + 2) {
                 None => return Ok(None),
                 Some(b"\r\n") => {}
@@ -43,26 +78,36 @@ pub fn read_reply(bytes: &[u8]) -> Result<Option<(Reply<'_>, usize)>, String> {
             }
             let bulk = &bytes[used..end];
             used = end + 2;
-            Reply::Bulk(Some(bulk))
-        }
-        b'*' => {
-            let len = number(text)?;
-            if len < 0 {
-                return Ok(Some((Reply::Array(None), used)));
+            match kind {
+                b'$' => Reply::Bulk(Some(bulk)),
+                _ => Reply::Typed(kind, bulk),
             }
+        }
+        b'*' | b'%' | b'~' | b'>' if kind == b'*' || modern => {
+            let len = count(text)? * if kind == b'%' { 2 } else { 1 };
             let mut elements = Vec::new();
             for _ in 0..len {
-                let Some((element, len)) = read_reply(&bytes[used..])? else {
+                let Some((element, len)) = read_reply(&bytes[used..], version)? else {
                     return Ok(None);
                 };
                 elements.push(element);
                 used += len;
             }
-            Reply::Array(Some(elements))
+            match kind {
+                b'*' => Reply::Array(Some(elements)),
+                b'%' => Reply::Map(elements),
+                b'~' => Reply::Set(elements),
+                _ => Reply::Push(elements),
+            }
         }
         other => return Err(format!("a reply of kind {:?}", other as char)),
     };
     Ok(Some((reply, used)))
+}
+
+fn count(text: &[u8]) -> Result<usize, String> {
+    usize::try_from(number(text)?)
+        .map_err(|_| format!("{} elements", String::from_utf8_lossy(text)))
 }
 
 fn line(bytes: &[u8]) -> Option<(&[u8], usize)> {
@@ -161,7 +206,7 @@ fn header(bytes: &[u8], mark: u8) -> Result<Option<(usize, usize)>, String> {
 }
 
 /// The reply to an echo key.
-pub fn echo_reply(key: &[u8], echo: Echo) -> Vec<u8> {
+pub fn echo_reply(key: &[u8], echo: Echo, version: Version) -> Vec<u8> {
     let Echo {
         mark,
         shape,
@@ -179,7 +224,7 @@ pub fn echo_reply(key: &[u8], echo: Echo) -> Vec<u8> {
     };
     match shape {
         Shape::Value => element(&mut reply, 0),
-        Shape::Nil => reply.extend_from_slice(b"$-1\r\n"),
+        Shape::Nil => reply.extend_from_slice(version.nothing(b"$-1\r\n")),
         Shape::Number => reply.extend_from_slice(format!(":{}\r\n", mark.number()).as_bytes()),
         Shape::Status => reply.extend_from_slice(format!("+s{conn}.{seq}.{part}\r\n").as_bytes()),
         Shape::Error => {
@@ -193,11 +238,38 @@ pub fn echo_reply(key: &[u8], echo: Echo) -> Vec<u8> {
         Shape::Nested => {
             reply.extend_from_slice(b"*3\r\n*2\r\n:-7\r\n");
             element(&mut reply, 0);
-            reply.extend_from_slice(b"*-1\r\n*1\r\n*1\r\n");
+            reply.extend_from_slice(version.nothing(b"*-1\r\n"));
+            reply.extend_from_slice(b"*1\r\n*1\r\n");
             element(&mut reply, 1);
         }
+        Shape::Map => {
+            let head = match version {
+                Version::Two => format!("*{}\r\n", 2 * count),
+                Version::Three => format!("%{count}\r\n"),
+            };
+            reply.extend_from_slice(head.as_bytes());
+            for index in 0..count {
+                bulk(&mut reply, format!("field{index}").as_bytes());
+                element(&mut reply, index);
+            }
+        }
+        Shape::Kinds => {
+            let (name, large) = (format!("{conn}.{seq}.{part}"), mark.number());
+            let text = match version {
+                Version::Two => format!(
+                    "*4\r\n$3\r\n1.5\r\n:1\r\n${}\r\n{large}\r\n${}\r\n{name}\r\n",
+                    large.to_string().len(),
+                    name.len()
+                ),
+                Version::Three => format!(
+                    "~4\r\n,1.5\r\n#t\r\n({large}\r\n={}\r\ntxt:{name}\r\n",
+                    name.len() + 4
+                ),
+            };
+            reply.extend_from_slice(text.as_bytes());
+        }
         Shape::Empty => reply.extend_from_slice(b"*0\r\n"),
-        Shape::NilArray => reply.extend_from_slice(b"*-1\r\n"),
+        Shape::NilArray => reply.extend_from_slice(version.nothing(b"*-1\r\n")),
     }
     reply
 }
@@ -224,9 +296,9 @@ pub fn reply_least(bytes: &[u8]) -> usize {
 }
 
 /// The reply to a request for an echo key.
-pub fn reply_to(key: &[u8]) -> Vec<u8> {
+pub fn reply_to(key: &[u8], version: Version) -> Vec<u8> {
     match value::read_echo(key) {
-        Some(echo) => echo_reply(key, echo),
+        Some(echo) => echo_reply(key, echo, version),
         None => echo_bulk(key),
     }
 }

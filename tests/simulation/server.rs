@@ -15,7 +15,7 @@ use crate::ledger::Fault;
 use crate::memcache;
 use crate::network::{End, Owner, Read, WireId, Written};
 use crate::plant::Plant;
-use crate::redis::{self, Command};
+use crate::redis::{self, Command, Version};
 use crate::scene::{Phase, Scene};
 use crate::store::{Outcome, Store};
 use crate::value;
@@ -64,6 +64,8 @@ pub(crate) struct Conn {
     wire: WireId,
     /// What is spoken on it; memcached finds out by the first byte.
     protocol: Protocol,
+    /// Which version, if that is Redis.
+    pub(crate) version: Version,
     input: Vec<u8>,
     /// Bytes `input` must have before it is worth a look.
     need: usize,
@@ -112,6 +114,7 @@ impl Server {
         self.conns.push(Some(Conn {
             wire,
             protocol: self.protocol(scene),
+            version: Version::default(),
             input: Vec::new(),
             need: 0,
             out: VecDeque::new(),
@@ -304,8 +307,13 @@ impl Server {
         if conn.protocol != Protocol::Redis {
             return self.execute(scene, conn, args);
         }
+        if conn.version == Version::Three && self.draw.permille(20) {
+            // On a connection that clients share nobody has asked for it, and nobody may hear of it.
+            const PUSH: &[u8] = b">2\r\n$10\r\ninvalidate\r\n*1\r\n$3\r\nkey\r\n";
+            conn.batch.push((None, PUSH.to_vec()));
+        }
         let loads = self.mood == Mood::Loading;
-        match conn.held.hear(args, &self.changes, loads) {
+        match conn.held.hear(args, conn.version, &self.changes, loads) {
             Step::Execute => self.execute(scene, conn, args),
             Step::Reply(reply) if loads => {
                 conn.batch.push((None, reply.to_vec()));
@@ -364,7 +372,7 @@ impl Server {
         let mut reply = format!("*{}\r\n", parts.len()).into_bytes();
         let mut asker = None;
         for args in parts {
-            let Some(outcome) = self.outcome(scene, conn.protocol, args) else {
+            let Some(outcome) = self.outcome(scene, conn, args) else {
                 return false;
             };
             // Of a count its client cannot know that it is not its own.
@@ -382,7 +390,7 @@ impl Server {
             marks,
             is_fragment,
             ..
-        }) = self.outcome(scene, conn.protocol, args)
+        }) = self.outcome(scene, conn, args)
         else {
             return false;
         };
@@ -399,14 +407,9 @@ impl Server {
     }
 
     /// Executes a command, and enters that into the book.
-    fn outcome(
-        &mut self,
-        scene: &mut Scene,
-        protocol: Protocol,
-        args: &[Vec<u8>],
-    ) -> Option<Outcome> {
-        let outcome = match match protocol {
-            Protocol::Redis => self.store.execute(args),
+    fn outcome(&mut self, scene: &mut Scene, conn: &Conn, args: &[Vec<u8>]) -> Option<Outcome> {
+        let outcome = match match conn.protocol {
+            Protocol::Redis => self.store.execute(args, conn.version),
             Protocol::Memcache => memcache::execute(&mut self.store, args),
             Protocol::Binary => binary::execute(&mut self.store, args),
         } {
@@ -484,6 +487,7 @@ impl Server {
                 self.stop(conn);
             }
             Fault::Garbage => {
+                // In RESP3 the last would be what nobody has to listen to.
                 const GARBAGE: [&[u8]; 9] = [
                     b"!oops\r\n",
                     b"$-5\r\n",
@@ -492,8 +496,8 @@ impl Server {
                     b"*99999999999999\r\n",
                     b"$5\r\nabcdefg\r\n",
                     b"+OK\n+OK\n",
-                    b">2\r\n$7\r\nmessage\r\n$1\r\nx\r\n",
                     b":1.5\r\n",
+                    b">2\r\n$7\r\nmessage\r\n$1\r\nx\r\n",
                 ];
                 const LINES: [&[u8]; 8] = [
                     b"!oops\r\n",
@@ -506,7 +510,11 @@ impl Server {
                     b"stored\r\n",
                 ];
                 let garbage = match conn.protocol {
-                    Protocol::Redis => self.draw.pick(&GARBAGE).to_vec(),
+                    Protocol::Redis => {
+                        let modern = conn.version == Version::Three;
+                        let choices = &GARBAGE[..GARBAGE.len() - usize::from(modern)];
+                        self.draw.pick(choices).to_vec()
+                    }
                     Protocol::Memcache => self.draw.pick(&LINES).to_vec(),
                     Protocol::Binary => {
                         let garbage = binary::garbage();

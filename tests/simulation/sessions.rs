@@ -13,7 +13,7 @@ use crate::client::Client;
 use crate::judging::{Pending, Want};
 use crate::ledger::Fault;
 use crate::listening::{Listening, Topic};
-use crate::redis::{self, Reply};
+use crate::redis::{self, Reply, Version};
 use crate::scene::{Phase, Scene};
 use crate::value::{self, Mark, Shape};
 
@@ -153,6 +153,11 @@ impl Client {
                 _ => self.begin_session(scene),
             }
         }
+        // A listener that speaks RESP3 may ask anything meanwhile.
+        let is_free = self.version == Version::Three && self.shifts == 0;
+        if is_free && self.session.script.front() == Some(&Step::Ping) && self.draw.one_in(2) {
+            return None;
+        }
         let step = self.session.script.pop_front()?;
         Some(self.step(scene, seq, step))
     }
@@ -286,7 +291,7 @@ impl Client {
                 | Wanted::Ponged,
                 _,
             ) => self.accept_listening(scene, wanted, reply, raw),
-            (Wanted::Waited(key), _) if raw == redis::reply_to(key) => Ok(()),
+            (Wanted::Waited(key), _) if raw == redis::reply_to(key, self.version) => Ok(()),
             (Wanted::Watched, Reply::Status(b"OK")) => {
                 let first = self.session.watch.is_none();
                 if first {
@@ -341,7 +346,7 @@ impl Client {
                 Ok(())
             }
             (Wanted::Done, Reply::Array(Some(elements))) => self.done(scene, elements),
-            (Wanted::Done, Reply::Array(None)) => {
+            (Wanted::Done, Reply::Array(None) | Reply::Bulk(None)) => {
                 let Some((since, changed)) = self.session.watch else {
                     return Err("nothing was watched");
                 };
@@ -410,8 +415,8 @@ impl Client {
                     }
                 }
                 (Part::Echo(key), element) => {
-                    let wanted = redis::reply_to(key);
-                    let wanted = redis::read_reply(&wanted).ok().flatten();
+                    let wanted = redis::reply_to(key, self.version);
+                    let wanted = redis::read_reply(&wanted, self.version).ok().flatten();
                     if wanted.is_none_or(|(wanted, _)| wanted != *element) {
                         return Err("another element");
                     }
@@ -440,6 +445,11 @@ impl Client {
         for (seq, _) in std::mem::take(&mut self.session.parts) {
             scene.ledger.never(scene.now, self.conn, seq);
         }
+    }
+
+    /// Whether it has asked for all of what belongs together.
+    pub(crate) fn is_between_sessions(&self) -> bool {
+        self.session.script.is_empty()
     }
 
     /// The outcome of a request of a session will never be known.

@@ -1,6 +1,6 @@
 //! What a model server keeps, and what executing a command of Redis comes to.
 
-use crate::redis::{SIZE, bulk, echo_bulk, echo_reply};
+use crate::redis::{SIZE, Version, bulk, echo_bulk, echo_reply};
 use crate::value::{self, Mark, Shape};
 
 /// What a server keeps.
@@ -27,7 +27,7 @@ pub struct Outcome {
 
 impl Store {
     /// Executes a command; an error is a command the proxy should never have forwarded.
-    pub fn execute(&mut self, args: &[Vec<u8>]) -> Result<Outcome, String> {
+    pub fn execute(&mut self, args: &[Vec<u8>], version: Version) -> Result<Outcome, String> {
         let name = args.first().ok_or("a command without a name")?;
         let upper = name.to_ascii_uppercase();
         let mut outcome = Outcome {
@@ -44,25 +44,31 @@ impl Store {
             ..Outcome::default()
         };
         match upper.as_slice() {
-            b"INFO" => outcome.reply = echo_bulk(b"redis_version:7.0.15\r\n"),
+            b"INFO" => {
+                outcome.reply = match version {
+                    Version::Two => echo_bulk(b"redis_version:7.0.15\r\n"),
+                    Version::Three => b"=26\r\ntxt:redis_version:7.0.15\r\n\r\n".to_vec(),
+                }
+            }
             b"COMMAND"
                 if args
                     .get(1)
                     .is_some_and(|arg| arg.eq_ignore_ascii_case(b"INFO")) =>
             {
                 let name = args.get(2).ok_or("COMMAND INFO of nothing")?;
-                outcome.reply = if name.eq_ignore_ascii_case(b"sim.echo") {
-                    b"*1\r\n*6\r\n$8\r\nsim.echo\r\n:2\r\n*0\r\n:1\r\n:1\r\n:1\r\n".to_vec()
-                } else {
-                    b"*1\r\n*-1\r\n".to_vec()
-                };
+                outcome.reply = b"*1\r\n".to_vec();
+                outcome.reply.extend_from_slice(match version {
+                    _ if !name.eq_ignore_ascii_case(b"sim.echo") => version.nothing(b"*-1\r\n"),
+                    Version::Two => b"*6\r\n$8\r\nsim.echo\r\n:2\r\n*0\r\n:1\r\n:1\r\n:1\r\n",
+                    Version::Three => b"*6\r\n$8\r\nsim.echo\r\n:2\r\n~0\r\n:1\r\n:1\r\n:1\r\n",
+                });
             }
             b"DBSIZE" => outcome.reply = format!(":{SIZE}\r\n").into_bytes(),
             b"SLOWLOG" => outcome.reply = b"*1\r\n*2\r\n:1\r\n+entry\r\n".to_vec(),
             b"MGET" => {
                 outcome.reply = format!("*{}\r\n", args.len() - 1).into_bytes();
                 for key in &args[1..] {
-                    self.fetch(key, &mut outcome);
+                    self.fetch(key, version, &mut outcome);
                 }
             }
             b"DEL" | b"UNLINK" | b"EXISTS" | b"TOUCH" => {
@@ -91,15 +97,15 @@ impl Store {
             }
             b"XREAD" => {
                 let key = args.get(4).ok_or("XREAD without a key")?;
-                self.single(&upper, key, &[], &mut outcome)?;
+                self.single(&upper, key, &[], version, &mut outcome)?;
             }
             b"EVAL" => {
                 let key = args.get(3).ok_or("EVAL without a key")?;
-                self.single(&upper, key, &args[4..], &mut outcome)?;
+                self.single(&upper, key, &args[4..], version, &mut outcome)?;
             }
             _ => {
                 let key = args.get(1).ok_or("a command without a key")?;
-                self.single(&upper, key, &args[2..], &mut outcome)?;
+                self.single(&upper, key, &args[2..], version, &mut outcome)?;
             }
         }
         Ok(outcome)
@@ -110,6 +116,7 @@ impl Store {
         name: &[u8],
         key: &[u8],
         rest: &[Vec<u8>],
+        version: Version,
         outcome: &mut Outcome,
     ) -> Result<(), String> {
         if name == b"INCR" {
@@ -120,7 +127,7 @@ impl Store {
         }
         let Some(echo) = value::read_echo(key) else {
             if name == b"GET" {
-                self.fetch(key, outcome);
+                self.fetch(key, version, outcome);
                 return Ok(());
             }
             let key = String::from_utf8_lossy(key);
@@ -137,7 +144,7 @@ impl Store {
             }
         }
         outcome.marks.push(echo.mark);
-        outcome.reply = echo_reply(key, echo);
+        outcome.reply = echo_reply(key, echo, version);
         Ok(())
     }
 
@@ -150,14 +157,14 @@ impl Store {
         (number, *count)
     }
 
-    fn fetch(&mut self, key: &[u8], outcome: &mut Outcome) {
+    fn fetch(&mut self, key: &[u8], version: Version, outcome: &mut Outcome) {
         match (value::read_echo(key), self.values.get(key)) {
             (Some(echo), _) => {
                 outcome.marks.push(echo.mark);
-                outcome.reply.extend(echo_reply(key, echo));
+                outcome.reply.extend(echo_reply(key, echo, version));
             }
             (None, Some(value)) => bulk(&mut outcome.reply, value),
-            (None, None) => outcome.reply.extend_from_slice(b"$-1\r\n"),
+            (None, None) => outcome.reply.extend_from_slice(version.nothing(b"$-1\r\n")),
         }
     }
 

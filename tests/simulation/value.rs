@@ -69,10 +69,14 @@ pub enum Shape {
     Empty,
     /// No array.
     NilArray,
+    /// A map of values.
+    Map,
+    /// A set of one of each of the other kinds of RESP3.
+    Kinds,
 }
 
 impl Shape {
-    const ALL: [(char, Shape); 9] = [
+    const ALL: [(char, Shape); 11] = [
         ('V', Shape::Value),
         ('N', Shape::Nil),
         ('I', Shape::Number),
@@ -82,6 +86,8 @@ impl Shape {
         ('D', Shape::Nested),
         ('0', Shape::Empty),
         ('M', Shape::NilArray),
+        ('P', Shape::Map),
+        ('K', Shape::Kinds),
     ];
 
     fn letter(self) -> char {
