@@ -1,7 +1,8 @@
 //! Negative controls: mix-ups caused on purpose, once, to see that the ledger finds them.
 //!
 //! They happen between a model server and the wire, or between the wire and a client, where no proxy
-//! could notice: to the clients it looks as if the proxy had done it. A run without a finding is void if these are not found.
+//! could notice: to the clients it looks as if the proxy had done it. A run without a finding is void if
+//! these are not found.
 
 use crate::agenda::Micros;
 use crate::binary;
