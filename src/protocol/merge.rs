@@ -25,6 +25,8 @@ pub enum Merge {
     LeastEach,
     /// The reply to SCAN of the server whose turn it is.
     Scan(ScanTurn),
+    /// What WAIT and WAITAOF are answered with: see [`super::redis::wait`].
+    Waited,
     /// Arrays of a name and an integer in turn, with the same names: the integers' sums.
     SumPairs,
     /// memcached VALUE blocks: in the order of the request's keys, which are the labels.

@@ -645,6 +645,7 @@ impl Protocol {
             Merge::Least => redis::join::fold(replies, |a, b| Some(a.min(b)), out, pool),
             Merge::Most => redis::join::fold(replies, |a, b| Some(a.max(b)), out, pool),
             Merge::LeastEach => redis::join::each(replies, |a, b| Some(a.min(b)), out, pool),
+            Merge::Waited => redis::join::least(replies, out, pool),
             Merge::SumPairs => redis::join::each(replies, i64::checked_add, out, pool),
             Merge::Concat => redis::join::concat(join, replies, out, pool),
             Merge::Any => redis::join::any(replies, order, out, pool),

@@ -67,6 +67,8 @@ pub(super) struct Client {
     pub dirty: bool,
     /// Connections to servers that are not read because of this client.
     pub blocking: Vec<LinkId>,
+    /// The servers it has sent requests to, a bit each; in a pool of more than 64, several share one.
+    pub asked: u64,
     /// Requests of this client are outstanding on these instead of the usual connections.
     pub strays: Vec<(ServerIndex, LinkId)>,
     pub armed: Armed,
@@ -151,6 +153,7 @@ impl Client {
             owed: Owed::default(),
             dirty: false,
             blocking: Vec::new(),
+            asked: 0,
             strays: Vec::new(),
             armed: Armed::default(),
             quiet: false,
@@ -202,6 +205,12 @@ impl Client {
             self.ring.waiting_bytes < window
         }
     }
+}
+
+/// The bit of a server among those a client has sent requests to.
+#[inline]
+pub(super) fn asked_bit(server: ServerIndex) -> u64 {
+    1 << (server.0 & 63)
 }
 
 impl Upload {

@@ -125,7 +125,7 @@ impl Proxy {
     }
 
     /// Takes a connection out of everything that knows it.
-    fn forget_link(&mut self, id: LinkId, how: CloseHow) -> Option<Box<Link>> {
+    pub(super) fn forget_link(&mut self, id: LinkId, how: CloseHow) -> Option<Box<Link>> {
         let mut link = self.links.remove(id)?;
         let lane = self.pools[link.pool.index()].lane(link.lane);
         match link.kind {

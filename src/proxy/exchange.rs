@@ -111,6 +111,16 @@ impl Fanout {
         self.pending -= 1;
     }
 
+    /// Waits for a fragment no longer, whose reply does not matter any more. Says how much was there.
+    pub fn give_up(&mut self, fragment: u16, buffers: &mut BufferPool) -> usize {
+        let reply = &mut self.replies[usize::from(fragment)];
+        let held = reply.bytes.len();
+        reply.bytes.clear(buffers);
+        reply.done = true;
+        self.pending -= 1;
+        held
+    }
+
     /// Whether the request will be answered with an error, whatever its fragments still bring.
     pub fn is_lost(&self) -> bool {
         self.mute || (self.failure.is_some() && self.partial == Partial::Fail && !self.join.started)

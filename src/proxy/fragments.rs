@@ -35,6 +35,17 @@ pub(super) struct Part {
     end: u32,
 }
 
+impl Part {
+    /// That of a request that has no units.
+    pub fn whole(server: ServerIndex) -> Self {
+        Self {
+            server,
+            count: 0,
+            end: 0,
+        }
+    }
+}
+
 impl Proxy {
     /// A command whose units go where their keys live.
     pub(super) fn split(
@@ -172,11 +183,7 @@ impl Proxy {
         scratch.parts.clear();
         scratch
             .parts
-            .extend(scratch.servers.iter().map(|&server| Part {
-                server,
-                count: 0,
-                end: 0,
-            }));
+            .extend(scratch.servers.iter().copied().map(Part::whole));
         let mut fanout = scratch.fanouts.pop().unwrap_or_default();
         fanout.order.clear();
         fanout.order.extend(0..scratch.parts.len() as u16);
@@ -251,11 +258,7 @@ impl Proxy {
             next: live_from(server + 1).unwrap_or(0),
             servers,
         };
-        let part = Part {
-            server: ServerIndex(server),
-            count: 0,
-            end: 0,
-        };
+        let part = Part::whole(ServerIndex(server));
         let link = match self.link_for(id, part.server) {
             Ok(link) => link,
             Err(cause) => return self.answer_error(id, cause),
@@ -281,7 +284,7 @@ impl Proxy {
     }
 
     /// Notes that a reply is owed which is joined from one of each part.
-    fn push_fanout(
+    pub(super) fn push_fanout(
         &mut self,
         id: ClientId,
         mut fanout: Box<Fanout>,

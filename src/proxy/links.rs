@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use super::cause::Cause;
+use super::client::asked_bit;
 use super::ids::{ClientId, LinkId, PoolIndex};
 use super::link::{Kind, Link, Slot, State};
 use super::notice::What;
@@ -19,18 +20,19 @@ impl Proxy {
     /// The connection that takes the next request of this client to this server.
     #[inline]
     pub(super) fn link_for(&mut self, id: ClientId, server: ServerIndex) -> Result<LinkId, Cause> {
-        let Some(client) = self.clients.find(id) else {
+        let Some(client) = self.clients.find_mut(id) else {
             return Err(Cause::Invalid);
         };
-        let (pool, group) = (client.pool, client.group);
+        client.asked |= asked_bit(server);
+        let (pool, group, has_strays) = (client.pool, client.group, !client.strays.is_empty());
         if self.is_short() {
             self.stats.pools[pool.index()].memory_limit_hits.add(1);
             return Err(Cause::NoMemory);
         }
-        let link = if client.strays.is_empty() {
-            None
-        } else {
+        let link = if has_strays {
             self.stray(id, server)
+        } else {
+            None
         };
         let link = match link {
             Some(link) => link,

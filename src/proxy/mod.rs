@@ -50,6 +50,7 @@ mod time;
 mod timer;
 mod transaction;
 mod uploads;
+mod waiting;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;

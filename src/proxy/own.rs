@@ -11,8 +11,11 @@
 //!                          +------------------------------------------> closed
 //! ```
 
+use std::mem;
+
 use super::Proxy;
 use super::cause::Cause;
+use super::client::asked_bit;
 use super::exchange::Exchange;
 use super::ids::{ClientId, LinkId};
 use super::link::{Kind, Slot, State};
@@ -22,9 +25,6 @@ use crate::buffer::Input;
 use crate::protocol::{Answer, Request};
 use crate::route::ServerIndex;
 
-/// A request that is served at once.
-const PING: &[u8] = b"*1\r\n$4\r\nPING\r\n";
-
 impl Proxy {
     /// A connection to the server that is the client's alone until [`Proxy::give_back`].
     pub(super) fn take_own(
@@ -33,9 +33,10 @@ impl Proxy {
         group: GroupIndex,
         server: ServerIndex,
     ) -> Result<LinkId, Cause> {
-        let Some(client) = self.clients.find(id) else {
+        let Some(client) = self.clients.find_mut(id) else {
             return Err(Cause::Invalid);
         };
+        client.asked |= asked_bit(server);
         let pool_index = client.pool;
         if self.is_short() {
             let stats = &self.stats.pools[pool_index.index()];
@@ -142,33 +143,15 @@ impl Proxy {
             return false;
         }
         match self.server_of_all(id, request, input) {
-            Ok(server) => self.block_on(id, server, &[input.bytes()]),
+            Ok(server) => self.block_on(id, server, input),
             Err(error) => self.answer(id, &error),
         }
         true
     }
 
-    /// WAIT and WAITAOF: until replicas, or disks, have what the client wrote. A server counts from the
-    /// last request of the connection; one that is served now comes behind all the client wrote.
-    pub(super) fn wait(&mut self, id: ClientId, input: Input<'_>) -> bool {
-        let Some(client) = self.clients.find(id) else {
-            return true;
-        };
-        if self.pool(client.pool).server_count() > 1 {
-            let text = b"-ERR WAIT is not supported in a pool of several servers\r\n";
-            self.answer(id, text);
-            return true;
-        }
-        if !client.ring.is_empty() {
-            return false;
-        }
-        self.block_on(id, ServerIndex(0), &[PING, input.bytes()]);
-        true
-    }
-
     /// Sends a command that may wait at its server as long as it likes. What the client asks behind it
     /// waits as well, as it does in Redis.
-    pub(super) fn block_on(&mut self, id: ClientId, server: ServerIndex, parts: &[&[u8]]) {
+    fn block_on(&mut self, id: ClientId, server: ServerIndex, input: Input<'_>) {
         let Some(client) = self.clients.find(id) else {
             return;
         };
@@ -181,13 +164,9 @@ impl Proxy {
         };
         let mute = client.is_mute();
         client.barrier = true;
-        client.session().blocked = Some(link);
+        client.session().blocked.push(link);
         let sequence = client.ring.push(Exchange::owed(mute, Answer::Always));
-        for (index, part) in parts.iter().enumerate() {
-            let last = index + 1 == parts.len();
-            let exchange = last.then_some((sequence, None));
-            self.send_own(id, link, Input::copied(part), exchange, Time::NEVER);
-        }
+        self.send_own(id, link, input, Some((sequence, None)), Time::NEVER);
     }
 
     /// A reply came over a connection of a client's own.
@@ -201,11 +180,9 @@ impl Proxy {
         let Some(owner) = found.owner else {
             return self.rest(link);
         };
-        let client = self.clients.find_mut(owner);
-        let session = client.and_then(|client| client.session.as_deref_mut());
-        if let Some(session) = session.filter(|session| session.blocked == Some(link)) {
-            session.blocked = None;
+        if self.waits_no_longer_on(owner, link) {
             self.give_back(link);
+            self.end_lost_wait(owner);
         }
     }
 
@@ -217,13 +194,13 @@ impl Proxy {
         let Some(session) = client.session.as_deref_mut() else {
             return;
         };
-        if session.blocked == Some(link) {
-            session.blocked = None;
-        }
         if let Some(watching) = &mut session.watching
             && watching.link == Some(link)
         {
             watching.link = None;
+        }
+        if self.waits_no_longer_on(owner, link) {
+            self.end_wait(owner);
         }
         self.subscription_lost(owner, link);
     }
@@ -234,7 +211,8 @@ impl Proxy {
             return false;
         };
         let session = client.session.as_ref();
-        session.is_some_and(|session| session.blocked.is_some()) && !client.ring.is_within_a_reply()
+        session.is_some_and(|session| !session.blocked.is_empty())
+            && !client.ring.is_within_a_reply()
     }
 
     /// The client is not to be answered what it waits for; it has all else, or will.
@@ -243,9 +221,25 @@ impl Proxy {
             return;
         };
         // It was owed nothing else when the wait began, and nothing was asked since.
-        client.ring.pop();
-        if let Some(link) = client.session().blocked.take() {
+        let exchange = client.ring.pop();
+        let links = mem::take(&mut client.session().blocked);
+        if let Some(Exchange::Fanout(fanout)) = exchange {
+            client.ring.waiting_bytes -= fanout.held();
+            self.recycle(fanout);
+        }
+        for link in links {
             self.close_own(link);
         }
+    }
+
+    /// Takes a connection from those the client waits on. Says whether it was one.
+    fn waits_no_longer_on(&mut self, id: ClientId, link: LinkId) -> bool {
+        let client = self.clients.find_mut(id);
+        let Some(session) = client.and_then(|client| client.session.as_deref_mut()) else {
+            return false;
+        };
+        let before = session.blocked.len();
+        session.blocked.retain(|&blocked| blocked != link);
+        session.blocked.len() < before
     }
 }

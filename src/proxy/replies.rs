@@ -13,6 +13,7 @@ use super::subscribe::Message;
 use super::time::Time;
 use super::{Action, CloseHow, Proxy};
 use crate::buffer::{Input, Queue};
+use crate::protocol::redis::wait;
 use crate::protocol::{BadReply, Fed, Joined, Merge, Partial, Plan, ReplyScan};
 
 impl Proxy {
@@ -557,7 +558,11 @@ impl Proxy {
         if whole && !fanout.join.started {
             let held = fanout.held();
             fanout.leave_out(protocol.is_error(), &mut self.buffers);
-            client.ring.waiting_bytes -= held - fanout.held();
+            if fanout.merge == Merge::Waited {
+                wait::settle(&mut fanout.replies, &mut self.buffers);
+            }
+            let left = fanout.held();
+            client.ring.waiting_bytes = client.ring.waiting_bytes + left - held;
         }
         let Some(Exchange::Fanout(fanout)) = client.ring.head() else {
             return false;

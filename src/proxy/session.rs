@@ -26,8 +26,8 @@ pub(super) struct Session {
     pub name: Vec<u8>,
     pub library: Vec<u8>,
     pub library_version: Vec<u8>,
-    /// The connection on which it waits for something to happen.
-    pub blocked: Option<LinkId>,
+    /// The connections on which it waits for something to happen.
+    pub blocked: Vec<LinkId>,
     pub watching: Option<Watching>,
     pub transaction: Option<Box<Transaction>>,
     pub subscriber: Option<Box<Subscriber>>,
@@ -78,7 +78,7 @@ impl Client {
     /// of that.
     pub fn is_watched_for_its_end(&self) -> bool {
         let session = self.session.as_ref();
-        session.is_some_and(|session| session.blocked.is_some())
+        session.is_some_and(|session| !session.blocked.is_empty())
             && self.pending.len() < BLOCKED_PENDING_MAX
     }
 
@@ -104,7 +104,8 @@ impl Proxy {
     pub(super) fn close_own_of(&mut self, session: &Session) {
         let watching = session.watching.as_ref().and_then(|watching| watching.link);
         let listening = session.subscriber.iter().flat_map(|known| known.links());
-        for link in session.blocked.into_iter().chain(watching).chain(listening) {
+        let blocked = session.blocked.iter().copied();
+        for link in blocked.chain(watching).chain(listening) {
             self.close_own(link);
         }
     }

@@ -9,7 +9,7 @@
 use std::mem;
 
 use super::cause::Cause;
-use super::client::{Ending, Stage, State, Upload};
+use super::client::{Ending, Stage, State, Upload, asked_bit};
 use super::exchange::Exchange;
 use super::heavy::Print;
 use super::ids::{ClientId, LinkId, PoolIndex};
@@ -318,6 +318,7 @@ impl Proxy {
         let Stage::Wait(mut queue) = mem::replace(&mut upload.stage, Stage::Stream(link)) else {
             return;
         };
+        client.asked |= asked_bit(upload.server);
         let family = self.pools[client.pool.index()]
             .protocol
             .family(queue.front());

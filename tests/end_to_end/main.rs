@@ -15,6 +15,7 @@ mod malformed;
 mod memcached;
 mod memory;
 mod overload;
+mod replicas;
 mod sessions;
 mod sockets;
 mod timeouts;

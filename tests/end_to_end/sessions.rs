@@ -15,7 +15,8 @@ fn start(count: usize) -> (Vec<Server>, Proxy, [String; 2]) {
     (servers, proxy, keys)
 }
 
-fn keys_apart(servers: &[Server], proxy: &Proxy) -> [String; 2] {
+/// Two keys, on different servers if there are several.
+pub fn keys_apart(servers: &[Server], proxy: &Proxy) -> [String; 2] {
     let mut client = proxy.client("alpha");
     let mut home = |key: &str| {
         assert_eq!(client.ask(&["SET", key, "x"]), Reply::ok());

@@ -42,14 +42,21 @@ impl Server {
 
     /// `count` valkey-servers on free ports, started together.
     pub fn valkey_many(count: usize) -> Vec<Self> {
+        let servers: Vec<_> = (0..count).map(|_| Self::valkey_starting(&[])).collect();
+        servers.into_iter().map(ready).collect()
+    }
+
+    /// A valkey-server on a free port with further options, as on its command line.
+    pub fn valkey_with(options: &[&str]) -> Self {
+        ready(Self::valkey_starting(options))
+    }
+
+    fn valkey_starting(options: &[&str]) -> Self {
         assert!(
             Path::new(VALKEY).exists(),
             "scripts/install-valkey installs {VALKEY}"
         );
-        let servers: Vec<_> = (0..count)
-            .map(|_| Self::redis_like_starting(VALKEY, &[]))
-            .collect();
-        servers.into_iter().map(ready).collect()
+        Self::redis_like_starting(VALKEY, options)
     }
 
     /// A redis-server that listens on a unix socket only.

@@ -15,6 +15,8 @@ pub struct Facts {
     pub redis_version: String,
     /// `server_name` and its version, if it is not Redis itself.
     pub name: Option<(String, String)>,
+    /// Whether it is in cluster mode.
+    pub in_cluster: bool,
 }
 
 impl Default for Facts {
@@ -23,6 +25,7 @@ impl Default for Facts {
         Self {
             redis_version: "7.0.0".into(),
             name: None,
+            in_cluster: false,
         }
     }
 }
@@ -30,6 +33,11 @@ impl Default for Facts {
 impl Facts {
     /// Reads the reply to [`QUESTION`], or the start of it.
     pub fn read(reply: &[u8]) -> Self {
+        Self::told(reply).unwrap_or_default()
+    }
+
+    /// The same, if there is anything in it.
+    pub fn told(reply: &[u8]) -> Option<Self> {
         let text = String::from_utf8_lossy(reply);
         let value = |name: &str| {
             let lines = text.lines().filter_map(|line| line.split_once(':'));
@@ -39,14 +47,22 @@ impl Facts {
                 .next();
             value.filter(|value| is_plain(value)).map(str::to_owned)
         };
-        let Some(redis_version) = value("redis_version") else {
-            return Self::default();
-        };
+        let redis_version = value("redis_version")?;
         let name = value("server_name");
         let name = name.and_then(|name| Some((value(&format!("{name}_version"))?, name)));
-        Self {
+        Some(Self {
             redis_version,
             name: name.map(|(version, name)| (name, version)),
+            in_cluster: value("redis_mode").is_some_and(|mode| mode == "cluster"),
+        })
+    }
+
+    /// Whether the version of Redis it is compatible with is an older one than this.
+    pub fn is_older_than(&self, major: u32, minor: u32) -> bool {
+        let mut numbers = self.redis_version.split('.').map(str::parse);
+        match (numbers.next(), numbers.next()) {
+            (Some(Ok(its_major)), Some(Ok(its_minor))) => (its_major, its_minor) < (major, minor),
+            _ => false,
         }
     }
 
@@ -91,6 +107,13 @@ mod tests {
         let facts = Facts::read(valkey);
         assert_eq!(facts.server(), ("valkey", "9.1.0"));
         assert_eq!(facts.redis_version, "7.2.4");
+        for (major, minor, expected) in [(7, 3, true), (8, 0, true), (7, 2, false), (6, 9, false)] {
+            assert_eq!(
+                facts.is_older_than(major, minor),
+                expected,
+                "{major}.{minor}"
+            );
+        }
     }
 
     #[test]

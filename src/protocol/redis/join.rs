@@ -162,6 +162,19 @@ pub fn each(
     Joined::Done
 }
 
+/// The smallest integer, or of arrays the smallest at each place.
+pub fn least(replies: &[FragmentReply], out: &mut Queue, pool: &mut BufferPool) -> Joined {
+    let mut mark = [0];
+    if let Some(reply) = replies.first() {
+        reply.bytes.peek(&mut mark);
+    }
+    let smaller = |one: i64, other: i64| Some(one.min(other));
+    match mark {
+        [b'*'] => each(replies, smaller, out, pool),
+        _ => fold(replies, smaller, out, pool),
+    }
+}
+
 /// An element of a flat array.
 #[derive(Debug, PartialEq, Eq)]
 enum Item {

@@ -13,4 +13,5 @@ pub mod keys;
 pub mod reply;
 pub mod request;
 pub mod split;
+pub mod wait;
 pub mod write;

@@ -13,6 +13,7 @@ mod order;
 mod scripts;
 mod sessions;
 mod unknown;
+mod waiting;
 
 use std::collections::HashMap;
 use std::num::NonZeroU32;

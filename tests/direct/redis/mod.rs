@@ -76,7 +76,6 @@ const DIFFERENCES: &[(&str, &[&str])] = &[
         &["has no one answer in a pool of several servers"],
     ),
     ("unknown-command", &["-ERR unknown command '"]),
-    ("wait", &["is not supported in a pool of several servers"]),
 ];
 
 /// Rows that no case sends, and why.

@@ -46,8 +46,8 @@ const WAITING: &str = r#"
         | XREAD BLOCK x STREAMS {k}x 0
     XADD {k}x 1-1 f v | XGROUP CREATE {k}x g 0 | XREADGROUP GROUP g me BLOCK 10 STREAMS {k}x >
         | XREADGROUP GROUP g me BLOCK 10 STREAMS {k}x >
-    !wait@four WAIT 0 0 | WAIT 1 10 | WAIT x 0
-    !wait@four WAITAOF 0 0 10
+    WAIT 0 0 | WAIT 1 10 | WAIT x 0
+    WAITAOF 0 0 10
     WAIT 0 | WAIT
     !newer-commands@redis WAITAOF 0 0
 "#;

@@ -1,6 +1,6 @@
 //! `docs/commands.md`, printed from the table.
 
-use super::{Arity, Blocking, Danger, Keys, Row, Rule, Table};
+use super::{Arity, Blocking, Danger, Keys, Row, Rule, Table, Verb};
 use crate::protocol::{Fan, Merge, Partial, Reach};
 
 /// What stands above the table.
@@ -53,6 +53,14 @@ Scripts: `SCRIPT LOAD` goes to every live server and is remembered (each worker:
 1 MiB for a pool). A server that answers `-NOSCRIPT` to `EVALSHA` is given the script again and asked
 again, unless the client has asked something behind it already. Scripts without keys run on one server,
 always the same.
+
+`WAIT` and `WAITAOF` go to each server the client has sent requests to (to all live ones if it has sent
+none), once all of these are answered. A server is asked `INFO server`, told `SPUBLISH nutcrab:wait` with
+an empty message, which takes the connection to the present end of its stream to the replicas, and then
+sent the command: so it waits for all that anybody wrote up to then, and never counts a replica that has
+less. The reply is the smallest number. If a server fails, or answers with an error, that is the reply,
+and the others wait no longer. Where `INFO` or (from Redis 7.2 on) `SPUBLISH` is not allowed, or a server
+is in cluster mode, the reply is an error: what its number would count is not known.
 
 | command | args | keys | what is done |
 | --- | --- | --- | --- |
@@ -137,6 +145,11 @@ fn rule(row: &Row) -> String {
         Rule::Fixed(text) => format!("answered with `-ERR {text}`"),
         Rule::Never(why) => format!("not served: {why}"),
         Rule::Denied(denial) => denial.text().to_owned(),
+        Rule::Local(Verb::Wait) => format!(
+            "to each server the client has sent requests to, behind a mark, over connections of its \
+             own; {}; one's error is the reply",
+            merged(Merge::Waited)
+        ),
         Rule::Local(_) => "answered by the proxy".to_owned(),
     };
     match row.danger {
@@ -170,6 +183,7 @@ fn merged(merge: Merge) -> &'static str {
         Merge::Least => "the smallest number",
         Merge::Most => "the largest number",
         Merge::LeastEach => "the smallest number at each place",
+        Merge::Waited => "the smallest number, of WAITAOF at each place",
         Merge::SumPairs => "the numbers are added, name by name",
         Merge::Values | Merge::Stats | Merge::Packets | Merge::Scan(_) => "the values",
     }
