@@ -137,6 +137,16 @@ impl Control {
             Event::Report(Report::Succeeded { pool, server }) => {
                 self.health.succeeded(pool, server, &self.desks);
             }
+            Event::Report(Report::Kill(kill)) => {
+                if let Some(desk) = self.desks.get(kill.worker as usize) {
+                    desk.mailbox.send(Message::Kill(kill));
+                }
+            }
+            Event::Report(Report::Killed { kill, done }) => {
+                if let Some(desk) = self.desks.get(kill.asker_worker as usize) {
+                    desk.mailbox.send(Message::Killed { kill, done });
+                }
+            }
             Event::Report(Report::Notice(notice)) => self.log_notice(&notice, now),
             Event::Signal(number) => {
                 if signals::obey(number, &self.log) == Wish::Stop {

@@ -3,7 +3,6 @@
 use super::Proxy;
 use super::asking::Asking;
 use super::cause::Cause;
-use super::client::Ending;
 use super::ids::ClientId;
 use super::pool::GroupIndex;
 use super::session::{Mute, Session};
@@ -421,8 +420,21 @@ impl Proxy {
             (b"ID", []) => {
                 reply.integer(client.number as i64);
             }
-            (b"INFO", []) | (b"LIST", _) => {
+            (b"INFO", []) => {
                 reply.verbatim(&line);
+            }
+            (b"LIST", filters) => {
+                match is_listed(client.number, client.subscriber().is_some(), filters) {
+                    Ok(true) => {
+                        reply.verbatim(&line);
+                    }
+                    Ok(false) => {
+                        reply.verbatim("");
+                    }
+                    Err(error) => {
+                        reply.error(&error);
+                    }
+                }
             }
             (b"NO-EVICT" | b"NO-TOUCH", [switch]) => {
                 // There is nothing here that could be evicted or touched.
@@ -456,77 +468,13 @@ impl Proxy {
                 };
             }
             (b"REPLY", [mode]) => return quieten(client, mode, reply),
-            (b"KILL", filters @ [_, ..]) => return self.kill(id, filters, reply),
+            (b"KILL", filters @ [_, ..]) => return self.client_kill(id, filters, reply),
             (b"MAINT_NOTIFICATIONS", _) => {
                 reply.error("ERR maintenance notifications are not supported by nutcrab");
             }
             _ => {
                 reply.error(&bad_sub("CLIENT", words[1], &CLIENT_SUBS));
             }
-        }
-        Told::Reply
-    }
-
-    /// `CLIENT KILL`: this connection by its address, or one of this worker by its id.
-    fn kill(&mut self, id: ClientId, filters: &[&[u8]], reply: &mut Writer) -> Told {
-        let Some(client) = self.clients.find(id) else {
-            return Told::Nothing;
-        };
-        let (pool, own) = (client.pool, client.number);
-        let own_address = client.peer.map(|peer| peer.to_string()).unwrap_or_default();
-        if let [address] = filters {
-            if own_address.as_bytes() != *address {
-                reply.error("ERR No such client");
-                return Told::Reply;
-            }
-            reply.status("OK");
-            return Told::ThenClosed;
-        }
-        let (mut number, mut skip_me) = (None, true);
-        for filter in filters.chunks(2) {
-            match filter {
-                [name, value] if name.eq_ignore_ascii_case(b"ID") => {
-                    let text = std::str::from_utf8(value).ok();
-                    let id = text.and_then(|text| text.parse::<u64>().ok());
-                    let Some(id) = id.filter(|&id| id > 0) else {
-                        reply.error("ERR client-id should be greater than 0");
-                        return Told::Reply;
-                    };
-                    number = Some(id);
-                }
-                [name, value] if name.eq_ignore_ascii_case(b"SKIPME") && is_yes_no(value) => {
-                    skip_me = value.eq_ignore_ascii_case(b"yes");
-                }
-                _ => number = None,
-            }
-        }
-        let Some(number) =
-            number.filter(|_| !filters.is_empty() && filters.len().is_multiple_of(2))
-        else {
-            reply.error(
-                "ERR nutcrab knows CLIENT KILL address and CLIENT KILL ID id [SKIPME yes|no]",
-            );
-            return Told::Reply;
-        };
-        if number == own {
-            reply.integer(i64::from(!skip_me));
-            return if skip_me {
-                Told::Reply
-            } else {
-                Told::ThenClosed
-            };
-        }
-        if number % self.workers != own % self.workers {
-            reply.error("ERR the client is served by another worker of nutcrab");
-            return Told::Reply;
-        }
-        let mut clients = self.clients.iter();
-        let found = clients.find(|(_, client)| client.number == number && client.pool == pool);
-        let found = found.map(|(id, _)| id);
-        drop(clients);
-        reply.integer(i64::from(found.is_some()));
-        if let Some(other) = found {
-            self.close_client(other, Ending::Error, super::CloseHow::Reset);
         }
         Told::Reply
     }
@@ -652,8 +600,31 @@ fn is_switch(word: &[u8]) -> bool {
     word.eq_ignore_ascii_case(b"ON") || word.eq_ignore_ascii_case(b"OFF")
 }
 
-fn is_yes_no(word: &[u8]) -> bool {
-    word.eq_ignore_ascii_case(b"yes") || word.eq_ignore_ascii_case(b"no")
+/// Whether a client with this number is among those that CLIENT LIST was asked for.
+fn is_listed(number: u64, listens: bool, filters: &[&[u8]]) -> Result<bool, String> {
+    match filters {
+        [] => Ok(true),
+        [word, kind] if word.eq_ignore_ascii_case(b"TYPE") => {
+            match kind.to_ascii_lowercase().as_slice() {
+                b"normal" => Ok(!listens),
+                b"pubsub" => Ok(listens),
+                b"master" | b"replica" | b"slave" => Ok(false),
+                _ => {
+                    let kind = String::from_utf8_lossy(&kind[..kind.len().min(128)]);
+                    Err(format!("ERR Unknown client type '{kind}'"))
+                }
+            }
+        }
+        [word, ids @ ..] if word.eq_ignore_ascii_case(b"ID") && !ids.is_empty() => {
+            let numbers = ids
+                .iter()
+                .map(|id| std::str::from_utf8(id).ok()?.parse().ok());
+            let numbers: Option<Vec<u64>> = numbers.collect();
+            let numbers = numbers.ok_or("ERR Invalid client ID")?;
+            Ok(numbers.contains(&number))
+        }
+        _ => Err("ERR syntax error".into()),
+    }
 }
 
 fn number(text: &[u8]) -> Option<u32> {

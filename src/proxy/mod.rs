@@ -28,6 +28,7 @@ mod health;
 mod heavy;
 mod ids;
 mod info;
+mod killing;
 mod learning;
 mod limits;
 mod link;
@@ -66,6 +67,7 @@ use crate::stats::{Stats, WorkerStats};
 pub use cause::Cause;
 pub use health::{Health, HealthChange};
 pub use ids::{ConnId, PoolIndex};
+pub use killing::Kill;
 pub use limits::Limits;
 pub use notice::{Notice, Peer, What};
 pub use pool::router;
@@ -130,6 +132,9 @@ pub enum Action {
         /// Which server.
         server: ServerIndex,
     },
+    /// Ask the worker that has the client: give this to its [`Proxy::kill`], and what that says to
+    /// [`Proxy::killed`].
+    Kill(Kill),
     /// Something an operator may want to know.
     Notice(Notice),
 }
@@ -177,6 +182,8 @@ pub struct Proxy {
     now: Time,
     /// What the next client will be called; all workers together use every number.
     next_client: u64,
+    /// Which worker this is, of how many.
+    place: u32,
     workers: u64,
     /// Microseconds since the epoch at time zero.
     epoch: u64,
@@ -240,6 +247,7 @@ impl Proxy {
             retries: Retries::per_second(settings.limits.retries),
             now: Time::default(),
             next_client: u64::from(settings.worker.0) + 1,
+            place: settings.worker.0,
             workers: u64::from(settings.worker.1).max(1),
             epoch: 0,
             topic: Topic::NONE,
@@ -429,6 +437,7 @@ impl Proxy {
         self.draining = true;
         let clients: Vec<ClientId> = self.clients.iter().map(|(id, _)| id).collect();
         for id in clients {
+            self.stop_killing(id);
             self.finish_client(id);
         }
     }

@@ -28,6 +28,8 @@ pub(super) struct Session {
     pub library_version: Vec<u8>,
     /// The connections on which it waits for something to happen.
     pub blocked: Vec<LinkId>,
+    /// Its request that another worker answers.
+    pub elsewhere: Option<u32>,
     pub watching: Option<Watching>,
     pub transaction: Option<Box<Transaction>>,
     pub subscriber: Option<Box<Subscriber>>,

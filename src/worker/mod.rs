@@ -326,6 +326,11 @@ impl Loop {
             } => {
                 self.proxy.set_failing(pool, server, failing);
             }
+            Message::Kill(kill) => {
+                let done = self.proxy.kill(&kill);
+                (self.setup.report)(Report::Killed { kill, done });
+            }
+            Message::Killed { kill, done } => self.proxy.killed(&kill, done),
             Message::Pulse(pulse) => drop(pulse),
             Message::Drain if self.phase == Phase::Running => {
                 self.phase = Phase::Draining;
@@ -509,6 +514,7 @@ impl Loop {
             Action::Succeeded { pool, server } => {
                 (self.setup.report)(Report::Succeeded { pool, server });
             }
+            Action::Kill(kill) => (self.setup.report)(Report::Kill(kill)),
             Action::Notice(notice) => (self.setup.report)(Report::Notice(notice)),
         }
     }

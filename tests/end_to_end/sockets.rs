@@ -136,3 +136,24 @@ fn several_server_connections_are_used_and_keep_the_order_of_a_client() {
         "{connections} connections, at most {most} allowed"
     );
 }
+
+#[test]
+fn a_client_closes_others_of_its_host_whichever_worker_has_them() {
+    let server = Server::redis();
+    let pool = Pool::redis("alpha").servers(slice::from_ref(&server));
+    let proxy = Proxy::nutcrab(vec![pool]);
+    let mut asker = proxy.client("alpha");
+    let mut clients: Vec<Wire> = (0..8).map(|_| proxy.client("alpha")).collect();
+    for client in &mut clients {
+        let Reply::Integer(number) = client.ask(&["CLIENT", "ID"]) else {
+            panic!("CLIENT ID gives a number");
+        };
+        let number = number.to_string();
+        for expected in [1, 0] {
+            let reply = asker.ask(&["CLIENT", "KILL", "ID", &number]);
+            assert_eq!(reply, Reply::Integer(expected));
+        }
+        client.expect_closed();
+    }
+    assert_eq!(asker.ask(&["SET", "a", "1"]), Reply::ok());
+}

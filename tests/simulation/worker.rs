@@ -481,6 +481,9 @@ impl Worker {
                 Action::Succeeded { pool, server } => {
                     scene.reports.push(Report::Succeeded(pool, server));
                 }
+                Action::Kill(_) => scene
+                    .ledger
+                    .violate(scene.now, "asks another worker, and there is none"),
                 Action::Notice(notice) => {
                     heed(scene, self.index, &notice);
                 }

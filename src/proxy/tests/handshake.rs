@@ -301,27 +301,6 @@ fn a_client_may_want_no_replies() {
 }
 
 #[test]
-fn a_client_is_put_out_by_its_number_or_its_own_address() {
-    let mut rig = Rig::new(pool(1));
-    let (first, second) = (rig.client(), rig.client());
-    rig.receive(
-        first,
-        [
-            ask("CLIENT KILL ID 7"),
-            ask("CLIENT KILL ID 1"),
-            ask("CLIENT KILL ID 2"),
-            ask("CLIENT KILL 1.2.3.4:5"),
-        ]
-        .concat(),
-    );
-    assert_eq!(rig.take(first), ":0\r\n:0\r\n:1\r\n-ERR No such client\r\n");
-    assert!(rig.is_closed(second) && !rig.is_closed(first));
-    rig.receive(first, ask("CLIENT KILL ID 1 SKIPME no"));
-    assert_eq!(rig.take(first), ":1\r\n");
-    assert!(rig.is_closed(first));
-}
-
-#[test]
 fn lines_typed_by_hand_are_sent_to_servers_as_arrays() {
     let (mut rig, client) = ready(pool(1), Limits::default());
     rig.receive(client, "set k 'a b'\r\n\r\nPING\n");

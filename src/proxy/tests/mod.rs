@@ -6,6 +6,7 @@ mod bounds;
 mod everywhere;
 mod failures;
 mod handshake;
+mod killing;
 mod large;
 mod latency;
 mod memcached;
@@ -20,7 +21,9 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Action, Cause, CloseHow, ConnId, Limits, PoolIndex, Proxy, Settings, Time, What};
+use super::{
+    Action, Cause, CloseHow, ConnId, Kill, Limits, PoolIndex, Proxy, Settings, Time, What,
+};
 use crate::buffer::Input;
 use crate::config::{Address, CrossShard, FailedGet, Listen, Pool, Server};
 use crate::protocol::{Policy, Protocol};
@@ -92,6 +95,7 @@ struct Rig {
     closed: Vec<(ConnId, CloseHow)>,
     notices: Vec<What>,
     failures: Vec<Cause>,
+    kills: Vec<Kill>,
     /// Connections whose sockets take nothing.
     full: Vec<ConnId>,
 }
@@ -102,6 +106,11 @@ impl Rig {
     }
 
     fn with_limits(pool: Pool, limits: Limits) -> Self {
+        Self::of_worker((0, 1), pool, limits)
+    }
+
+    /// One worker of several: which one, of how many.
+    fn of_worker(worker: (u32, u32), pool: Pool, limits: Limits) -> Self {
         let names = PoolNames {
             name: pool.name.clone(),
             servers: pool
@@ -113,7 +122,7 @@ impl Rig {
         };
         let settings = Settings {
             buffer_size: 512,
-            worker: (0, 1),
+            worker,
             seed: 1,
             limits,
         };
@@ -127,6 +136,7 @@ impl Rig {
             closed: Vec::new(),
             notices: Vec::new(),
             failures: Vec::new(),
+            kills: Vec::new(),
             full: Vec::new(),
         }
     }
@@ -153,6 +163,7 @@ impl Rig {
                 Action::Close { conn, how } => self.closed.push((conn, how)),
                 Action::Notice(notice) => self.notices.push(notice.what),
                 Action::Failed { cause, .. } => self.failures.push(cause),
+                Action::Kill(kill) => self.kills.push(kill),
                 Action::Shutdown(_) | Action::Resume(_) | Action::Succeeded { .. } => {}
             }
         }

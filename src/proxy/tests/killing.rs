@@ -1,0 +1,110 @@
+//! `CLIENT KILL` and `CLIENT LIST`.
+
+use super::*;
+
+#[test]
+fn a_client_is_put_out_by_its_number_or_its_own_address() {
+    let mut rig = Rig::new(pool(1));
+    let (first, second) = (rig.client(), rig.client());
+    rig.receive(
+        first,
+        [
+            ask("CLIENT KILL ID 7"),
+            ask("CLIENT KILL ID 1"),
+            ask("CLIENT KILL ID 2"),
+            ask("CLIENT KILL 1.2.3.4:5"),
+        ]
+        .concat(),
+    );
+    assert_eq!(rig.take(first), ":0\r\n:0\r\n:1\r\n-ERR No such client\r\n");
+    assert!(rig.is_closed(second) && !rig.is_closed(first));
+    rig.receive(first, ask("CLIENT KILL ID 1 SKIPME no"));
+    assert_eq!(rig.take(first), ":1\r\n");
+    assert!(rig.is_closed(first));
+}
+
+/// A client from this address.
+fn client_from(rig: &mut Rig, peer: &str) -> ConnId {
+    let peer = peer.parse().expect("an address");
+    rig.proxy.accept_from(POOL, Some(peer))
+}
+
+#[test]
+fn a_client_can_close_those_of_its_own_host_alone() {
+    let mut rig = Rig::new(pool(1));
+    let asker = client_from(&mut rig, "10.0.0.1:1");
+    let same = client_from(&mut rig, "10.0.0.1:2");
+    let mapped = client_from(&mut rig, "[::ffff:10.0.0.1]:3");
+    let other = client_from(&mut rig, "10.0.0.2:1");
+    let unix = rig.client();
+    for (number, expected) in [(2, 1), (3, 1), (4, 0), (5, 0), (6, 0)] {
+        rig.receive(asker, ask(&format!("CLIENT KILL ID {number}")));
+        assert_eq!(rig.take(asker), format!(":{expected}\r\n"), "{number}");
+    }
+    assert!(rig.is_closed(same) && rig.is_closed(mapped));
+    assert!(!rig.is_closed(other) && !rig.is_closed(unix));
+}
+
+#[test]
+fn the_worker_that_has_the_client_is_asked() {
+    let mut here = Rig::of_worker((0, 3), pool(1), Limits::default());
+    let mut there = Rig::of_worker((1, 3), pool(1), Limits::default());
+    let asker = here.client();
+    let strangers = client_from(&mut there, "10.0.0.1:1");
+    let own = there.client();
+    for (number, expected) in [(2, 0), (5, 1), (5, 0)] {
+        let requests = [ask(&format!("CLIENT KILL ID {number}")), ask("PING")];
+        here.receive(asker, requests.concat());
+        assert_eq!(here.take(asker), "");
+        let kill = here.kills.pop().expect("another worker is asked");
+        assert_eq!((kill.worker, kill.asker_worker), (1, 0));
+        let done = there.proxy.kill(&kill);
+        there.settle();
+        here.proxy.killed(&kill, done);
+        here.settle();
+        assert_eq!(here.take(asker), format!(":{expected}\r\n+PONG\r\n"));
+        // An answer that comes twice is nobody's.
+        here.proxy.killed(&kill, done);
+    }
+    assert!(there.is_closed(own) && !there.is_closed(strangers));
+    // Who wants no reply waits for none.
+    let requests = [
+        ask("CLIENT REPLY SKIP"),
+        ask("CLIENT KILL ID 3"),
+        ask("PING"),
+    ];
+    here.receive(asker, requests.concat());
+    assert_eq!(here.take(asker), "+PONG\r\n");
+    assert_eq!(here.kills.pop().map(|kill| kill.worker), Some(2));
+    // At the end of the process nobody waits for another worker.
+    here.receive(asker, ask("CLIENT KILL ID 2"));
+    here.proxy.drain();
+    here.settle();
+    assert_eq!(here.take(asker), ":0\r\n");
+    assert!(here.is_closed(asker));
+}
+
+#[test]
+fn the_list_of_clients_is_the_client_itself_if_it_is_asked_for() {
+    let mut rig = Rig::new(pool(1));
+    let client = rig.client();
+    for (words, expected) in [
+        ("CLIENT LIST", "id=1 "),
+        ("CLIENT LIST ID 7 1", "id=1 "),
+        ("CLIENT LIST TYPE NORMAL", "id=1 "),
+        ("CLIENT LIST ID 7", "$0\r\n\r\n"),
+        ("CLIENT LIST TYPE pubsub", "$0\r\n\r\n"),
+        ("CLIENT LIST TYPE replica", "$0\r\n\r\n"),
+        ("CLIENT LIST TYPE x", "-ERR Unknown client type 'x'\r\n"),
+        ("CLIENT LIST ID x", "-ERR Invalid client ID\r\n"),
+        ("CLIENT LIST ID", "-ERR syntax error\r\n"),
+        ("CLIENT LIST x", "-ERR syntax error\r\n"),
+    ] {
+        rig.receive(client, ask(words));
+        let reply = rig.take(client);
+        let reply = reply
+            .split_once("\r\nid")
+            .map_or(reply.as_str(), |_| "id=1 ");
+        assert_eq!(reply, expected, "{words}");
+    }
+}
