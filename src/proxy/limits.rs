@@ -30,6 +30,8 @@ pub struct Limits {
     pub own: usize,
     /// Bytes of the requests of one transaction.
     pub transaction: usize,
+    /// Bytes of the requests of one pool that load scripts which are remembered; the oldest make room.
+    pub scripts: usize,
     /// Bytes of the names one client is subscribed to, 64 more for each.
     pub subscriptions: usize,
     /// Bytes of messages that may wait for a client to read; then it is closed.
@@ -64,6 +66,7 @@ impl Default for Limits {
             groups: 64,
             own: 1000,
             transaction: 8 * 1024 * 1024,
+            scripts: 1024 * 1024,
             subscriptions: 1024 * 1024,
             subscriber: 8 * 1024 * 1024,
             spares: 4,

@@ -597,7 +597,7 @@ impl Proxy {
         }
         let scripts = &mut self.pools[client.pool.index()].scripts;
         if let (Some(load), Some(reply)) = (fanout.load.take(), fanout.replies.first()) {
-            scripts.remember(load, &reply.bytes);
+            scripts.remember(load, &reply.bytes, self.limits.scripts);
         } else if fanout.merge == Merge::Forget {
             scripts.forget();
         }

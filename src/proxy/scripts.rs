@@ -18,9 +18,6 @@ use crate::route::ServerIndex;
 /// Longest request that loads a remembered script.
 pub(super) const SCRIPT_MAX: usize = 64 * 1024;
 
-/// Bytes of all remembered scripts of a pool; the oldest make room.
-const SCRIPTS_MAX: usize = 1024 * 1024;
-
 /// How a server says that it does not know a script.
 const NO_SCRIPT: &[u8] = b"-NOSCRIPT";
 
@@ -38,8 +35,9 @@ pub(super) struct Scripts {
 }
 
 impl Scripts {
-    /// Remembers a script by the request that loaded it and the reply.
-    pub fn remember(&mut self, load: Box<[u8]>, reply: &Queue) {
+    /// Remembers a script by the request that loaded it and the reply. The oldest make room beyond
+    /// `limit` bytes.
+    pub fn remember(&mut self, load: Box<[u8]>, reply: &Queue, limit: usize) {
         let mut start = [0; 47];
         let count = reply.peek(&mut start);
         let text = start[..count].strip_prefix(b"$40\r\n");
@@ -51,7 +49,7 @@ impl Scripts {
             Some(old) => self.bytes -= old.len(),
             None => self.order.push_back(digest),
         }
-        while self.bytes > SCRIPTS_MAX
+        while self.bytes > limit
             && let Some(oldest) = self.order.pop_front()
         {
             let old = self.loads.remove(&oldest);

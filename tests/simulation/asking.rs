@@ -61,6 +61,8 @@ impl Client {
             self.introduce(scene, seq)
         } else if let Some(asked) = self.compose_session(scene, seq) {
             asked
+        } else if let Some(asked) = self.compose_script(scene, seq) {
+            asked
         } else if let Some(asked) = self.compose_shift(scene) {
             asked
         } else if scene.phase == Phase::Faults && self.draw.permille(odd) {

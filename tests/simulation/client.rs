@@ -14,6 +14,7 @@ use crate::ledger::Fault;
 use crate::network::{End, Read, WireId, Written};
 use crate::redis::{self, Version};
 use crate::scene::{Phase, Scene};
+use crate::scripts::Known;
 use crate::sessions::Session;
 use crate::worker::Worker;
 use crate::{binary, memcache};
@@ -46,6 +47,8 @@ pub struct Client {
     pub(crate) version: Version,
     /// Requests under way that may change that.
     pub(crate) shifts: usize,
+    /// Scripts it may rely on.
+    pub(crate) scripts: Known,
     /// One of the requests before the next certain reply has failed, and nobody knows which.
     pub(crate) doubts: bool,
     /// Requests it will make in this phase.
@@ -105,6 +108,7 @@ impl Client {
             dialect: plan.config.protocol,
             version: Version::default(),
             shifts: 0,
+            scripts: Known::new(),
             doubts: false,
             left: plan.requests,
             halved: false,
@@ -177,6 +181,7 @@ impl Client {
         self.authed = config.redis_auth.is_none() && config.memcached_auth.is_none();
         self.doubts = false;
         (self.version, self.shifts) = (Version::default(), 0);
+        self.scripts.clear();
         if config.protocol == Protocol::Memcache {
             let dialects = [Protocol::Memcache, Protocol::Memcache, Protocol::Binary];
             self.dialect = self.draw.pick(&dialects);
@@ -236,7 +241,7 @@ impl Client {
     fn leave(&mut self, scene: &mut Scene) {
         let waiting = std::mem::take(&mut self.waiting);
         for pending in &waiting {
-            self.give_up(pending);
+            self.give_up(scene, pending);
         }
         self.leave_session(&waiting);
         self.outbox.clear();

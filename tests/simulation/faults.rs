@@ -97,6 +97,7 @@ impl World {
             return;
         }
         self.servers[server].drop_all(&mut self.scene);
+        self.servers[server].lose_scripts();
         if self.scene.draw.one_in(2) {
             self.servers[server].lose_data();
             self.scene.ledger.lost[self.servers[server].pool] = true;

@@ -14,10 +14,20 @@ pub struct Held {
     broken: bool,
     /// Watched keys, each as it was.
     watched: Vec<(Vec<u8>, u64)>,
-    /// Channels and patterns, by the letter their commands begin with.
-    subscribed: std::collections::BTreeSet<(bool, Vec<u8>)>,
+    /// What it listens to.
+    subscribed: std::collections::BTreeSet<(Kind, Vec<u8>)>,
+    /// Whether the last command was one that takes the connection to the present.
+    marked: bool,
     /// The command that waits, and until when.
     pub waiting: Option<(Micros, Vec<Vec<u8>>)>,
+}
+
+/// What can be listened to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    Channel,
+    Pattern,
+    Shard,
 }
 
 /// How often each key was changed.
@@ -53,7 +63,12 @@ impl Held {
     ) -> Step {
         const LOADING: Step = Step::Reply(b"-LOADING Redis is loading the dataset in memory\r\n");
         let name = args.first().map(|name| name.to_ascii_uppercase());
+        let is_mark = args.len() == 3 && args[0] == b"SPUBLISH" && args[1] == b"nutcrab:wait";
+        let was_marked = std::mem::replace(&mut self.marked, is_mark);
         match name.as_deref() {
+            Some(b"WAIT" | b"WAITAOF") if !was_marked => {
+                Step::Wrong("a WAIT for nobody knows what")
+            }
             Some(b"MULTI") if self.queue.is_some() => Step::Wrong("a MULTI within a transaction"),
             Some(b"MULTI") => {
                 self.queue = Some(Vec::new());
@@ -69,9 +84,10 @@ impl Held {
                 self.watched.clear();
                 Step::Reply(b"+OK\r\n")
             }
-            Some(name @ (b"SUBSCRIBE" | b"PSUBSCRIBE" | b"UNSUBSCRIBE" | b"PUNSUBSCRIBE")) => {
-                self.subscribe(&name.to_ascii_lowercase(), args)
-            }
+            Some(
+                name @ (b"SUBSCRIBE" | b"PSUBSCRIBE" | b"SSUBSCRIBE" | b"UNSUBSCRIBE"
+                | b"PUNSUBSCRIBE" | b"SUNSUBSCRIBE"),
+            ) => self.subscribe(&name.to_ascii_lowercase(), args),
             _ if loads => {
                 self.broken = true;
                 LOADING
@@ -87,8 +103,10 @@ impl Held {
                     queue.push(args.to_vec());
                     Step::Reply(b"+QUEUED\r\n")
                 }
-                None if name == b"BLPOP" || name == b"XREAD" => Step::Wait,
-                None if name == b"PUBLISH" => Step::Publish,
+                None if [&b"BLPOP"[..], b"XREAD", b"WAIT", b"WAITAOF"].contains(&name) => {
+                    Step::Wait
+                }
+                None if name == b"PUBLISH" || name == b"SPUBLISH" => Step::Publish,
                 None => Step::Execute,
             },
             None => Step::Execute,
@@ -99,7 +117,12 @@ impl Held {
         let [_, name] = args else {
             return Step::Wrong("a subscription to several channels, or none");
         };
-        let topic = (command.starts_with(b"p"), name.clone());
+        let kind = match command {
+            [b'p', ..] => Kind::Pattern,
+            [b's', b's', ..] | [b's', b'u', b'n', ..] => Kind::Shard,
+            _ => Kind::Channel,
+        };
+        let topic = (kind, name.clone());
         if command.ends_with(b"unsubscribe") {
             self.subscribed.remove(&topic);
         } else {
@@ -113,20 +136,23 @@ impl Held {
     }
 
     /// What somebody who listens here is told, and how many messages that is.
-    pub fn tell(&self, channel: &[u8], text: &[u8]) -> (usize, Vec<u8>) {
+    pub fn tell(&self, kind: Kind, channel: &[u8], text: &[u8]) -> (usize, Vec<u8>) {
         let mut messages = (0, Vec::new());
-        for (is_pattern, name) in &self.subscribed {
-            let fits = match is_pattern {
-                true => channel.starts_with(&name[..name.len() - 1]),
-                false => channel == name,
+        for (known, name) in &self.subscribed {
+            let fits = match known {
+                Kind::Pattern => {
+                    kind == Kind::Channel && channel.starts_with(&name[..name.len() - 1])
+                }
+                _ => *known == kind && channel == name,
             };
             if !fits {
                 continue;
             }
             messages.0 += 1;
-            let words: &[&[u8]] = match is_pattern {
-                true => &[b"pmessage", name, channel, text],
-                false => &[b"message", name, text],
+            let words: &[&[u8]] = match known {
+                Kind::Pattern => &[b"pmessage", name, channel, text],
+                Kind::Channel => &[b"message", name, text],
+                Kind::Shard => &[b"smessage", name, text],
             };
             messages.1.extend(redis::request(words));
         }
@@ -157,9 +183,13 @@ impl Held {
     }
 }
 
-/// How long a command waits: the digits behind the point are milliseconds.
+/// How long a command waits: the digits behind the point are milliseconds, and so is the last argument
+/// of WAIT.
 pub fn span(args: &[Vec<u8>]) -> Micros {
-    let digits = args.iter().find_map(|arg| arg.strip_prefix(b"0."));
+    let digits = match args.last() {
+        Some(last) if args[0][..4].eq_ignore_ascii_case(b"WAIT") => Some(last.as_slice()),
+        _ => args.iter().find_map(|arg| arg.strip_prefix(b"0.")),
+    };
     let text = digits.and_then(|digits| std::str::from_utf8(digits).ok());
     text.and_then(|text| text.parse::<Micros>().ok())
         .unwrap_or(0)

@@ -8,6 +8,7 @@ use crate::ledger::{Fault, explanations};
 use crate::memcache;
 use crate::redis::{self, Reply, Version};
 use crate::scene::Scene;
+use crate::scripts::Scripted;
 use crate::sessions::Wanted;
 use crate::value::{self, Mark};
 
@@ -90,6 +91,8 @@ pub enum Want {
     Tally(usize),
     /// Something that depends on what was asked before.
     Session(Wanted),
+    /// Something about scripts.
+    Scripted(Scripted),
     /// A greeting, after which this version is spoken.
     Greeted(Version),
     /// That all is as it was when the connection was new.
@@ -162,7 +165,7 @@ impl Client {
             (Err(_), Reply::Error(text)) => String::from_utf8_lossy(text).into_owned(),
             (Err(wrong), _) => return self.protest(scene, pending, wrong, raw),
         };
-        self.give_up(pending);
+        self.give_up(scene, pending);
         if !self.is_excused(scene, pending, &error) {
             return self.protest(scene, pending, "nothing explains this error", raw);
         }
@@ -190,6 +193,10 @@ impl Client {
             return false;
         }
         if error.starts_with("LOADING") {
+            return explained(&[Fault::Loading]);
+        }
+        if error.starts_with("ERR WAIT needs INFO and SPUBLISH") {
+            // One of these was refused, and WAIT was not.
             return explained(&[Fault::Loading]);
         }
         let words = match self.dialect {
@@ -302,6 +309,7 @@ impl Client {
                 holds((1..=tally.made as i64).contains(count))
             }
             (Want::Session(wanted), _) => self.accept_session(scene, wanted, reply, raw),
+            (Want::Scripted(wanted), _) => self.accept_scripted(scene, wanted, reply, raw),
             (Want::Greeted(version), _) => self.greeted(scene, *version, reply),
             (Want::Reset, Reply::Status(b"RESET")) => {
                 self.shifts -= 1;
@@ -446,7 +454,7 @@ impl Client {
     fn unanswered(&mut self, scene: &mut Scene, pending: &Pending) {
         let never_fails = scene.plan.never_fails();
         if self.doubts || pending.owed == Owed::Nothing && !never_fails {
-            return self.give_up(pending);
+            return self.give_up(scene, pending);
         }
         let reply = match pending.want {
             Want::Values(_) => Reply::Array(Some(Vec::new())),
@@ -467,7 +475,7 @@ impl Client {
     }
 
     /// The outcome of a request will never be known.
-    pub fn give_up(&mut self, pending: &Pending) {
+    pub fn give_up(&mut self, scene: &mut Scene, pending: &Pending) {
         match &pending.want {
             Want::Stored(writes) => {
                 for (number, mark) in writes {
@@ -481,6 +489,7 @@ impl Client {
             }
             Want::Session(wanted) => self.give_up_session(&wanted.clone()),
             Want::Greeted(_) | Want::Reset => self.shifts -= 1,
+            Want::Scripted(wanted) => wanted.give_up(&mut scene.ledger, scene.now, self.pool),
             _ => {}
         }
     }

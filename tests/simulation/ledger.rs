@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::agenda::Micros;
 use crate::listening::Published;
+use crate::scripts::Shelf;
 use crate::value::Mark;
 
 /// Something that goes wrong on purpose. Windows of each are kept per pool.
@@ -256,6 +257,8 @@ pub struct Ledger {
     told: Vec<Option<Micros>>,
     /// What was published since nothing could fail.
     pub published: Vec<Published>,
+    /// What is known of scripts, per pool.
+    pub shelves: Vec<Shelf>,
     /// The first thing that should not have happened.
     pub violation: Option<String>,
     /// The sums.
@@ -285,6 +288,7 @@ impl Ledger {
             lost: vec![false; pools.len()],
             told: vec![None; pools.len()],
             published: Vec::new(),
+            shelves: vec![Shelf::default(); pools.len()],
             violation: None,
             totals: Totals::default(),
             trace: std::collections::VecDeque::new(),
@@ -378,6 +382,22 @@ impl Ledger {
         conn.is_some_and(|conn| conn.executed.contains(&(mark.seq, mark.part)))
     }
 
+    /// The parts of a request that were executed.
+    pub fn parts(&self, mark: Mark) -> impl Iterator<Item = u32> + '_ {
+        let executed = &self.conns[mark.conn as usize].executed;
+        let range = executed.range((mark.seq, 0)..=(mark.seq, u32::MAX));
+        range.map(|(_, part)| *part)
+    }
+
+    /// Whether a server has executed something for a connection, the last of it before this request,
+    /// and is not among these.
+    pub fn missed_by(&self, mark: Mark, servers: &[u32]) -> bool {
+        let latest = &self.conns[mark.conn as usize].latest;
+        latest
+            .iter()
+            .any(|(server, seq)| *seq < mark.seq && !servers.contains(&(*server as u32)))
+    }
+
     /// A request must never reach a server.
     pub fn forbid(&mut self, conn: u32, seq: u32) {
         self.conns[conn as usize].forbidden.insert(seq);
@@ -434,6 +454,13 @@ impl Ledger {
         let window = self.windows[pool].entry(fault).or_default();
         window.last = window.last.max(Some(until));
         self.note(now, || format!("pool {pool}: {fault:?} until {until}"));
+    }
+
+    /// Whether one of the faults was ever at work.
+    pub fn has_ever(&self, pool: usize, faults: &[Fault]) -> bool {
+        faults
+            .iter()
+            .any(|fault| self.windows[pool].contains_key(fault))
     }
 
     /// Whether one of the faults is at work or was shortly before.

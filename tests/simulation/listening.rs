@@ -26,6 +26,8 @@ pub enum Topic {
     Channel(usize),
     /// The pattern that fits all channels of the pool.
     All,
+    /// The shard channel of this number.
+    Shard(usize),
 }
 
 /// What a client listens to, and has heard.
@@ -44,26 +46,29 @@ pub struct Listening {
 #[derive(Clone, Copy, Debug)]
 pub struct Published {
     pool: usize,
-    channel: usize,
+    /// Where; never a pattern.
+    topic: Topic,
     mark: Mark,
     asked: Micros,
 }
 
-fn channel(pool: usize, number: usize) -> Vec<u8> {
-    format!("ch:{pool}:{number}").into_bytes()
-}
-
 fn name(pool: usize, topic: Topic) -> Vec<u8> {
     match topic {
-        Topic::Channel(number) => channel(pool, number),
+        Topic::Channel(number) => format!("ch:{pool}:{number}").into_bytes(),
         Topic::All => format!("ch:{pool}:*").into_bytes(),
+        Topic::Shard(number) => format!("sh:{pool}:{number}").into_bytes(),
     }
 }
 
 impl Client {
     /// Steps of a client that listens for a while, or till the end.
     pub(crate) fn listen(&mut self) -> Vec<Step> {
-        let mut topics = vec![Topic::Channel(self.draw.below(CHANNELS))];
+        let number = self.draw.below(CHANNELS);
+        let mut topics = match self.draw.below(4) {
+            0 => vec![Topic::Shard(number)],
+            1 => vec![Topic::Channel(number), Topic::Shard(number)],
+            _ => vec![Topic::Channel(number)],
+        };
         if self.draw.one_in(2) {
             topics.push(Topic::All);
         }
@@ -80,27 +85,32 @@ impl Client {
         step: Step,
         mark: Mark,
     ) -> (Vec<u8>, Wanted) {
-        let command = |topic, channel: &'static [u8], pattern: &'static [u8]| match topic {
-            Topic::Channel(_) => channel,
-            Topic::All => pattern,
+        let command = |topic, words: [&'static [u8]; 3]| match topic {
+            Topic::Channel(_) => words[0],
+            Topic::All => words[1],
+            Topic::Shard(_) => words[2],
         };
         match step {
             Step::Subscribe(topic) => {
-                let command = command(topic, b"SUBSCRIBE", b"psubscribe");
+                let command = command(topic, [b"SUBSCRIBE", b"psubscribe", b"SSUBSCRIBE"]);
                 let request = redis::request(&[command, &name(self.pool, topic)]);
                 (request, Wanted::Subscribed(topic))
             }
             Step::Unsubscribe(topic) => {
-                let command = command(topic, b"UNSUBSCRIBE", b"punsubscribe");
+                let command = command(topic, [b"UNSUBSCRIBE", b"punsubscribe", b"sunsubscribe"]);
                 let request = redis::request(&[command, &name(self.pool, topic)]);
                 (request, Wanted::Unsubscribed(topic))
             }
             Step::Publish => {
                 let number = self.draw.below(CHANNELS);
-                let channel = channel(self.pool, number);
+                let (command, topic): (&[u8], _) = match self.draw.below(3) {
+                    0 => (b"SPUBLISH", Topic::Shard(number)),
+                    _ => (b"PUBLISH", Topic::Channel(number)),
+                };
+                let channel = name(self.pool, topic);
                 let text = value::make(&channel, mark, self.draw.spread(0, 500));
-                let request = redis::request(&[b"PUBLISH", &channel, &text]);
-                (request, Wanted::Published(number, mark, scene.now))
+                let request = redis::request(&[command, &channel, &text]);
+                (request, Wanted::Published(topic, mark, scene.now))
             }
             _ => (redis::request(&[b"PING"]), Wanted::Ponged),
         }
@@ -121,6 +131,7 @@ impl Client {
             let word = match topic {
                 Topic::Channel(_) => word.to_owned(),
                 Topic::All => format!("p{word}"),
+                Topic::Shard(_) => format!("s{word}"),
             };
             let name = name(pool, topic);
             let kind = if modern { '>' } else { '*' };
@@ -131,28 +142,28 @@ impl Client {
             );
             bytes += &String::from_utf8_lossy(&name);
             // What was refused was counted as long as that was not known.
-            (count..=if refused { 2 } else { count })
+            (count..=if refused { 3 } else { count })
                 .any(|count| raw == format!("{bytes}\r\n:{count}\r\n").as_bytes())
         };
         let right = match wanted {
             Wanted::Subscribed(topic) if !raw.starts_with(b"-") => {
                 topics.insert(*topic, scene.now);
-                confirmed("subscribe", *topic, topics.len())
+                confirmed("subscribe", *topic, count(topics, *topic))
             }
             Wanted::Unsubscribed(topic) => {
                 topics.remove(topic);
-                confirmed("unsubscribe", *topic, topics.len())
+                confirmed("unsubscribe", *topic, count(topics, *topic))
             }
             Wanted::Ponged => {
                 let listens = raw == b"*2\r\n$4\r\npong\r\n$0\r\n\r\n" && !modern;
                 let none = topics.is_empty() || modern;
                 !none && listens || none && (raw == b"+PONG\r\n" || refused && listens)
             }
-            Wanted::Published(channel, mark, asked) => {
+            Wanted::Published(topic, mark, asked) => {
                 if scene.phase == Phase::Fresh {
                     scene.ledger.published.push(Published {
                         pool: self.pool,
-                        channel: *channel,
+                        topic: *topic,
                         mark: *mark,
                         asked: *asked,
                     });
@@ -174,13 +185,17 @@ impl Client {
         };
         let (topic, channel, text) = match words.as_slice() {
             [
-                Reply::Bulk(Some(b"message")),
+                Reply::Bulk(Some(word @ (b"message" | b"smessage"))),
                 Reply::Bulk(Some(channel)),
                 Reply::Bulk(Some(text)),
             ] => {
-                let number = (0..CHANNELS)
-                    .find(|&number| name(self.pool, Topic::Channel(number)) == *channel);
-                (number.map(Topic::Channel), *channel, *text)
+                let kind = match word {
+                    [b's', ..] => Topic::Shard,
+                    _ => Topic::Channel,
+                };
+                let mut topics = (0..CHANNELS).map(kind);
+                let topic = topics.find(|&topic| name(self.pool, topic) == *channel);
+                (topic, *channel, *text)
             }
             [
                 Reply::Bulk(Some(b"pmessage")),
@@ -193,6 +208,10 @@ impl Client {
             }
             _ => return false,
         };
+        scene.ledger.count(match topic {
+            Some(Topic::Shard(_)) => "messages of shard channels",
+            _ => "messages",
+        });
         if let Err(wrong) = self.judge_message(scene, topic, channel, text) {
             let text = format!(
                 "client {} (connection {}) hears {topic:?} {:?}: {wrong}",
@@ -238,18 +257,25 @@ impl Client {
     /// What it should have heard and did not.
     fn missed(&self, published: &Published) -> Option<Topic> {
         let Published {
-            channel,
-            mark,
-            asked,
-            ..
+            topic, mark, asked, ..
         } = *published;
         let listening = &self.session.listening;
-        let topics = [Topic::Channel(channel), Topic::All];
-        topics.into_iter().find(|topic| {
+        let topics: &[Topic] = match topic {
+            Topic::Shard(_) => &[topic],
+            _ => &[topic, Topic::All],
+        };
+        topics.iter().copied().find(|topic| {
             let since = listening.topics.get(topic);
             since.is_some_and(|&since| since < asked) && !listening.heard.contains(&(*topic, mark))
         })
     }
+}
+
+/// How many of its kind a client listens to: patterns count with channels.
+fn count(topics: &BTreeMap<Topic, Micros>, topic: Topic) -> usize {
+    let is_shard = |topic: &Topic| matches!(topic, Topic::Shard(_));
+    let same = |other: &&Topic| is_shard(other) == is_shard(&topic);
+    topics.keys().filter(same).count()
 }
 
 impl World {

@@ -42,11 +42,13 @@ mod plan;
 mod plant;
 mod redis;
 mod scene;
+mod scripts;
 mod server;
 mod sessions;
 mod speaking;
 mod store;
 mod value;
+mod waits;
 mod worker;
 mod world;
 

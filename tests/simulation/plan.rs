@@ -91,6 +91,10 @@ pub struct PoolPlan {
     pub keys: usize,
     /// Of a thousand requests so many begin a transaction, or wait at their server.
     pub sessions: u32,
+    /// Of a thousand requests so many are about scripts.
+    pub scripts: u32,
+    /// Whether clients have scripts forgotten.
+    pub flushes: bool,
     /// Of a thousand requests so many change the version of the protocol.
     pub shifts: u32,
     /// Whether its servers know RESP2 only.
@@ -277,6 +281,7 @@ fn limits(draw: &mut Draw) -> Limits {
         groups: 64,
         own: draw.pick(&[1, 3, 1000, 1000]),
         transaction: draw.pick(&[2000, usual.transaction, usual.transaction]),
+        scripts: draw.pick(&[1500, usual.scripts, usual.scripts]),
         subscriptions: 1024 * 1024,
         subscriber: 8 * 1024 * 1024,
         spares: draw.pick(&[1, 2, 4]),
@@ -370,6 +375,8 @@ fn pool(draw: &mut Draw, index: usize, large: u32, quiet: bool) -> PoolPlan {
         },
         keys: draw.pick(&[2, 5, 20]),
         sessions: draw.pick(&[0, 20, 100]),
+        scripts: draw.pick(&[0, 20, 150]),
+        flushes: draw.one_in(3),
         shifts: draw.pick(&[0, 20, 200]),
         old: draw.one_in(10),
     }

@@ -27,11 +27,13 @@ pub enum Plant {
     CountTwice,
     /// A client gets a reply in the version of the protocol it does not speak.
     OtherVersion,
+    /// A request gets what another script came to.
+    OtherScript,
 }
 
 impl Plant {
     /// Every one.
-    pub const ALL: [Plant; 8] = [
+    pub const ALL: [Plant; 9] = [
         Plant::SwapClients,
         Plant::SwapRequests,
         Plant::Lose,
@@ -40,6 +42,7 @@ impl Plant {
         Plant::Excuse,
         Plant::CountTwice,
         Plant::OtherVersion,
+        Plant::OtherScript,
     ];
 }
 
@@ -89,7 +92,7 @@ impl Scene {
                 let least = if reply.first() == Some(&0x81) { 40 } else { 10 };
                 asker.is_some() && reply.len() > least
             }),
-            Plant::CountTwice | Plant::OtherVersion => None,
+            Plant::CountTwice | Plant::OtherVersion | Plant::OtherScript => None,
         };
         let Some(at) = at else { return };
         if !self.strikes(plant) {
@@ -117,7 +120,7 @@ impl Scene {
                     _ => b"SERVER_ERROR unknown\r\n".to_vec(),
                 };
             }
-            Plant::CountTwice | Plant::OtherVersion => {}
+            Plant::CountTwice | Plant::OtherVersion | Plant::OtherScript => {}
         }
     }
 }

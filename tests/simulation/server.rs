@@ -18,7 +18,7 @@ use crate::plant::Plant;
 use crate::redis::{self, Command, Version};
 use crate::scene::{Phase, Scene};
 use crate::store::{Outcome, Store};
-use crate::value;
+use crate::{scripts, value};
 
 /// How a server is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,7 +101,10 @@ impl Server {
             spell: None,
             locked: false,
             conns: Vec::new(),
-            store: Store::default(),
+            store: Store {
+                server: index,
+                ..Store::default()
+            },
             changes: Changes::new(),
             draw,
         }
@@ -342,7 +345,7 @@ impl Server {
 
     /// PUBLISH; says whether the connection lives.
     fn publish(&mut self, scene: &mut Scene, conn: &mut Conn, args: &[Vec<u8>]) -> bool {
-        let [_, channel, text] = args else {
+        let [command, channel, text] = args else {
             scene.ledger.violate(scene.now, "a strange PUBLISH");
             return false;
         };
@@ -351,13 +354,17 @@ impl Server {
                 .ledger
                 .executed(scene.now, self.pool, self.index, mark);
         }
+        let kind = match command.eq_ignore_ascii_case(b"SPUBLISH") {
+            true => held::Kind::Shard,
+            false => held::Kind::Channel,
+        };
         let mut count = 0;
         for index in 0..self.conns.len() {
             let listener = self.conns[index].as_mut();
             let Some(listener) = listener.filter(|conn| !conn.mute && !conn.closing) else {
                 continue;
             };
-            let (told, messages) = listener.held.tell(channel, text);
+            let (told, messages) = listener.held.tell(kind, channel, text);
             if told > 0 {
                 count += told;
                 listener.out.extend(messages);
@@ -408,7 +415,7 @@ impl Server {
 
     /// Executes a command, and enters that into the book.
     fn outcome(&mut self, scene: &mut Scene, conn: &Conn, args: &[Vec<u8>]) -> Option<Outcome> {
-        let outcome = match match conn.protocol {
+        let mut outcome = match match conn.protocol {
             Protocol::Redis => self.store.execute(args, conn.version),
             Protocol::Memcache => memcache::execute(&mut self.store, args),
             Protocol::Binary => binary::execute(&mut self.store, args),
@@ -421,6 +428,15 @@ impl Server {
             }
         };
         held::count_changes(args, &mut self.changes);
+        if outcome.is_missed {
+            scene.ledger.count("scripts loaded when they were missed");
+        }
+        if outcome.has_flushed {
+            scene.ledger.shelves[self.pool].flush(scene.now);
+        }
+        if outcome.is_scripted && scene.strikes(Plant::OtherScript) {
+            scripts::mix_up(&mut outcome.reply);
+        }
         for mark in &outcome.marks {
             scene
                 .ledger
@@ -579,9 +595,15 @@ impl Server {
         }
     }
 
+    /// Forgets all scripts.
+    pub fn lose_scripts(&mut self) {
+        self.store.scripts.clear();
+    }
+
     /// Forgets all data.
     pub fn lose_data(&mut self) {
-        self.store = Store::default();
+        self.store.values.clear();
+        self.store.counters.clear();
     }
 
     /// Ends what a fault has left behind: connections that would be silent for ever.

@@ -60,11 +60,14 @@ pub enum Wanted {
     /// That it does not.
     Unsubscribed(Topic),
     /// That something was published on a channel; and when that was asked for.
-    Published(usize, Mark, Micros),
+    Published(Topic, Mark, Micros),
     /// That somebody is there.
     Ponged,
     /// That what was waited for is there, as this key asks for.
     Waited(Vec<u8>),
+    /// How many replicas have what was written, of one server or with its own disk; the number of the
+    /// request.
+    Replicated(Mark, bool),
     /// That a key is watched.
     Watched,
     /// That a key was written that may be watched.
@@ -124,7 +127,7 @@ pub struct Session {
     broken: bool,
     /// Whether it asked for a wait longer than the timeout of its pool. Two, one behind the other, could
     /// last longer than faults are given to be over.
-    waited: bool,
+    pub(crate) waited: bool,
 }
 
 impl Client {
@@ -259,21 +262,6 @@ impl Client {
         redis::request(&[b"SET", key, &value::make(key, mark, size)])
     }
 
-    /// A command that waits at its server. How long stands where the number of elements does.
-    fn wait(&mut self, scene: &Scene, seq: u32) -> (Vec<u8>, Want) {
-        let shape = self.draw.pick(&[Shape::Array, Shape::NilArray]);
-        let key = self.echo(seq, 0, shape, 50);
-        let long = scene.phase == Phase::Faults && !self.session.waited && self.draw.one_in(8);
-        self.session.waited |= long;
-        let wait = if long { 3000 } else { self.draw.below(50) };
-        let wait = format!("0.{wait:06}");
-        let request = match self.draw.below(2) {
-            0 => redis::request(&[b"BLPOP", &key, wait.as_bytes()]),
-            _ => redis::request(&[b"XREAD", b"BLOCK", wait.as_bytes(), b"STREAMS", &key, b"$"]),
-        };
-        (request, Want::Session(Wanted::Waited(key)))
-    }
-
     /// Whether `reply` is what is wanted; if not, why.
     pub(crate) fn accept_session(
         &mut self,
@@ -292,6 +280,9 @@ impl Client {
                 _,
             ) => self.accept_listening(scene, wanted, reply, raw),
             (Wanted::Waited(key), _) if raw == redis::reply_to(key, self.version) => Ok(()),
+            (Wanted::Replicated(mark, both), _) => {
+                self.replicated(&mut scene.ledger, *mark, *both, reply)
+            }
             (Wanted::Watched, Reply::Status(b"OK")) => {
                 let first = self.session.watch.is_none();
                 if first {
@@ -481,6 +472,7 @@ impl Client {
             | Wanted::Published(..)
             | Wanted::Ponged
             | Wanted::Waited(_)
+            | Wanted::Replicated(..)
             | Wanted::Unwatched
             | Wanted::Begun
             | Wanted::Rejected
@@ -497,7 +489,10 @@ impl Client {
     /// Whether it waits at a server for something: then it gets no reply once it has closed its side.
     pub(crate) fn is_waiting(&self) -> bool {
         let first = self.waiting.front().map(|pending| &pending.want);
-        matches!(first, Some(Want::Session(Wanted::Waited(_))))
+        matches!(
+            first,
+            Some(Want::Session(Wanted::Waited(_) | Wanted::Replicated(..)))
+        )
     }
 
     /// Its connection is no more, and what it had under way is as if it had never been begun, or done.

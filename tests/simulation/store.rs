@@ -2,6 +2,7 @@
 
 use crate::redis::{SIZE, Version, bulk, echo_bulk, echo_reply};
 use crate::value::{self, Mark, Shape};
+use crate::{scripts, waits};
 
 /// What a server keeps.
 #[derive(Debug, Default)]
@@ -10,6 +11,12 @@ pub struct Store {
     pub values: std::collections::BTreeMap<Vec<u8>, Vec<u8>>,
     /// Counters.
     pub counters: std::collections::BTreeMap<Vec<u8>, i64>,
+    /// Scripts, by what they are called.
+    pub scripts: std::collections::BTreeMap<Vec<u8>, Vec<u8>>,
+    /// The last one that was missed.
+    pub missed: Option<Vec<u8>>,
+    /// The server whose store it is.
+    pub server: usize,
 }
 
 /// What executing a command came to.
@@ -23,6 +30,12 @@ pub struct Outcome {
     pub counted: Option<usize>,
     /// Whether this is a part of a split request, whose reply will be merged.
     pub is_fragment: bool,
+    /// Whether this is what a script came to that the server knew.
+    pub is_scripted: bool,
+    /// Whether this loads the script that was missed last.
+    pub is_missed: bool,
+    /// Whether scripts were forgotten.
+    pub has_flushed: bool,
 }
 
 impl Store {
@@ -46,8 +59,10 @@ impl Store {
         match upper.as_slice() {
             b"INFO" => {
                 outcome.reply = match version {
-                    Version::Two => echo_bulk(b"redis_version:7.0.15\r\n"),
-                    Version::Three => b"=26\r\ntxt:redis_version:7.0.15\r\n\r\n".to_vec(),
+                    Version::Two => echo_bulk(b"# Server\r\nredis_version:7.0.15\r\n"),
+                    Version::Three => {
+                        b"=36\r\ntxt:# Server\r\nredis_version:7.0.15\r\n\r\n".to_vec()
+                    }
                 }
             }
             b"COMMAND"
@@ -99,16 +114,76 @@ impl Store {
                 let key = args.get(4).ok_or("XREAD without a key")?;
                 self.single(&upper, key, &[], version, &mut outcome)?;
             }
-            b"EVAL" => {
+            b"EVAL" if args.get(1).is_some_and(|text| text == b"return") => {
                 let key = args.get(3).ok_or("EVAL without a key")?;
                 self.single(&upper, key, &args[4..], version, &mut outcome)?;
             }
+            b"EVAL" | b"EVAL_RO" | b"EVALSHA" | b"EVALSHA_RO" => {
+                self.run(&upper, args, version, &mut outcome)?;
+            }
+            b"SCRIPT" => self.keep_scripts(args, &mut outcome)?,
+            b"WAIT" | b"WAITAOF" => waits::execute(args, self.server, &mut outcome)?,
             _ => {
                 let key = args.get(1).ok_or("a command without a key")?;
                 self.single(&upper, key, &args[2..], version, &mut outcome)?;
             }
         }
         Ok(outcome)
+    }
+
+    fn run(
+        &mut self,
+        name: &[u8],
+        args: &[Vec<u8>],
+        version: Version,
+        outcome: &mut Outcome,
+    ) -> Result<(), String> {
+        let [_, text, _, key, ..] = args else {
+            return Err("a script that is run for nobody".into());
+        };
+        let echo = value::read_echo(key).ok_or("a script that is run for no request")?;
+        let body = if name.starts_with(b"EVALSHA") {
+            self.scripts.get(&text.to_ascii_lowercase()).cloned()
+        } else {
+            self.scripts.insert(scripts::name(text), text.clone());
+            Some(text.clone())
+        };
+        let Some(body) = body else {
+            self.missed = Some(text.to_ascii_lowercase());
+            outcome.reply = b"-NOSCRIPT No matching script. Please use EVAL.\r\n".to_vec();
+            return Ok(());
+        };
+        outcome.marks.push(echo.mark);
+        outcome.is_scripted = name.starts_with(b"EVALSHA");
+        outcome.reply = scripts::result(&body, key, version);
+        Ok(())
+    }
+
+    fn keep_scripts(&mut self, args: &[Vec<u8>], outcome: &mut Outcome) -> Result<(), String> {
+        let word = args.get(1).ok_or("SCRIPT of nothing")?;
+        outcome.reply = match (word.to_ascii_uppercase().as_slice(), &args[2..]) {
+            (b"LOAD", [body]) => {
+                let name = scripts::name(body);
+                outcome.is_missed = self.missed.take_if(|missed| *missed == name).is_some();
+                self.scripts.insert(name.clone(), body.clone());
+                echo_bulk(&name)
+            }
+            (b"EXISTS", names) => {
+                let mut reply = format!("*{}\r\n", names.len());
+                for name in names {
+                    let found = self.scripts.contains_key(&name.to_ascii_lowercase());
+                    reply += &format!(":{}\r\n", u8::from(found));
+                }
+                reply.into_bytes()
+            }
+            (b"FLUSH", []) => {
+                self.scripts.clear();
+                outcome.has_flushed = true;
+                b"+OK\r\n".to_vec()
+            }
+            _ => return Err(format!("SCRIPT {}", String::from_utf8_lossy(word))),
+        };
+        Ok(())
     }
 
     fn single(

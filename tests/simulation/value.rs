@@ -23,6 +23,15 @@ impl Mark {
     pub fn number(self) -> i64 {
         i64::from(self.conn) << 38 | i64::from(self.seq & 0xff_ffff) << 12 | i64::from(self.part)
     }
+
+    /// The mark of a number.
+    pub fn read(number: i64) -> Option<Self> {
+        Some(Self {
+            conn: u32::try_from(number >> 38).ok()?,
+            seq: u32::try_from(number >> 12 & 0xff_ffff).ok()?,
+            part: u32::try_from(number & 0xfff).ok()?,
+        })
+    }
 }
 
 /// The value of `key` that `mark` wrote, of `size` bytes or as few more as its head needs.

@@ -112,7 +112,7 @@ fn the_oldest_scripts_make_room() {
             format!("$40\r\n{}\r\n", digest(number)).as_bytes(),
             &mut buffers,
         );
-        scripts.remember(vec![b'x'; 10_000].into(), &reply);
+        scripts.remember(vec![b'x'; 10_000].into(), &reply, Limits::default().scripts);
     }
     assert!(scripts.load(digest(0).as_bytes()).is_none());
     let held = (0..1000).filter(|&number| scripts.load(digest(number).as_bytes()).is_some());
