@@ -30,6 +30,10 @@ const PIECE: usize = 256 << 10;
 /// See [`PIECE`].
 const PAUSE: Duration = Duration::from_micros(2500);
 
+/// Between two connections that do harm. Without it they would take the core of the generator and the
+/// servers, and what is measured would be the system's scheduler.
+const STORM_PAUSE: Duration = Duration::from_micros(140);
+
 /// What one row says of a proxy.
 #[derive(Clone, Copy, Debug)]
 struct Cost {
@@ -138,8 +142,13 @@ pub fn scale(programs: &Programs, directory: &Path, share: f64) -> io::Result<()
         ("a GET of it whose reader has stopped", Some(Act::Stopped)),
         ("SETs of it, at about 100 MB/s", Some(Act::Set(&request))),
     ];
-    disturbances(&mut page, &proxy, &acts)?;
+    begin_disturbances(&mut page);
+    disturbances(&mut page, "", proxy.address, &acts)?;
     drop(proxy);
+    // What a server does to others itself while it prepares or takes such a value.
+    let server = servers.addresses()[0];
+    plain(server, &request)?;
+    disturbances(&mut page, "straight to one server: ", server, &acts)?;
 
     page.push_str("\n## Small requests beside clients that do harm\n\n");
     page.push_str("Open loop, 1,000 requests/s of 8 clients.\n\n");
@@ -151,15 +160,17 @@ pub fn scale(programs: &Programs, directory: &Path, share: f64) -> io::Result<()
         ),
         ("fifty of them", Some(Act::Unread(50))),
         (
-            "connections made and dropped as fast as one can",
+            "5,000 connections a second, made and dropped",
             Some(Act::Storm),
         ),
         (
-            "malformed requests as fast as one can",
+            "5,000 clients a second with malformed requests",
             Some(Act::Malformed),
         ),
     ];
-    disturbances(&mut page, &begin(&usual)?, &acts)?;
+    begin_disturbances(&mut page);
+    let proxy = begin(&usual)?;
+    disturbances(&mut page, "", proxy.address, &acts)?;
     fs::create_dir_all(directory)?;
     fs::write(directory.join("scale.md"), format!("{}\n", page.trim_end()))
 }
@@ -216,16 +227,25 @@ fn table(page: &mut String, title: &str, rows: &[(String, Vec<Cost>)]) {
     println!("{title}: done");
 }
 
+fn begin_disturbances(page: &mut String) {
+    page.push_str("| | p50 ms | p99 ms |\n| --- | ---: | ---: |\n");
+}
+
 fn disturbances(
     page: &mut String,
-    proxy: &Proxy,
+    place: &str,
+    address: SocketAddr,
     acts: &[(&str, Option<Act<'_>>)],
 ) -> io::Result<()> {
-    page.push_str("| | p50 ms | p99 ms |\n| --- | ---: | ---: |\n");
     for (name, act) in acts {
-        let (p50, p99) = disturbed(proxy, *act)?;
-        let _ = writeln!(page, "| {name} | {} | {} |", shown(p50, 3), shown(p99, 3));
-        println!("{name}: done");
+        let (p50, p99) = disturbed(address, *act)?;
+        let _ = writeln!(
+            page,
+            "| {place}{name} | {} | {} |",
+            shown(p50, 3),
+            shown(p99, 3)
+        );
+        println!("{place}{name}: done");
     }
     Ok(())
 }
@@ -244,8 +264,7 @@ enum Act<'a> {
 }
 
 /// p50 and p99 of small requests.
-fn disturbed(proxy: &Proxy, act: Option<Act<'_>>) -> io::Result<(Spread, Spread)> {
-    let address = proxy.address;
+fn disturbed(address: SocketAddr, act: Option<Act<'_>>) -> io::Result<(Spread, Spread)> {
     let over = &AtomicBool::new(false);
     std::thread::scope(|scope| {
         let other = act.map(|act| scope.spawn(move || keep_passing(address, act, over)));
@@ -323,12 +342,16 @@ fn keep_passing(address: SocketAddr, act: Act<'_>, over: &AtomicBool) -> io::Res
                     std::thread::sleep(Duration::from_micros(200));
                 }
             }
-            Act::Storm => drop(TcpStream::connect(address)?),
+            Act::Storm => {
+                drop(TcpStream::connect(address)?);
+                std::thread::sleep(STORM_PAUSE);
+            }
             Act::Malformed => {
                 let mut stream = TcpStream::connect(address)?;
                 stream.write_all(b"*1\r\n+\r\n")?;
                 // The error, then the end.
                 stream.read_to_end(&mut Vec::new())?;
+                std::thread::sleep(STORM_PAUSE);
             }
         }
     }

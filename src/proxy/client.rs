@@ -10,8 +10,10 @@
 use std::mem;
 use std::net::SocketAddr;
 
-use super::exchange::Ring;
+use super::exchange::{Exchange, Ring};
 use super::ids::{LinkId, PoolIndex};
+use super::limits::Limits;
+use super::link::Slot;
 use super::owed::Owed;
 use super::pool::GroupIndex;
 use super::session::{Mute, Session};
@@ -63,6 +65,8 @@ pub(super) struct Client {
     pub out: Queue,
     /// The replies in `out`.
     pub owed: Owed,
+    /// Eight times the usual length of its replies, in bytes: a running average.
+    pub replies_len: u32,
     /// Whether `out` was announced to be written in this turn.
     pub dirty: bool,
     /// Connections to servers that are not read because of this client.
@@ -77,6 +81,9 @@ pub(super) struct Client {
     /// When it must have closed at the latest, while `Lingering`.
     pub linger_until: Time,
 }
+
+/// Longer replies count as so many bytes: one of them says little about the others.
+const MEMORABLE_REPLY: u64 = 1024 * 1024;
 
 /// See the drawing above.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -151,6 +158,7 @@ impl Client {
             ring: Ring::default(),
             out: Queue::new(),
             owed: Owed::default(),
+            replies_len: 0,
             dirty: false,
             blocking: Vec::new(),
             asked: 0,
@@ -163,16 +171,34 @@ impl Client {
 
     /// Whether its next request, or more of its large one, may be read.
     #[inline]
-    pub fn may_ask(&self, outstanding: usize, window: usize) -> bool {
+    pub fn may_ask(&self, limits: &Limits) -> bool {
         self.state == State::Open
             // A large request that is being sent on is outstanding itself.
-            && (self.ring.len() < outstanding || self.upload.is_some())
-            && self.out.len() < window
+            && (self.may_have_another_outstanding(limits) || self.upload.is_some())
+            && self.out.len() < limits.window
             && !self
                 .upload
                 .as_ref()
                 .is_some_and(|upload| upload.holds_back())
             && !(self.barrier && self.upload.is_none() && !self.ring.is_empty())
+    }
+
+    /// Whether one more of its requests may be unanswered.
+    #[inline]
+    pub fn may_have_another_outstanding(&self, limits: &Limits) -> bool {
+        let expected = self.ring.len().saturating_mul(self.replies_len as usize / 8);
+        self.ring.len() < limits.outstanding && expected < limits.slack()
+    }
+
+    /// A reply to it, or one of several that are joined, is `len` bytes long.
+    #[inline]
+    pub fn note_reply(&mut self, slot: &Slot, len: u64) {
+        let parts = match (slot.fragment, self.ring.find(slot.sequence)) {
+            (Some(_), Some(Exchange::Fanout(fanout))) => fanout.replies.len() as u64,
+            _ => 1,
+        };
+        let len = (len * parts).min(MEMORABLE_REPLY) as u32;
+        self.replies_len = self.replies_len - self.replies_len / 8 + len;
     }
 
     /// If it has said nothing since it was last asked to, gives back all that it does not need while it
@@ -196,13 +222,13 @@ impl Client {
         self.ring.is_empty() && self.out.is_empty()
     }
 
-    /// Whether a reply with this sequence number may be passed on or kept.
+    /// Whether a reply with this sequence number may be passed on or kept where there may be `most` bytes.
     #[inline]
-    pub fn has_room(&self, sequence: u32, window: usize) -> bool {
+    pub fn has_room(&self, sequence: u32, most: usize) -> bool {
         if self.ring.is_head(sequence) {
-            self.out.len() < window
+            self.out.len() < most
         } else {
-            self.ring.waiting_bytes < window
+            self.ring.waiting_bytes < most
         }
     }
 }

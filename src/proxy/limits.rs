@@ -7,11 +7,13 @@ use std::time::Duration;
 /// In the order of defence: first reading stops, then an error is answered, then the worst is closed.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Requests of one client that may be unanswered; then its further requests are left unread.
+    /// Requests of one client that may be unanswered, fewer if their replies are large: as many as fill
+    /// the [slack](Self::slack) with replies as long as the last ones were. Then its further requests are
+    /// left unread.
     pub outstanding: usize,
     /// Bytes of output that may wait for one client to read, and bytes of early replies that may wait
-    /// for an earlier one. Beyond it, its requests are left unread and its replies on the servers'
-    /// connections.
+    /// for an earlier one. Beyond it, its requests are left unread, and replies that are passed on in
+    /// parts are left on the servers' connections; whole ones beyond the [slack](Self::slack).
     pub window: usize,
     /// How long a client may keep a shared connection from being read before it is closed. Of several
     /// in a row each has half the time of the one before.
@@ -52,6 +54,18 @@ pub struct Limits {
     pub backoff_max: Duration,
     /// Attempts a second to connect to servers that refuse, all of them together. 0: any number.
     pub retries: u32,
+}
+
+/// Windows that whole replies may fill.
+const SLACK: usize = 4;
+
+impl Limits {
+    /// As the window, in bytes, for replies that are not passed on in parts. It has room for what a client
+    /// had asked when its window was full: a client that does not read must not keep a connection from
+    /// being read that others share.
+    pub fn slack(&self) -> usize {
+        self.window.saturating_mul(SLACK)
+    }
 }
 
 impl Default for Limits {

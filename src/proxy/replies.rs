@@ -117,8 +117,9 @@ impl Proxy {
             if link.begun == Time::NEVER {
                 link.begun = self.now;
             }
+            let in_parts = link.streaming || link.reply_len >= self.limits.cut_through as u64;
             if let Some(client) = slot.client
-                && self.is_full(client, slot)
+                && self.is_full(client, slot, in_parts)
             {
                 self.block(id, client);
                 return used;
@@ -194,14 +195,18 @@ impl Proxy {
 
     /// Whether the reply at the front of a connection must wait for its client to take what it has.
     #[inline]
-    fn is_full(&mut self, id: ClientId, slot: Slot) -> bool {
-        let window = self.limits.window;
+    fn is_full(&mut self, id: ClientId, slot: Slot, in_parts: bool) -> bool {
+        let most = if in_parts {
+            self.limits.window
+        } else {
+            self.limits.slack()
+        };
         let Some(client) = self.clients.find_mut(id) else {
             return false;
         };
         let (full, room) = (
-            client.ring.waiting_bytes >= window,
-            client.out.len() < window,
+            client.ring.waiting_bytes >= most,
+            client.out.len() < most,
         );
         let is_head = client.ring.is_head(slot.sequence);
         if let Some(Exchange::Fanout(fanout)) = client.ring.find(slot.sequence)
@@ -222,7 +227,7 @@ impl Proxy {
                 };
             }
         }
-        !client.has_room(slot.sequence, window)
+        !client.has_room(slot.sequence, most)
     }
 
     /// Leaves a connection unread until `client` has room again.
@@ -294,10 +299,10 @@ impl Proxy {
         let is_free = link.slots.is_empty() && link.kind == super::link::Kind::Spare;
         let is_own = link.kind == super::link::Kind::Own;
         let mark = self.measure(pool, &slot, begun);
-        if let Some(client) = slot
-            .client
-            .filter(|&client| self.clients.find(client).is_some())
+        if let Some(client) = slot.client
+            && let Some(known) = self.clients.find_mut(client)
         {
+            known.note_reply(&slot, len);
             stats.responses.add(1);
             stats.response_bytes.add(len);
             match slot.fragment {

@@ -73,7 +73,7 @@ impl Proxy {
             return;
         };
         client.waking = false;
-        if !client.may_ask(self.limits.outstanding, self.limits.window) {
+        if !client.may_ask(&self.limits) {
             return;
         }
         client.stalled = false;
@@ -98,7 +98,7 @@ impl Proxy {
         if let Some(client) = self.clients.find_mut(id)
             && client.stalled
             && !client.waking
-            && client.may_ask(self.limits.outstanding, self.limits.window)
+            && client.may_ask(&self.limits)
         {
             client.waking = true;
             self.waking.push(id.conn());
@@ -176,12 +176,12 @@ impl Proxy {
             if used == input.len() && client.upload.is_none() {
                 return used;
             }
-            if !client.may_ask(self.limits.outstanding, self.limits.window) {
+            if !client.may_ask(&self.limits) {
                 client.stalled = true;
                 let stats = &self.stats.pools[client.pool.index()];
                 if client.out.len() >= self.limits.window {
                     stats.client_output_limit_hits.add(1);
-                } else if client.ring.len() >= self.limits.outstanding {
+                } else if !client.may_have_another_outstanding(&self.limits) {
                     stats.client_request_limit_hits.add(1);
                 }
                 return used;

@@ -523,7 +523,8 @@ impl Worker {
         }
         let limits = &scene.plan.limits;
         let plan = &scene.plan;
-        let most = 4 * limits.window + 2 * limits.cut_through + 4 * plan.chunk + 64 * 1024;
+        // What was taken in for it, and what had waited for an earlier reply.
+        let most = 2 * limits.slack() + 2 * limits.cut_through + 4 * plan.chunk + 64 * 1024;
         let mut largest = 0;
         for conn in self.by_conn.keys() {
             if let Some(Socket {

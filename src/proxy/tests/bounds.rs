@@ -169,7 +169,7 @@ fn under_pressure_clients_have_less_until_it_is_over() {
 
 #[test]
 fn a_connection_left_unread_under_pressure_is_read_again_after_it() {
-    let (mut rig, slow, _) = pressed(200_000);
+    let (mut rig, slow, _) = pressed(300_000);
     rig.proxy.set_pressure(Pressure::None);
     rig.receive(slow, ask("GET b"));
     rig.proxy.set_pressure(Pressure::Tight);
@@ -180,7 +180,7 @@ fn a_connection_left_unread_under_pressure_is_read_again_after_it() {
     assert!(rig.proxy.wants_read(rig.link(0)));
     rig.full.clear();
     let unread = rig.proxy.output(slow).expect("alive").len();
-    assert_eq!(unread, "$200000\r\n".len() + 200_002 + 4);
+    assert_eq!(unread, "$300000\r\n".len() + 300_002 + 4);
 }
 
 #[test]

@@ -292,7 +292,7 @@ fn a_client_that_does_not_read_holds_up_a_connection_for_a_moment_only() {
     rig.receive(slow, ask("GET a") + &ask("GET b"));
     rig.receive(other, ask("GET c"));
     let link = rig.link(0);
-    let value = format!("$5000\r\n{}\r\n", "v".repeat(5000));
+    let value = format!("$20000\r\n{}\r\n", "v".repeat(20_000));
     rig.receive(link, value.repeat(2) + ":1\r\n");
     assert!(!rig.proxy.wants_read(link));
     assert_eq!(rig.take(other), "");
@@ -316,7 +316,7 @@ fn clients_that_do_not_read_hold_up_a_connection_together_no_longer_than_two() {
         rig.receive(client, ask("GET a") + &ask("GET b"));
     }
     rig.receive(other, ask("GET c"));
-    let value = format!("$5000\r\n{}\r\n", "v".repeat(5000));
+    let value = format!("$20000\r\n{}\r\n", "v".repeat(20_000));
     rig.receive(rig.link(0), value.repeat(8) + ":1\r\n");
     let start = rig.now;
     while rig.take(other).is_empty() {
@@ -350,7 +350,7 @@ fn clients_that_do_not_read_make_nobody_elses_request_late() {
         rig.receive(client, ask("GET a") + &ask("GET b"));
     }
     rig.receive(other, ask("GET c"));
-    let value = format!("$5000\r\n{}\r\n", "v".repeat(5000));
+    let value = format!("$20000\r\n{}\r\n", "v".repeat(20_000));
     rig.receive(rig.link(0), value.repeat(6) + ":1\r\n");
     for _ in 0..39 {
         rig.pass(Duration::from_millis(10));
@@ -391,6 +391,46 @@ fn a_client_that_does_not_read_is_not_read_either() {
     let rest = rig.take(slow);
     assert_eq!((waiting + rest.len()) / 7, 10_000);
     assert!(rig.proxy.wants_read(slow));
+}
+
+#[test]
+fn what_a_client_had_asked_when_it_stopped_reading_holds_nobody_up() {
+    let (mut rig, slow) = ready(pool(1), limits());
+    let other = rig.client();
+    rig.full.push(slow);
+    rig.receive(slow, ask("GET a").repeat(1000));
+    rig.receive(other, ask("GET b"));
+    rig.receive(rig.link(0), "$3\r\nabc\r\n".repeat(1000) + ":1\r\n");
+    assert_eq!(rig.take(other), ":1\r\n");
+    let waiting = rig.proxy.output(slow).expect("alive").len();
+    assert_eq!(waiting, 9000, "more than the window");
+    rig.receive(slow, ask("GET a"));
+    assert!(!rig.proxy.wants_read(slow));
+    assert!(!rig.is_closed(slow));
+}
+
+#[test]
+fn a_client_may_have_fewer_requests_unanswered_if_their_replies_are_long() {
+    let (mut rig, client) = ready(pool(1), limits());
+    let value = format!("${}\r\n{}\r\n", 1000, "v".repeat(1000));
+    rig.receive(client, ask("GET a").repeat(100));
+    rig.take(rig.link(0));
+    rig.receive(rig.link(0), value.repeat(100));
+    rig.take(client);
+    rig.receive(client, ask("GET a").repeat(100));
+    // Four windows of 4,096 bytes.
+    assert_eq!(rig.take(rig.link(0)), ask("GET a").repeat(17));
+    assert_eq!(rig.stats.pools[0].client_request_limit_hits.read(), 1);
+    // Then short ones.
+    let mut asked = 17;
+    let mut most = 0;
+    for _ in 0..100 {
+        rig.receive(rig.link(0), ":1\r\n".repeat(asked));
+        asked = rig.take(rig.link(0)).matches("GET").count();
+        most = most.max(asked);
+        rig.receive(client, ask("GET a").repeat(asked));
+    }
+    assert!(most > 60, "{most}");
 }
 
 #[test]
