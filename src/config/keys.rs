@@ -470,7 +470,9 @@ pub const PROCESS_KEYS: &[Key<ProcessDraft>] = &[
         name: "client_request_limit",
         presence: Presence::Default("4096"),
         help: "Requests of one client that may be unanswered; its further ones are left \
-               unread until replies are there.",
+               unread until replies are there. If its replies are long, it may have only so \
+               many as fill four times `client_output_limit`; while 2,048 requests, most of \
+               them of others, wait at a server it asks, 64.",
         form: Form::Number {
             min: 1,
             max: 1024 * 1024,
@@ -483,7 +485,8 @@ pub const PROCESS_KEYS: &[Key<ProcessDraft>] = &[
         presence: Presence::Default("524288"),
         help: "Bytes of replies that may wait for one client to read them, and bytes of early \
                replies that may wait for an earlier one. Beyond it the client's requests are \
-               left unread, then its replies.",
+               left unread and parts of large replies are left on the server's connection; \
+               whole replies to what it had asked are still taken in, up to four times as much.",
         form: Form::Number {
             min: 1024,
             max: 1024 * 1024 * 1024,

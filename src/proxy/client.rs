@@ -186,8 +186,11 @@ impl Client {
     /// Whether one more of its requests may be unanswered.
     #[inline]
     pub fn may_have_another_outstanding(&self, limits: &Limits) -> bool {
-        let expected = self.ring.len().saturating_mul(self.replies_len as usize / 8);
-        self.ring.len() < limits.outstanding && expected < limits.slack()
+        let expected = self
+            .ring
+            .len()
+            .saturating_mul(self.replies_len as usize / 8);
+        self.ring.may_grow(limits.outstanding) && expected < limits.slack()
     }
 
     /// A reply to it, or one of several that are joined, is `len` bytes long.

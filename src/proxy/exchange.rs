@@ -204,6 +204,8 @@ pub(super) struct Ring {
     /// The same for each request, where the protocol has it.
     stamps: VecDeque<Stamp>,
     pub stamped: bool,
+    /// How many there may be until there are none.
+    most: Option<usize>,
 }
 
 /// Replies up to this length are kept in the ring's one buffer.
@@ -216,6 +218,18 @@ impl Ring {
 
     pub fn is_empty(&self) -> bool {
         self.exchanges.is_empty()
+    }
+
+    /// Until there are none, no more than `most` requests may be added, and there may be more already.
+    #[cold]
+    pub fn limit(&mut self, most: usize) {
+        self.most = Some(most);
+    }
+
+    /// Whether there may be one more where there may be `most`.
+    #[inline]
+    pub fn may_grow(&self, most: usize) -> bool {
+        self.exchanges.len() < self.most.map_or(most, |limit| limit.min(most))
     }
 
     /// Adds a request and gives its sequence number.
@@ -373,6 +387,7 @@ impl Ring {
 
     /// Gives back what is much for a client that has just become idle.
     fn rest(&mut self) {
+        self.most = None;
         if self.exchanges.capacity() > 64 {
             self.exchanges = VecDeque::new();
         }

@@ -11,6 +11,11 @@ pub struct Limits {
     /// the [slack](Self::slack) with replies as long as the last ones were. Then its further requests are
     /// left unread.
     pub outstanding: usize,
+    /// When so many requests wait at a server, most of them of other clients, a client that adds to them
+    /// may have no more than its `share` unanswered, until it has none.
+    pub crowd: usize,
+    /// See [`crowd`](Self::crowd).
+    pub share: usize,
     /// Bytes of output that may wait for one client to read, and bytes of early replies that may wait
     /// for an earlier one. Beyond it, its requests are left unread, and replies that are passed on in
     /// parts are left on the servers' connections; whole ones beyond the [slack](Self::slack).
@@ -72,6 +77,8 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             outstanding: 4096,
+            crowd: 2048,
+            share: 64,
             window: 512 * 1024,
             slow_client_grace: Duration::from_secs(1),
             cut_through: 64 * 1024,

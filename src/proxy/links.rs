@@ -212,6 +212,12 @@ impl Proxy {
             len,
             ..slot
         });
+        if link.slots.len() > self.limits.crowd
+            && let Some(client) = slot.client.and_then(|id| self.clients.find_mut(id))
+            && link.slots.len() > 2 * client.ring.len()
+        {
+            client.ring.limit(self.limits.share);
+        }
         if let Some(timeout) = self.pools[link.pool.index()].config.timeout {
             self.timers
                 .arm(id.conn(), &mut link.armed, slot.queued + timeout);

@@ -204,10 +204,7 @@ impl Proxy {
         let Some(client) = self.clients.find_mut(id) else {
             return false;
         };
-        let (full, room) = (
-            client.ring.waiting_bytes >= most,
-            client.out.len() < most,
-        );
+        let (full, room) = (client.ring.waiting_bytes >= most, client.out.len() < most);
         let is_head = client.ring.is_head(slot.sequence);
         if let Some(Exchange::Fanout(fanout)) = client.ring.find(slot.sequence)
             && let Some(fragment) = slot.fragment

@@ -9,6 +9,29 @@ fn served(neighbour: &mut Wire) {
     neighbour.check(&pipeline(&["SET a b", "GET a"]), b"+OK\r\n$1\r\nb\r\n");
 }
 
+/// They are read no further, and what they had asked by then is taken in for them.
+#[test]
+fn c2_clients_that_ask_without_end_and_read_nothing_hold_up_nobody() {
+    let server = Server::redis();
+    let proxy = Proxy::nutcrab(vec![Pool::redis("alpha").servers(slice::from_ref(&server))]);
+    let mut neighbour = proxy.client("alpha");
+    let value = "x".repeat(64);
+    assert_eq!(neighbour.ask(&["SET", "small", &value]), Reply::ok());
+    let asked = pipeline(&["GET small"]).repeat(1_000_000);
+    let mut greedy: Vec<_> = (0..4).map(|_| proxy.client("alpha")).collect();
+    for client in &mut greedy {
+        let taken = client.send_until_stuck(&asked);
+        assert!(taken < asked.len(), "it is read for ever");
+        served(&mut neighbour);
+    }
+    // None was closed for holding others up.
+    let reply = format!("$64\r\n{value}\r\n");
+    for client in &mut greedy {
+        client.expect(reply.repeat(10_000).as_bytes());
+        served(&mut neighbour);
+    }
+}
+
 #[test]
 fn c3_slow_clients_cost_little_and_hold_nobody_up() {
     const CLIENTS: usize = 400;

@@ -273,6 +273,8 @@ fn limits(draw: &mut Draw) -> Limits {
     let millis = |draw: &mut Draw, least, most| Duration::from_micros(draw.micros(least, most));
     Limits {
         outstanding: draw.pick(&[1, 2, 8, 64, 4096, 4096]),
+        crowd: draw.pick(&[0, 4, 32, usual.crowd]),
+        share: draw.pick(&[1, 2, 8, usual.share]),
         window: draw.pick(&[256, 2048, 16 * 1024, 64 * 1024, 512 * 1024]),
         slow_client_grace: millis(draw, 20_000, 1_000_000),
         cut_through: draw.pick(&[64, 1024, 16 * 1024, 64 * 1024]),

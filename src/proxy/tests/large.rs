@@ -410,6 +410,45 @@ fn what_a_client_had_asked_when_it_stopped_reading_holds_nobody_up() {
 }
 
 #[test]
+fn clients_that_crowd_a_server_have_a_small_share_of_its_queue() {
+    let limits = Limits {
+        crowd: 100,
+        share: 10,
+        ..limits()
+    };
+    let (mut rig, first) = ready(pool(1), limits);
+    let mut clients = vec![first];
+    clients.extend((0..20).map(|_| rig.client()));
+    for &client in &clients {
+        rig.receive(client, ask("GET a").repeat(300));
+    }
+    let waiting = rig.take(rig.link(0)).matches("GET").count();
+    // The first has what it asked while nobody else was there, the others ten each.
+    assert_eq!(waiting, 300 + 20 * 10);
+    let last = rig.client();
+    rig.receive(last, ask("GET b"));
+    assert_eq!(rig.take(rig.link(0)), ask("GET b"));
+    rig.receive(rig.link(0), ":1\r\n".repeat(waiting) + ":2\r\n");
+    assert_eq!(rig.take(last), ":2\r\n");
+    // All are served to the end.
+    loop {
+        let asked = rig.take(rig.link(0)).matches("GET").count();
+        if asked == 0 {
+            break;
+        }
+        assert!(asked <= 300 + 20 * 10 + 100, "{asked}");
+        rig.receive(rig.link(0), ":1\r\n".repeat(asked));
+    }
+    for client in clients {
+        assert_eq!(rig.take(client), ":1\r\n".repeat(300));
+        assert!(rig.proxy.wants_read(client));
+    }
+    // One alone crowds out nobody.
+    rig.receive(first, ask("GET a").repeat(300));
+    assert_eq!(rig.take(rig.link(0)), ask("GET a").repeat(300));
+}
+
+#[test]
 fn a_client_may_have_fewer_requests_unanswered_if_their_replies_are_long() {
     let (mut rig, client) = ready(pool(1), limits());
     let value = format!("${}\r\n{}\r\n", 1000, "v".repeat(1000));
