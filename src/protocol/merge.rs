@@ -25,6 +25,8 @@ pub enum Merge {
     LeastEach,
     /// The reply to SCAN of the server whose turn it is.
     Scan(ScanTurn),
+    /// What CONFIG GET is answered with: see [`super::redis::settings`].
+    Settings,
     /// What WAIT and WAITAOF are answered with: see [`super::redis::wait`].
     Waited,
     /// Arrays of a name and an integer in turn, with the same names: the integers' sums.
@@ -99,9 +101,9 @@ impl ScanTurn {
 }
 
 impl Merge {
-    /// Whether the proxy itself takes note of what is joined.
-    pub fn concerns_scripts(self) -> bool {
-        matches!(self, Merge::Script | Merge::Forget)
+    /// Whether the proxy itself takes note of what is joined, so that one reply is joined as well.
+    pub fn concerns_us(self) -> bool {
+        matches!(self, Merge::Script | Merge::Forget | Merge::Settings)
     }
 
     /// Whether a part of the joined reply can be passed on before all fragments are whole.

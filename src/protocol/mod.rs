@@ -645,6 +645,8 @@ impl Protocol {
             Merge::Least => redis::join::fold(replies, |a, b| Some(a.min(b)), out, pool),
             Merge::Most => redis::join::fold(replies, |a, b| Some(a.max(b)), out, pool),
             Merge::LeastEach => redis::join::each(replies, |a, b| Some(a.min(b)), out, pool),
+            // The proxy knows what it needs to know for that.
+            Merge::Settings => Joined::Bad,
             Merge::Waited => redis::join::least(replies, out, pool),
             Merge::SumPairs => redis::join::each(replies, i64::checked_add, out, pool),
             Merge::Concat => redis::join::concat(join, replies, out, pool),

@@ -81,8 +81,9 @@ pub(super) struct Fanout {
     pub replies: Vec<FragmentReply>,
     /// Fragments that are not whole.
     pub pending: u32,
-    /// The request itself, if it loads a script that is to be remembered.
-    pub load: Option<Box<[u8]>>,
+    /// The request itself, if the proxy needs it for the reply: of CONFIG GET, and of SCRIPT LOAD, whose
+    /// script is remembered.
+    pub request: Option<Box<[u8]>>,
     /// Of the failed fragments, the one that speaks for all.
     pub failure: Option<(u16, Cause)>,
 }
@@ -493,7 +494,7 @@ mod tests {
             labels: Labels::default(),
             replies: (0..3).map(|_| FragmentReply::default()).collect(),
             pending: 3,
-            load: None,
+            request: None,
             failure: None,
         };
         fanout.fail(0, Cause::Eof);

@@ -157,7 +157,7 @@ impl Proxy {
             // Nobody would answer a request without a reply either.
             [] if answer == Answer::Never => {}
             [] => self.answer_error(id, Cause::Refused),
-            [only] if !fan.merge.concerns_scripts() => {
+            [only] if !fan.merge.concerns_us() => {
                 self.forward(id, Some(only), input, answer);
             }
             _ if answer == Answer::Never => {
@@ -191,8 +191,8 @@ impl Proxy {
             let first = self.draw() as usize % scratch.parts.len();
             fanout.order.rotate_left(first);
         }
-        fanout.load =
-            (fan.merge == Merge::Script && input.len() <= SCRIPT_MAX).then(|| input.bytes().into());
+        let is_kept = matches!(fan.merge, Merge::Script | Merge::Settings);
+        fanout.request = (is_kept && input.len() <= SCRIPT_MAX).then(|| input.bytes().into());
         fanout.merge = fan.merge;
         fanout.partial = fan.partial;
         fanout.labels.clear();
@@ -318,6 +318,7 @@ impl Proxy {
         for reply in &mut fanout.replies {
             reply.bytes.clear(&mut self.buffers);
         }
+        fanout.request = None;
         if self.scratch.fanouts.len() < FANOUTS_KEPT && fanout.order.len() <= UNITS_KEPT {
             self.scratch.fanouts.push(fanout);
         }
@@ -377,7 +378,7 @@ impl Default for Fanout {
             labels: Labels::default(),
             replies: Vec::new(),
             pending: 0,
-            load: None,
+            request: None,
             failure: None,
         }
     }

@@ -129,7 +129,7 @@ impl Proxy {
                 Commands::Redis(table) => describe::answer(&words, table, &mut reply),
                 Commands::Memcache(_) | Commands::Binary(_) => {}
             },
-            Verb::Config => self.config(id, &words, &mut reply),
+            Verb::Config => return self.config_get(id, request),
             Verb::Time => {
                 let now = self.wall();
                 reply.array(2).bulk((now / 1_000_000).to_string());
@@ -513,46 +513,6 @@ impl Proxy {
             text(&session.library),
             text(&session.library_version),
         )
-    }
-
-    /// `CONFIG GET`, for what clients look at before they start.
-    fn config(&mut self, id: ClientId, words: &[&[u8]], reply: &mut Writer) {
-        let Some(client) = self.clients.find(id) else {
-            return;
-        };
-        let patterns = &words[2..];
-        if !words[1].eq_ignore_ascii_case(b"GET") || patterns.is_empty() {
-            let name = String::from_utf8_lossy(&words[1][..words[1].len().min(128)]);
-            reply.error(&format!(
-                "ERR CONFIG {name} is not supported by nutcrab: ask the servers themselves"
-            ));
-            return;
-        }
-        let pool = &self.pool(client.pool).config;
-        let clients = pool.client_connections.map_or(0, |limit| limit.get());
-        let databases = if pool.redis_db > 0 { 1 } else { 16 };
-        // What the proxy itself keeps: nothing. What the servers keep is theirs to tell.
-        let settings = [
-            ("appendonly", "no".to_owned()),
-            ("cluster-enabled", "no".to_owned()),
-            ("databases", databases.to_string()),
-            ("maxclients", clients.to_string()),
-            ("notify-keyspace-events", String::new()),
-            ("proto-max-bulk-len", (512 * 1024 * 1024).to_string()),
-            ("save", String::new()),
-            ("timeout", "0".to_owned()),
-        ];
-        let found: Vec<_> = settings
-            .iter()
-            .filter(|(name, _)| {
-                let is_like = |pattern: &&[u8]| describe::is_like(name.as_bytes(), pattern);
-                patterns.iter().any(is_like)
-            })
-            .collect();
-        reply.map(found.len());
-        for (name, value) in found {
-            reply.bulk(name).bulk(value);
-        }
     }
 }
 

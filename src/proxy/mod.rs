@@ -45,6 +45,7 @@ mod requests;
 mod retries;
 mod scripts;
 mod session;
+mod settings;
 mod subscribe;
 mod tidy;
 mod time;

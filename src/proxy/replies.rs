@@ -9,6 +9,7 @@ use super::ids::{ClientId, LinkId};
 use super::link::{Slot, State};
 use super::notice::What;
 use super::owed::Mark;
+use super::settings;
 use super::subscribe::Message;
 use super::time::Time;
 use super::{Action, CloseHow, Proxy};
@@ -545,7 +546,7 @@ impl Proxy {
             return false;
         };
         let early = client.ring.waiting_bytes >= window;
-        let protocol = client.protocol;
+        let (protocol, version) = (client.protocol, client.version());
         let Some(Exchange::Fanout(fanout)) = client.ring.head() else {
             return false;
         };
@@ -593,12 +594,18 @@ impl Proxy {
         let Some(Exchange::Fanout(fanout)) = client.ring.head() else {
             return false;
         };
+        if whole && fanout.merge == Merge::Settings {
+            let request = fanout.request.take().unwrap_or_default();
+            let config = &self.pools[client.pool.index()].config;
+            let reply = settings::joined(config, &request, &fanout.replies, version);
+            fanout.given = Some(reply);
+        }
         if let Some(given) = fanout.given.take() {
             client.out.push(&given, &mut self.buffers);
             return self.end_fanout(id, None);
         }
         let scripts = &mut self.pools[client.pool.index()].scripts;
-        if let (Some(load), Some(reply)) = (fanout.load.take(), fanout.replies.first()) {
+        if let (Some(load), Some(reply)) = (fanout.request.take(), fanout.replies.first()) {
             scripts.remember(load, &reply.bytes, self.limits.scripts);
         } else if fanout.merge == Merge::Forget {
             scripts.forget();

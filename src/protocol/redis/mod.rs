@@ -12,6 +12,7 @@ pub mod join;
 pub mod keys;
 pub mod reply;
 pub mod request;
+pub mod settings;
 pub mod split;
 pub mod wait;
 pub mod write;

@@ -13,6 +13,7 @@ mod memcached;
 mod order;
 mod scripts;
 mod sessions;
+mod settings;
 mod unknown;
 mod waiting;
 

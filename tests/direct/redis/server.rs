@@ -59,7 +59,9 @@ const SETTINGS: &str = r#"
     CONFIG GET save | CONFIG GET appendonly | CONFIG GET databases | CONFIG GET notify-keyspace-events
         | CONFIG GET proto-max-bulk-len | CONFIG GET timeout | CONFIG GET cluster-enabled
         | CONFIG GET nosuch | CONFIG GET
-    !config-get CONFIG GET maxmemory | CONFIG GET maxmemory-policy
+    CONFIG GET maxmemory | CONFIG GET maxmemory-policy | CONFIG GET appendfsync
+    ~pairs CONFIG GET maxmemory maxmemory-policy notify-keyspace-events
+    !config-get CONFIG GET requirepass
     CONFIG SET maxmemory 0 | CONFIG SET nosuch 1 | CONFIG SET maxmemory | CONFIG RESETSTAT
         | CONFIG REWRITE | CONFIG FOO | CONFIG
     CONFIG HELP

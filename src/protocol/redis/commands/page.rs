@@ -150,6 +150,11 @@ fn rule(row: &Row) -> String {
              own; {}; one's error is the reply",
             merged(Merge::Waited)
         ),
+        Rule::Local(Verb::Config) => format!(
+            "what the proxy decides is answered by it; the rest to each live server; {}; one's error is \
+             the reply",
+            merged(Merge::Settings)
+        ),
         Rule::Local(_) => "answered by the proxy".to_owned(),
     };
     match row.danger {
@@ -183,6 +188,7 @@ fn merged(merge: Merge) -> &'static str {
         Merge::Least => "the smallest number",
         Merge::Most => "the largest number",
         Merge::LeastEach => "the smallest number at each place",
+        Merge::Settings => "what is the same on all",
         Merge::Waited => "the smallest number, of WAITAOF at each place",
         Merge::SumPairs => "the numbers are added, name by name",
         Merge::Values | Merge::Stats | Merge::Packets | Merge::Scan(_) => "the values",
