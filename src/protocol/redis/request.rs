@@ -297,7 +297,11 @@ fn script(bytes: &[u8], scan: &RequestScan, table: &Table, command: u16) -> Requ
         Some(keys) if keys > i64::from(scan.args - 3) => {
             refuse("Number of keys can't be greater than number of args")
         }
-        // Always the same server, that of the empty key: what EVAL leaves there, EVALSHA finds.
+        // Always the same server, that of the empty key: what EVAL leaves there, EVALSHA finds. One that
+        // is named goes the way on which it is loaded again.
+        Some(0) if table.row(command).rule == Rule::Digest => {
+            request(Verdict::Together, Span::default())
+        }
         Some(0) => request(Verdict::Forward, Span::default()),
         Some(_) => request(Verdict::Together, scan.first[3]),
     }

@@ -253,7 +253,12 @@ fn a_script_without_keys_goes_where_the_empty_key_does() {
             let Parse::Done { request, .. } = parse(&bytes, scan, table, &Limits::REDIS) else {
                 panic!("{words:?} is whole");
             };
-            assert_eq!(request.verdict, Verdict::Forward, "{words:?}");
+            // One that is named may have to be loaded again.
+            let expected = match words[0] {
+                b"evalsha" => Verdict::Together,
+                _ => Verdict::Forward,
+            };
+            assert_eq!(request.verdict, expected, "{words:?}");
             assert_eq!(request.key.of(&bytes), b"", "{words:?}");
         }
     }

@@ -35,6 +35,19 @@ fn a_server_that_lost_a_script_is_given_it_again() {
 }
 
 #[test]
+fn a_script_without_keys_is_loaded_again_as_well() {
+    let (mut rig, client, load) = loaded();
+    let call = ask(&format!("EVALSHA {SHA} 0"));
+    rig.receive(client, &call);
+    let first = rig.link(0);
+    let server = u16::from(rig.take(first) != call);
+    rig.receive(rig.link(server), "-NOSCRIPT No matching script.\r\n");
+    assert_eq!(rig.take(rig.link(server)), format!("{load}{call}"));
+    rig.receive(rig.link(server), format!("$40\r\n{SHA}\r\n:7\r\n"));
+    assert_eq!(rig.take(client), ":7\r\n");
+}
+
+#[test]
 fn it_is_tried_once() {
     let (mut rig, client, _) = loaded();
     rig.receive(client, ask(&format!("EVALSHA {SHA} 1 {}", key(1, 2, 0))));
