@@ -244,6 +244,11 @@ impl Ring {
         sequence
     }
 
+    /// The sequence number of the oldest request, or of the next if there is none.
+    pub fn first(&self) -> u32 {
+        self.head
+    }
+
     /// What a reply of ours to this request must repeat of it.
     pub fn stamp_of(&self, sequence: u32) -> Stamp {
         let place = sequence.wrapping_sub(self.head) as usize;

@@ -547,6 +547,7 @@ impl Proxy {
         };
         let early = client.ring.waiting_bytes >= window;
         let (protocol, version) = (client.protocol, client.version());
+        let sequence = client.ring.first();
         let Some(Exchange::Fanout(fanout)) = client.ring.head() else {
             return false;
         };
@@ -576,7 +577,7 @@ impl Proxy {
                 return false;
             }
             if whole && let Some(given) = fanout.given.take() {
-                self.subscription_failed(id, given);
+                self.subscription_failed(id, sequence, given);
             }
             return whole && self.end_fanout(id, Some(cause));
         }
@@ -587,7 +588,7 @@ impl Proxy {
             let line = error.bytes.to_vec();
             client.out.push(&line, &mut self.buffers);
             if let Some(given) = fanout.given.take() {
-                self.subscription_failed(id, given);
+                self.subscription_failed(id, sequence, given);
             }
             return self.end_fanout(id, None);
         }

@@ -51,8 +51,8 @@ const NAMES: [[&str; 2]; 3] = [
 /// A client that listens.
 #[derive(Debug, Default)]
 pub(super) struct Subscriber {
-    /// By kind: each name, and the connections on which it was subscribed to.
-    names: [BTreeMap<Vec<u8>, Vec<LinkId>>; 3],
+    /// By kind: each name, and where it was subscribed to.
+    names: [BTreeMap<Vec<u8>, Subscription>; 3],
     /// Bytes of all names.
     bytes: usize,
     links: Vec<(ServerIndex, LinkId)>,
@@ -64,6 +64,15 @@ pub(super) struct Subscriber {
     confirming: Option<u32>,
     /// When to subscribe anew what was lost.
     pub renew_at: Option<Time>,
+}
+
+/// What a client listens to.
+#[derive(Debug, Default)]
+struct Subscription {
+    /// The connections on which it was subscribed to.
+    links: Vec<LinkId>,
+    /// The last request of the client's for it.
+    asked: Option<u32>,
 }
 
 impl Subscriber {
@@ -182,7 +191,7 @@ impl Proxy {
             return self.refuse_subscription(id);
         }
         if !subscriber.names[kind].contains_key(name) {
-            subscriber.names[kind].insert(name.to_vec(), Vec::new());
+            subscriber.names[kind].insert(name.to_vec(), Subscription::default());
             subscriber.bytes += name.len() + NAME_COST;
         }
         let count = subscriber.count(kind);
@@ -210,6 +219,9 @@ impl Proxy {
         let sequence = client.ring.push(Exchange::Fanout(fanout));
         if let Some(subscriber) = self.subscriber_of(id) {
             subscriber.confirming = Some(sequence);
+            if let Some(known) = subscriber.names[kind].get_mut(name) {
+                known.asked = Some(sequence);
+            }
         }
         let request = encode(&[NAMES[kind][0].as_bytes(), name]);
         let now = self.now;
@@ -226,8 +238,9 @@ impl Proxy {
         }
     }
 
-    /// A server did not confirm, and the client was told so: it does not listen there.
-    pub(super) fn subscription_failed(&mut self, id: ClientId, given: Vec<u8>) {
+    /// A server did not confirm what was asked for with this request, and the client was told so: it
+    /// does not listen there, unless it has asked for the same again meanwhile.
+    pub(super) fn subscription_failed(&mut self, id: ClientId, sequence: u32, given: Vec<u8>) {
         let Some([command, name]) = first_words(&given) else {
             return;
         };
@@ -237,7 +250,12 @@ impl Proxy {
         else {
             return;
         };
-        self.end_at_servers(id, kind, name);
+        let known = self
+            .subscriber_of(id)
+            .and_then(|known| known.names[kind].get(name));
+        if known.is_some_and(|known| known.asked == Some(sequence)) {
+            self.end_at_servers(id, kind, name);
+        }
         self.end_if_over(id);
     }
 
@@ -322,10 +340,10 @@ impl Proxy {
 
     fn note_subscribed(&mut self, id: ClientId, kind: usize, name: &[u8], link: LinkId) {
         if let Some(subscriber) = self.subscriber_of(id)
-            && let Some(links) = subscriber.names[kind].get_mut(name)
-            && !links.contains(&link)
+            && let Some(known) = subscriber.names[kind].get_mut(name)
+            && !known.links.contains(&link)
         {
-            links.push(link);
+            known.links.push(link);
         }
     }
 
@@ -334,11 +352,11 @@ impl Proxy {
         let Some(subscriber) = self.subscriber_of(id) else {
             return Vec::new();
         };
-        let links = subscriber.names[kind].remove(name);
-        if links.is_some() {
-            subscriber.bytes -= name.len() + NAME_COST;
-        }
-        links.unwrap_or_default()
+        let Some(known) = subscriber.names[kind].remove(name) else {
+            return Vec::new();
+        };
+        subscriber.bytes -= name.len() + NAME_COST;
+        known.links
     }
 
     /// The client listens no longer. Its connections are closed, once it has what it is owed on them.
@@ -451,8 +469,8 @@ impl Proxy {
                 }
             }
             let known = self.subscriber_of(id).and_then(|known| {
-                let links = known.names[kind].get_mut(&name)?;
-                Some(std::mem::replace(links, meant.clone()))
+                let found = known.names[kind].get_mut(&name)?;
+                Some(mem::replace(&mut found.links, meant.clone()))
             });
             let known = known.unwrap_or_default();
             let request = encode(&[NAMES[kind][0].as_bytes(), &name]);

@@ -559,6 +559,31 @@ fn messages_of_what_is_not_confirmed_after_all_are_not_passed_on() {
 }
 
 #[test]
+fn a_failure_ends_no_subscription_that_was_asked_for_since() {
+    let (mut rig, client) = ready(pool(1), Limits::default());
+    let told = |word: &str, name: &str, count: usize| {
+        format!(
+            "*3\r\n${}\r\n{word}\r\n$1\r\n{name}\r\n:{count}\r\n",
+            word.len()
+        )
+    };
+    let words = ["SUBSCRIBE b", "SUBSCRIBE c", "UNSUBSCRIBE c", "SUBSCRIBE c"];
+    rig.receive(client, all(&words));
+    let own = newest(&mut rig);
+    let replies = [
+        told("subscribe", "b", 1),
+        "-LOADING wait\r\n".into(),
+        told("unsubscribe", "c", 1),
+        told("subscribe", "c", 2),
+    ];
+    rig.receive(own, replies.concat());
+    assert_eq!(rig.take(client), replies.concat());
+    let message = "*3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$1\r\nm\r\n";
+    rig.receive(own, message);
+    assert_eq!(rig.take(client), message);
+}
+
+#[test]
 fn what_was_not_confirmed_is_not_listened_to() {
     let (mut rig, client) = ready(pool(1), Limits::default());
     rig.receive(client, ask("SUBSCRIBE c"));
