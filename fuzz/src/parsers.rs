@@ -233,7 +233,11 @@ fn understood(language: &Language, request: &Request, bytes: &[u8]) {
     match language.protocol {
         Protocol::Redis => {
             let args = oracle::redis_request(bytes).expect("what is forwarded is canonical");
-            assert!(!keyed || args[1..].contains(&key), "routed by no argument");
+            // A script without keys goes where the empty key does.
+            let count = args.get(2).and_then(|arg| std::str::from_utf8(arg).ok());
+            let is_zero = count.is_some_and(|count| count.parse() == Ok(0));
+            let routed = key.is_empty() && is_zero || args[1..].contains(&key);
+            assert!(!keyed || routed, "routed by no argument");
         }
         Protocol::Binary => {
             let key = oracle::binary_request(bytes).expect("one whole request");

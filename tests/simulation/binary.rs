@@ -4,25 +4,42 @@
 //! what a get found is an array of key and value, success is the status `OK`, a status that is none an
 //! error with the words of its body.
 
+use crate::cache::{Mode, Put};
 use crate::memcache::KEPT;
 use crate::redis::{Command, Reply};
 use crate::store::{Outcome, Store};
-use crate::value::{self, Shape};
+use crate::value;
 
 /// Opcodes of requests the model makes.
 pub const GET: u8 = 0x00;
 pub const SET: u8 = 0x01;
+pub const ADD: u8 = 0x02;
+pub const REPLACE: u8 = 0x03;
 pub const DELETE: u8 = 0x04;
 pub const INCREMENT: u8 = 0x05;
+pub const DECREMENT: u8 = 0x06;
 pub const QUIT: u8 = 0x07;
+pub const FLUSH: u8 = 0x08;
 pub const GETQ: u8 = 0x09;
 pub const NOOP: u8 = 0x0a;
 pub const VERSION: u8 = 0x0b;
 pub const GETK: u8 = 0x0c;
 pub const GETKQ: u8 = 0x0d;
+pub const APPEND: u8 = 0x0e;
+pub const PREPEND: u8 = 0x0f;
 pub const STAT: u8 = 0x10;
 pub const SETQ: u8 = 0x11;
+pub const ADDQ: u8 = 0x12;
+pub const REPLACEQ: u8 = 0x13;
 pub const DELETEQ: u8 = 0x14;
+pub const FLUSHQ: u8 = 0x18;
+pub const APPENDQ: u8 = 0x19;
+pub const PREPENDQ: u8 = 0x1a;
+pub const TOUCH: u8 = 0x1c;
+pub const GAT: u8 = 0x1d;
+pub const GATQ: u8 = 0x1e;
+pub const GATK: u8 = 0x23;
+pub const GATKQ: u8 = 0x24;
 pub const AUTH: u8 = 0x21;
 
 const REQUEST: u8 = 0x80;
@@ -30,6 +47,8 @@ const REPLY: u8 = 0x81;
 const HEADER: usize = 24;
 
 const NOT_FOUND: u16 = 1;
+const EXISTS: u16 = 2;
+const NOT_STORED: u16 = 5;
 const TEMPORARY: u16 = 0x86;
 
 /// Extras of a set: no flags, no expiry.
@@ -102,6 +121,26 @@ pub fn refusal(opcode: u8, status: u16, opaque: u32, text: &[u8]) -> Vec<u8> {
     message(REPLY, opcode, status, opaque, [b"", b"", text])
 }
 
+/// A request that names a unique number.
+pub fn request_with(
+    unique: u64,
+    opcode: u8,
+    opaque: u32,
+    extras: &[u8],
+    key: &[u8],
+    value: &[u8],
+) -> Vec<u8> {
+    let mut bytes = request(opcode, opaque, extras, key, value);
+    bytes[16..HEADER].copy_from_slice(&unique.to_be_bytes());
+    bytes
+}
+
+/// The unique number in a reply.
+pub fn unique_in(reply: &[u8]) -> Option<u64> {
+    let bytes = reply.get(16..HEADER)?;
+    Some(u64::from_be_bytes(bytes.try_into().ok()?))
+}
+
 /// What is no reply: a line, a request, and a key longer than the body.
 pub fn garbage() -> [Vec<u8>; 3] {
     let mut longer = success(GET, 0, b"ab");
@@ -149,7 +188,7 @@ pub fn opens(bytes: &[u8]) -> bool {
     bytes.first() == Some(&REQUEST)
 }
 
-/// The command at the start of a server's input: opcode, opaque, extras, key and value.
+/// The command at the start of a server's input: opcode, opaque, extras, key, value and unique number.
 pub fn read_command(bytes: &[u8]) -> Result<Command, String> {
     let Some(header) = header(bytes, REQUEST)? else {
         return Ok(Command::More(0));
@@ -166,6 +205,7 @@ pub fn read_command(bytes: &[u8]) -> Result<Command, String> {
         extras.to_vec(),
         key.to_vec(),
         value.to_vec(),
+        bytes[16..HEADER].to_vec(),
     ];
     Ok(Command::Whole(args, len))
 }
@@ -191,13 +231,19 @@ pub fn read_reply(bytes: &[u8]) -> Result<Option<(Reply<'_>, usize, u32)>, Strin
                 continue;
             }
             (STAT, 0) => Reply::Array(Some(lines)),
-            (GET | GETQ | GETK | GETKQ, 0) => {
+            (GET | GETQ | GETK | GETKQ | GAT | GATQ | GATK | GATKQ, 0) => {
                 Reply::Array(Some(vec![Reply::Bulk(told), Reply::Bulk(Some(value))]))
             }
-            (GET | GETQ | GETK | GETKQ, NOT_FOUND) => Reply::Array(Some(Vec::new())),
-            (DELETE | DELETEQ, 0) => Reply::Number(1),
-            (DELETE | DELETEQ, NOT_FOUND) => Reply::Number(0),
-            (INCREMENT, 0) => {
+            (GET | GETQ | GETK | GETKQ | GAT | GATQ | GATK | GATKQ, NOT_FOUND) => {
+                Reply::Array(Some(Vec::new()))
+            }
+            (DELETE | DELETEQ | TOUCH, 0) => Reply::Number(1),
+            (DELETE | DELETEQ | TOUCH | SET | ADD | REPLACE | SETQ | REPLACEQ, NOT_FOUND) => {
+                Reply::Number(0)
+            }
+            (_, EXISTS) => Reply::Status(b"EXISTS"),
+            (_, NOT_STORED) => Reply::Status(b"NOT_STORED"),
+            (INCREMENT | DECREMENT, 0) => {
                 let count: [u8; 8] = value.try_into().map_err(|_| "a count that is none")?;
                 Reply::Number(u64::from_be_bytes(count) as i64)
             }
@@ -210,7 +256,7 @@ pub fn read_reply(bytes: &[u8]) -> Result<Option<(Reply<'_>, usize, u32)>, Strin
 
 /// Executes a command; an error is a command the proxy should never have forwarded.
 pub fn execute(store: &mut Store, args: &[Vec<u8>]) -> Result<Outcome, String> {
-    let [opcode, opaque, extras, key, value] = args else {
+    let [opcode, opaque, extras, key, value, unique] = args else {
         return Err("another number of parts".into());
     };
     let opcode = opcode[0];
@@ -227,36 +273,58 @@ pub fn execute(store: &mut Store, args: &[Vec<u8>]) -> Result<Outcome, String> {
             outcome.reply = statistics(opaque, "");
             outcome.reply.extend(success(STAT, opaque, b""));
         }
-        GET | GETQ | GETK | GETKQ => {
-            let quiet = opcode == GETQ || opcode == GETKQ;
-            let told: &[u8] = if opcode == GETK || opcode == GETKQ {
-                key
-            } else {
-                b""
+        FLUSH | FLUSHQ => {
+            let time = <[u8; 4]>::try_from(&extras[..]).ok();
+            store.flush(time.map(u32::from_be_bytes), &mut outcome);
+            if opcode == FLUSH {
+                outcome.reply = success(FLUSH, opaque, b"");
+            }
+        }
+        TOUCH => {
+            outcome.reply = match store.touch(key, b"0", &mut outcome) {
+                true => reply(0, [&[0; 4], b"", b""]),
+                false => missing(),
+            }
+        }
+        GET | GETQ | GETK | GETKQ | GAT | GATQ | GATK | GATKQ => {
+            let quiet = [GETQ, GETKQ, GATQ, GATKQ].contains(&opcode);
+            let told: &[u8] = match [GETK, GETKQ, GATK, GATKQ].contains(&opcode) {
+                true => key,
+                false => b"",
             };
-            let found = match echo {
-                Some(echo) => {
-                    outcome.marks.push(echo.mark);
-                    (echo.shape == Shape::Value).then(|| value::make(key, echo.mark, echo.size))
+            match store.look(key, &mut outcome) {
+                Some((value, unique)) => {
+                    outcome.reply = reply(0, [&[0; 4], told, &value]);
+                    outcome.reply[16..HEADER].copy_from_slice(&unique.to_be_bytes());
                 }
-                None => store.values.get(key).cloned(),
-            };
-            match found {
-                Some(value) => outcome.reply = reply(0, [&[0; 4], told, &value]),
                 None if !quiet => outcome.reply = missing(),
                 None => {}
             }
         }
-        SET | SETQ => {
-            let mark = value::check(key, value).ok_or("a spoilt value")?;
-            if extras[..] != NO_EXTRAS {
+        SET | SETQ | ADD | ADDQ | REPLACE | REPLACEQ | APPEND | APPENDQ | PREPEND | PREPENDQ => {
+            let unique: [u8; 8] = unique[..].try_into().map_err(|_| "a short number")?;
+            let extends = [APPEND, APPENDQ, PREPEND, PREPENDQ].contains(&opcode);
+            let mode = match (opcode, u64::from_be_bytes(unique)) {
+                _ if extends => Mode::Extend,
+                (ADD | ADDQ, _) => Mode::Add,
+                (REPLACE | REPLACEQ, _) => Mode::Replace,
+                (_, 0) => Mode::Set,
+                (_, unique) => Mode::Cas(unique),
+            };
+            if extras[..] != NO_EXTRAS && !(extends && extras.is_empty()) {
                 return Err("spoilt extras".into());
             }
-            outcome.marks.push(mark);
-            store.values.insert(key.clone(), value.clone());
-            if opcode == SET {
-                outcome.reply = reply(0, [b"", b"", b""]);
-            }
+            let put = store.put(key, value, mode, &mut outcome)?;
+            let quiet = [SETQ, ADDQ, REPLACEQ, APPENDQ, PREPENDQ].contains(&opcode);
+            outcome.reply = match (put, mode) {
+                (Put::Stored, _) if quiet => Vec::new(),
+                (Put::Stored, _) => reply(0, [b"", b"", b""]),
+                (Put::NotStored, Mode::Add) | (Put::Exists, _) => {
+                    reply(EXISTS, [b"", b"", b"Data exists."])
+                }
+                (Put::NotStored, Mode::Replace) | (Put::NotFound, _) => missing(),
+                (Put::NotStored, _) => reply(NOT_STORED, [b"", b"", b"Not stored."]),
+            };
         }
         DELETE | DELETEQ => match (echo, store.values.remove(key)) {
             (Some(echo), _) => {
@@ -267,7 +335,7 @@ pub fn execute(store: &mut Store, args: &[Vec<u8>]) -> Result<Outcome, String> {
             (None, Some(_)) if opcode == DELETE => outcome.reply = reply(0, [b"", b"", b""]),
             (None, Some(_)) => {}
         },
-        INCREMENT => {
+        INCREMENT | DECREMENT => {
             let count = match echo {
                 Some(echo) => {
                     outcome.marks.push(echo.mark);

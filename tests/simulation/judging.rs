@@ -1,6 +1,7 @@
 //! How a client judges what it gets: one reply per request, in order, of the right kind, with the
 //! right bytes; errors of the proxy's only while a fault explains their words.
 
+use nutcrab::config::FailedGet;
 use nutcrab::protocol::Protocol;
 
 use crate::client::Client;
@@ -10,6 +11,7 @@ use crate::redis::{self, Reply, Version};
 use crate::scene::Scene;
 use crate::scripts::Scripted;
 use crate::sessions::Wanted;
+use crate::storing::{Condition, Unique};
 use crate::value::{self, Mark};
 
 /// A request that was made and not answered.
@@ -89,6 +91,14 @@ pub enum Want {
     Values(Vec<Element>),
     /// The value of a counter after an increment.
     Tally(usize),
+    /// The value of an owned key, if there is one, with its unique number.
+    Identified(usize),
+    /// Whether the value with this mark was stored as that of an owned key.
+    Conditional(usize, Mark, Condition),
+    /// That it was not stored.
+    NotStored,
+    /// These bytes, when all servers have executed the request of this mark.
+    Everywhere(Vec<u8>, Option<Mark>),
     /// Something that depends on what was asked before.
     Session(Wanted),
     /// Something about scripts.
@@ -117,6 +127,8 @@ pub struct Owned {
     known: Option<Mark>,
     /// Writes that may have happened, or may still: they were answered with an error, or never.
     unknown: Vec<Option<Mark>>,
+    /// Its unique number, where memcached is spoken.
+    pub unique: Unique,
 }
 
 impl Owned {
@@ -131,6 +143,7 @@ impl Owned {
             key,
             known: None,
             unknown: Vec::new(),
+            unique: Unique::default(),
         }
     }
 
@@ -144,11 +157,30 @@ impl Owned {
         self.unknown.push(Some(mark));
     }
 
-    fn may_be(&self, mark: Option<Mark>) -> bool {
+    /// This was written, or that there is none.
+    pub fn write(&mut self, mark: Option<Mark>) {
+        self.known = mark;
+        self.unique.change();
+    }
+
+    /// This may have been written, or may still be.
+    fn may_write(&mut self, mark: Option<Mark>) {
+        self.unknown.push(mark);
+        self.unique.doubt();
+    }
+
+    /// Whether writes may have happened that nobody was told of.
+    pub fn is_in_doubt(&self) -> bool {
+        !self.unknown.is_empty()
+    }
+
+    /// Whether this may be its value.
+    pub fn may_be(&self, mark: Option<Mark>) -> bool {
         self.known == mark || self.unknown.contains(&mark)
     }
 
-    fn may_be_there(&self) -> bool {
+    /// Whether there may be a value.
+    pub fn may_be_there(&self) -> bool {
         self.known.is_some() || self.unknown.iter().any(Option::is_some)
     }
 }
@@ -258,7 +290,7 @@ impl Client {
             (Want::Values(wanted), Reply::Array(Some(found))) => self.values(scene, wanted, found),
             (Want::Stored(writes), Reply::Status(b"OK")) => {
                 for (number, mark) in writes {
-                    self.owned[*number].known = Some(*mark);
+                    self.owned[*number].write(Some(*mark));
                 }
                 Ok(())
             }
@@ -269,7 +301,7 @@ impl Client {
                 distinct.dedup();
                 let there = self.there(scene, &distinct);
                 for number in numbers {
-                    self.owned[*number].known = None;
+                    self.owned[*number].write(None);
                 }
                 holds(there.contains(&(*count as usize)))
             }
@@ -286,6 +318,23 @@ impl Client {
                 }
                 Ok(())
             }
+            (Want::Identified(number), Reply::Array(Some(found))) => {
+                self.identified(scene, *number, found, raw)
+            }
+            (Want::Conditional(number, mark, condition), _) => {
+                self.met(scene, (*number, *mark, *condition), reply)
+            }
+            (Want::NotStored, _) => holds(*reply == Reply::Status(b"NOT_STORED")),
+            (Want::Everywhere(bytes, mark), _) if raw == bytes => {
+                self.done_everywhere(scene, *mark)
+            }
+            // That it is there, or that it is not.
+            (Want::Counted(..), Reply::Status(b"OK")) => {
+                self.accept(scene, want, &Reply::Number(1), raw)
+            }
+            (Want::Counted(..), Reply::Array(Some(found))) if found.is_empty() => {
+                self.accept(scene, want, &Reply::Number(0), raw)
+            }
             // A meta command says so in a block.
             (Want::Tally(_) | Want::Counted(..), Reply::Array(Some(value))) => {
                 let Some(Reply::Bulk(Some(digits))) = value.get(1) else {
@@ -299,7 +348,7 @@ impl Client {
             // That it is gone, whether it was there or not.
             (Want::Removed(numbers), Reply::Status(b"OK")) => {
                 for number in numbers {
-                    self.owned[*number].known = None;
+                    self.owned[*number].write(None);
                 }
                 Ok(())
             }
@@ -320,7 +369,7 @@ impl Client {
         }
     }
 
-    fn values(
+    pub(crate) fn values(
         &self,
         scene: &Scene,
         wanted: &[Element],
@@ -339,12 +388,22 @@ impl Client {
                 _ => false,
             };
             let value = found.next_if(is_it).and_then(|pair| pair.get(1));
+            if value.is_none() && wanted.len() > 1 && self.may_miss(scene) {
+                continue;
+            }
             self.element(scene, want, value.unwrap_or(&Reply::Bulk(None)))?;
         }
         match found.next() {
             None => Ok(()),
             Some(_) => Err("a value too many, or in another place"),
         }
+    }
+
+    /// Whether the servers of some keys may have failed, and the pool takes that for a miss.
+    fn may_miss(&self, scene: &Scene) -> bool {
+        let config = &scene.plan.pools[self.pool].config;
+        let explained = || scene.ledger.is_explained(scene.now, self.pool, &Fault::ALL);
+        config.failed_get == FailedGet::Miss && (scene.plan.is_cramped() || explained())
     }
 
     fn element(
@@ -384,7 +443,7 @@ impl Client {
 
     /// Whether a read must give the last write. Where keys move or data is lost, any value the owner
     /// wrote may come up again.
-    fn is_exact(&self, scene: &Scene) -> bool {
+    pub(crate) fn is_exact(&self, scene: &Scene) -> bool {
         scene.plan.pools[self.pool].is_exact() && !scene.ledger.lost[self.pool]
     }
 
@@ -452,8 +511,10 @@ impl Client {
 
     /// A request went without a reply.
     fn unanswered(&mut self, scene: &mut Scene, pending: &Pending) {
-        let never_fails = scene.plan.never_fails();
-        if self.doubts || pending.owed == Owed::Nothing && !never_fails {
+        // Only of some requests is it known without a reply what became of them.
+        let is_sure = matches!(pending.want, Want::Stored(_) | Want::Removed(_));
+        let is_sure = is_sure && scene.plan.never_fails();
+        if self.doubts || pending.owed == Owed::Nothing && !is_sure {
             return self.give_up(scene, pending);
         }
         let reply = match pending.want {
@@ -479,14 +540,15 @@ impl Client {
         match &pending.want {
             Want::Stored(writes) => {
                 for (number, mark) in writes {
-                    self.owned[*number].unknown.push(Some(*mark));
+                    self.owned[*number].may_write(Some(*mark));
                 }
             }
             Want::Removed(numbers) => {
                 for number in numbers {
-                    self.owned[*number].unknown.push(None);
+                    self.owned[*number].may_write(None);
                 }
             }
+            Want::Conditional(number, mark, _) => self.owned[*number].may_write(Some(*mark)),
             Want::Session(wanted) => self.give_up_session(&wanted.clone()),
             Want::Greeted(_) | Want::Reset => self.shifts -= 1,
             Want::Scripted(wanted) => wanted.give_up(&mut scene.ledger, scene.now, self.pool),

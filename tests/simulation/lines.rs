@@ -26,7 +26,7 @@ const QUIET_MAX: usize = 6;
 
 /// How a request is put.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Way {
+pub(crate) enum Way {
     Classic,
     Meta,
     Binary,
@@ -124,7 +124,7 @@ impl Client {
     }
 
     /// A request whose reply repeats its number, if the dialect has such replies.
-    fn pending(&self, seq: u32, want: Want) -> Pending {
+    pub(crate) fn pending(&self, seq: u32, want: Want) -> Pending {
         let pending = Pending::new(seq, want);
         match self.dialect {
             Protocol::Binary => pending.with_opaque(),
@@ -146,7 +146,7 @@ impl Client {
             2 => (b"mn\r\n".to_vec(), Want::Bytes(b"MN\r\n".to_vec())),
             3 => (
                 memcache::request(&[b"verbosity", b"1"]),
-                Want::Told(b"OK\r\n".to_vec()),
+                Want::Everywhere(b"OK\r\n".to_vec(), None),
             ),
             4 => {
                 let all = self.of_all(scene, memcache::statistics);
@@ -206,6 +206,11 @@ impl Client {
 
     fn everyday(&mut self, scene: &mut Scene, seq: u32, way: Way) -> (Vec<u8>, Pending) {
         let easy = if self.goes_easy(scene) { 20 } else { 0 };
+        // A unique number is soon outdated.
+        let is_told = self.owned.iter().any(|owned| owned.unique.now.is_some());
+        if is_told && self.draw.one_in(3) {
+            return self.conditional(scene, seq, way, Owed::Reply);
+        }
         let number = self.draw.below(self.owned.len());
         let key = self.owned[number].key.clone();
         let (request, want) = match self.draw.within(easy, 99) {
@@ -235,12 +240,13 @@ impl Client {
                     Want::Tally(counter),
                 )
             }
+            83..91 => return self.rarer(scene, seq, way),
             _ => return self.echoed(scene, seq, way),
         };
         (request, self.stamped(seq, way, want))
     }
 
-    fn stamped(&self, seq: u32, way: Way, want: Want) -> Pending {
+    pub(crate) fn stamped(&self, seq: u32, way: Way, want: Want) -> Pending {
         let pending = Pending::new(seq, want);
         match way {
             Way::Classic => pending,
@@ -256,8 +262,11 @@ impl Client {
         };
         // The same keys, asked for in a line.
         let keys: Vec<Vec<u8>> = redis::arguments(&request);
-        let name: &[u8] = self.draw.pick(&[&b"get"[..], b"gets"]);
-        let mut words = vec![name];
+        let starts: [&[&[u8]]; 4] = [&[b"get"], &[b"gets"], &[b"gat", b"0"], &[b"gats", b"0"]];
+        // Only of plain gets memcached reads a line of any length.
+        let len: usize = keys.iter().map(|key| key.len() + 1).sum();
+        let kinds = if len < 1000 { 4 } else { 2 };
+        let mut words = starts[self.draw.below(kinds)].to_vec();
         words.extend(keys[1..].iter().map(Vec::as_slice));
         (memcache::request(&words), Want::Values(elements))
     }
@@ -307,6 +316,16 @@ impl Client {
             let seq = scene.ledger.asked(self.conn);
             let number = self.draw.below(self.owned.len());
             let key = self.owned[number].key.clone();
+            let rarer = match self.draw.below(8) {
+                0 => Some(self.conditional(scene, seq, way, owed)),
+                1 => Some(self.extend(seq, way, owed)),
+                _ => None,
+            };
+            if let Some((request, pending)) = rarer {
+                bytes.extend(request);
+                waiting.push(pending);
+                continue;
+            }
             let (request, want) = match self.draw.below(if fetches { 4 } else { 2 }) {
                 0 => {
                     let (mark, size) = (self.mark(seq, 0), self.size(scene));
@@ -319,6 +338,10 @@ impl Client {
                 1 => (
                     self.remove_one(way, seq, &key, owed),
                     Want::Removed(vec![number]),
+                ),
+                2 if self.draw.one_in(3) => (
+                    self.fetch_and_touch(way, seq, &key, owed),
+                    Want::Values(vec![Element::Owned(number)]),
                 ),
                 2 => (
                     self.fetch(way, seq, &key, owed),
@@ -404,7 +427,7 @@ impl Client {
     }
 
     /// A meta command, its key in base64 now and then.
-    fn meta(
+    pub(crate) fn meta(
         &mut self,
         name: &[u8],
         seq: u32,

@@ -25,6 +25,7 @@
 mod agenda;
 mod asking;
 mod binary;
+mod cache;
 mod client;
 mod control;
 mod draw;
@@ -47,6 +48,7 @@ mod server;
 mod sessions;
 mod speaking;
 mod store;
+mod storing;
 mod value;
 mod waits;
 mod worker;
@@ -81,7 +83,11 @@ fn no_seed_finds_a_wrong_lost_or_surplus_reply() {
 fn every_planted_mix_up_is_found() {
     for plant in Plant::ALL {
         let mut found = 0;
-        for seed in 0..200 {
+        // Some need a client of memcached that has something to say about it.
+        for seed in 0..1000 {
+            if seed >= 200 && found >= 20 {
+                break;
+            }
             let mut plan = Plan::quiet(seed);
             plan.plant = Some(plant);
             let outcome = campaign::play(plan, false);

@@ -4,6 +4,7 @@
 //! so that one judge does for both: `STORED` is a status, the values of a get are an array of keys and
 //! values, one behind the other.
 
+use crate::cache::{self, Mode, Put};
 use crate::redis::{Command, Reply};
 use crate::store::{Outcome, Store};
 use crate::value::{self, Echo, Shape};
@@ -86,8 +87,12 @@ pub fn read_command(bytes: &[u8]) -> Result<Command, String> {
     }
     let words = words(text);
     let mut args: Vec<Vec<u8>> = words.iter().map(|word| word.to_vec()).collect();
+    if text.ends_with(b" ") {
+        // Only the proxy writes that, behind the keys of a part of a get.
+        args.push(Vec::new());
+    }
     let len_at = match words.first().copied() {
-        Some(b"set") => Some(4),
+        Some(b"set" | b"add" | b"replace" | b"append" | b"prepend" | b"cas") => Some(4),
         Some(b"ms") => Some(2),
         _ => None,
     };
@@ -127,7 +132,14 @@ pub fn read_reply(bytes: &[u8]) -> Result<Option<(Reply<'_>, usize, Option<u32>)
                 let Some(data) = block(bytes, used, len)? else {
                     return Ok(None);
                 };
-                values.push(Reply::Bulk(words.get(1).copied()));
+                let (key, unique) = (words.get(1).copied(), words.get(4).copied());
+                let echo = key.and_then(value::read_echo);
+                if let (Some(echo), Some(unique)) = (echo, unique)
+                    && unique != cache::unique_of_echo(echo.mark).to_string().as_bytes()
+                {
+                    return Err("another value's unique number".into());
+                }
+                values.push(Reply::Bulk(key));
                 values.push(Reply::Bulk(Some(data)));
                 used += len + 2;
                 continue;
@@ -152,11 +164,13 @@ pub fn read_reply(bytes: &[u8]) -> Result<Option<(Reply<'_>, usize, Option<u32>)
             Some(b"END" | b"EN") => Reply::Array(Some(values)),
             Some(b"ERROR" | b"CLIENT_ERROR" | b"SERVER_ERROR") => Reply::Error(text),
             _ if !values.is_empty() => return Err("a line among values".into()),
-            Some(b"MN" | b"OK") => Reply::Status(text),
+            Some(b"MN" | b"OK" | b"ME" | b"NOT_STORED" | b"EXISTS") => Reply::Status(text),
             Some(b"HD") => Reply::Status(b"OK"),
+            Some(b"NS") => Reply::Status(b"NOT_STORED"),
+            Some(b"EX") => Reply::Status(b"EXISTS"),
             Some(b"NF") => Reply::Number(0),
             Some(b"STORED") => Reply::Status(b"OK"),
-            Some(b"DELETED") => Reply::Number(1),
+            Some(b"DELETED" | b"TOUCHED") => Reply::Number(1),
             Some(b"NOT_FOUND") => Reply::Number(0),
             Some(b"VERSION") => Reply::Status(text),
             word => Reply::Number(number(word.as_ref())? as i64),
@@ -174,8 +188,13 @@ pub fn request(words: &[&[u8]]) -> Vec<u8> {
 
 /// A set, with nothing or `noreply` behind it.
 pub fn set(key: &[u8], data: &[u8], behind: &[&[u8]]) -> Vec<u8> {
+    store(b"set", key, data, behind)
+}
+
+/// A set or the like, with this behind its length.
+pub fn store(name: &[u8], key: &[u8], data: &[u8], behind: &[&[u8]]) -> Vec<u8> {
     let len = data.len().to_string();
-    let words: [&[u8]; 5] = [b"set", key, b"0", b"0", len.as_bytes()];
+    let words: [&[u8]; 5] = [name, key, b"0", b"0", len.as_bytes()];
     with_data(&[&words, behind].concat(), data)
 }
 
@@ -187,9 +206,14 @@ pub fn with_data(words: &[&[u8]], data: &[u8]) -> Vec<u8> {
     bytes
 }
 
-fn push_value(reply: &mut Vec<u8>, key: &[u8], data: &[u8]) {
-    let len = data.len().to_string();
-    reply.extend(request(&[b"VALUE", key, b"0", len.as_bytes()]));
+fn push_value(reply: &mut Vec<u8>, key: &[u8], data: &[u8], unique: Option<u64>) {
+    let (len, unique) = (
+        data.len().to_string(),
+        unique.map(|unique| unique.to_string()),
+    );
+    let mut words: Vec<&[u8]> = vec![b"VALUE", key, b"0", len.as_bytes()];
+    words.extend(unique.as_ref().map(String::as_bytes));
+    reply.extend(request(&words));
     reply.extend_from_slice(data);
     reply.extend_from_slice(b"\r\n");
 }
@@ -210,12 +234,76 @@ pub fn reply_to(key: &[u8]) -> Vec<u8> {
         _ => {
             let mut reply = Vec::new();
             if shape == Shape::Value {
-                push_value(&mut reply, key, &value::make(key, mark, size));
+                push_value(&mut reply, key, &value::make(key, mark, size), None);
             }
             reply.extend_from_slice(b"END\r\n");
             reply
         }
     }
+}
+
+/// The reply to a `me` of an echo key.
+pub fn debug_reply(key: &[u8]) -> Vec<u8> {
+    match value::read_echo(key) {
+        Some(echo) if echo.shape == Shape::Value => {
+            let numbers = format!(
+                " exp=-1 la={} cas=7 fetch=no cls=1 size=70\r\n",
+                echo.mark.seq
+            );
+            [b"ME ", key, numbers.as_bytes()].concat()
+        }
+        _ => b"EN\r\n".to_vec(),
+    }
+}
+
+fn unique_from(word: &[u8]) -> Result<u64, String> {
+    let text = std::str::from_utf8(word).ok();
+    let number = text.and_then(|text| text.parse().ok());
+    number.ok_or_else(|| format!("{text:?} is no unique number"))
+}
+
+/// The unique number in a reply to a get of one key, classic or meta.
+pub fn unique_in(reply: &[u8]) -> Option<u64> {
+    let (text, _) = line(reply)?;
+    let words = words(text);
+    let word = match words.first().copied()? {
+        b"VALUE" => words.get(4).copied()?,
+        _ => words[2..].iter().find_map(|word| word.strip_prefix(b"c"))?,
+    };
+    unique_from(word).ok()
+}
+
+/// What a part of a get may be answered with that fits no get, or not this one.
+pub fn misfit(reply: &[u8], choice: usize) -> Vec<u8> {
+    let blocks = blocks(reply);
+    match (choice, &blocks[..]) {
+        (0, _) => b"SERVER_ERROR misfit\r\n".to_vec(),
+        (1, _) => b"STORED\r\n".to_vec(),
+        (2, _) => b"$3\r\nfit\r\n".to_vec(),
+        (3, _) => [&b"VALUE "[..], &[b'k'; 3000]].concat(),
+        // A value too many.
+        (4, [.., last]) => [blocks.concat().as_slice(), last, b"END\r\n"].concat(),
+        // In another order.
+        (5, [first, second, rest @ ..]) if first != second => {
+            [*second, *first, &rest.concat(), b"END\r\n"].concat()
+        }
+        // Of another key.
+        _ => b"VALUE e:0:0:0:V:9:1: 0 9\r\nfor other\r\nEND\r\n".to_vec(),
+    }
+}
+
+/// The values of a reply to a get, each with its line.
+pub fn blocks(mut reply: &[u8]) -> Vec<&[u8]> {
+    let mut blocks = Vec::new();
+    while let Some((text, used)) = line(reply)
+        && text.starts_with(b"VALUE ")
+        && let Ok(len) = number(words(text).get(3))
+        && let Some((block, rest)) = reply.split_at_checked(used + len + 2)
+    {
+        blocks.push(block);
+        reply = rest;
+    }
+    blocks
 }
 
 /// A command by its first byte: its name has two letters and begins with `m`.
@@ -249,8 +337,13 @@ fn execute_meta(store: &mut Store, args: &[Vec<u8>]) -> Result<Outcome, String> 
         true => &decode(key).ok_or("a key that is no base64")?,
         false => key,
     };
+    let token = |letter: u8| {
+        flags
+            .iter()
+            .find(|flag| flag[0] == letter)
+            .map(|flag| &flag[1..])
+    };
     let echo = value::read_echo(key);
-    outcome.marks.extend(echo.map(|echo| echo.mark));
     let found = |data: &[u8]| {
         let head = format!("VA {}{returned}\r\n", data.len());
         [head.as_bytes(), data, b"\r\n"].concat()
@@ -259,30 +352,40 @@ fn execute_meta(store: &mut Store, args: &[Vec<u8>]) -> Result<Outcome, String> 
     // Whether a reply that tells nothing but this is left out.
     let quiet = has(b'q');
     let (reply, is_nominal) = match name.as_slice() {
-        b"mg" => {
-            let value = match echo {
-                Some(echo) if echo.shape != Shape::Value => None,
-                Some(echo) => Some(value::make(key, echo.mark, echo.size)),
-                None => store.values.get(key).cloned(),
-            };
-            match value {
-                Some(value) => (found(&value), false),
-                None => (b"EN\r\n".to_vec(), true),
+        b"mg" => match store.look(key, &mut outcome) {
+            None => (b"EN\r\n".to_vec(), true),
+            Some(_) if !has(b'v') => (line("HD"), false),
+            Some((value, unique)) => {
+                if has(b'c') {
+                    returned = format!(" c{unique}{returned}");
+                }
+                let head = format!("VA {}{returned}\r\n", value.len());
+                ([head.as_bytes(), &value, b"\r\n"].concat(), false)
             }
-        }
+        },
         b"ms" => {
             let data = data.ok_or("an ms without data")?;
-            outcome
-                .marks
-                .push(value::check(key, data).ok_or("a spoilt value")?);
-            store.values.insert(key.clone(), data.clone());
-            (line("HD"), true)
+            let mode = match (token(b'M'), token(b'C')) {
+                (_, Some(unique)) => Mode::Cas(unique_from(unique)?),
+                (Some(b"E"), _) => Mode::Add,
+                (Some(b"R"), _) => Mode::Replace,
+                (Some(b"A" | b"P"), _) => Mode::Extend,
+                _ => Mode::Set,
+            };
+            match store.put(key, data, mode, &mut outcome)? {
+                Put::Stored => (line("HD"), true),
+                Put::NotStored => (line("NS"), false),
+                Put::Exists => (line("EX"), false),
+                Put::NotFound => (line("NF"), false),
+            }
         }
+        b"me" => (debug_reply(key), false),
         b"md" => match store.values.remove(key) {
             Some(_) => (line("HD"), true),
             None => (line("NF"), true),
         },
         b"ma" => {
+            outcome.marks.extend(echo.map(|echo| echo.mark));
             let count = match echo {
                 Some(echo) => echo.mark.number(),
                 None => {
@@ -307,7 +410,20 @@ pub fn execute(store: &mut Store, args: &[Vec<u8>]) -> Result<Outcome, String> {
     let name = args.first().ok_or("a line without words")?;
     let whole = match name.as_slice() {
         b"version" => Some(reply_to(b"version")),
-        b"verbosity" => Some(b"OK\r\n".to_vec()),
+        b"verbosity" | b"flush_all" => {
+            let number = args.get(1).and_then(|word| std::str::from_utf8(word).ok());
+            let number = number.and_then(|text| text.parse().ok());
+            match name.as_slice() {
+                b"flush_all" => store.flush(number, &mut outcome),
+                _ => outcome.everywhere = number.and_then(cache::mark_of),
+            }
+            let silent = args.last().is_some_and(|word| word == b"noreply");
+            Some(if silent {
+                Vec::new()
+            } else {
+                b"OK\r\n".to_vec()
+            })
+        }
         b"stats" => Some([&statistics("")[..], b"END\r\n"].concat()),
         name if is_meta(name) => return execute_meta(store, args),
         _ => None,
@@ -319,30 +435,49 @@ pub fn execute(store: &mut Store, args: &[Vec<u8>]) -> Result<Outcome, String> {
     let silent = args[1..].iter().any(|word| word == b"noreply");
     let key = args.get(1).ok_or("a command without a key")?;
     match name.as_slice() {
-        b"get" | b"gets" => {
-            for key in &args[1..] {
-                let stored = match value::read_echo(key) {
-                    Some(echo) => {
-                        outcome.marks.push(echo.mark);
-                        let data = || value::make(key, echo.mark, echo.size);
-                        (echo.shape == Shape::Value).then(data)
-                    }
-                    None => store.values.get(key).cloned(),
-                };
-                if let Some(data) = stored {
-                    push_value(&mut outcome.reply, key, &data);
+        b"get" | b"gets" | b"gat" | b"gats" => {
+            let ahead = if name.starts_with(b"gat") { 2 } else { 1 };
+            let mut keys = args.get(ahead..).ok_or("a get without a key")?;
+            if let [front @ .., last] = keys
+                && last.is_empty()
+            {
+                (keys, outcome.is_fragment) = (front, true);
+            }
+            // In their order, and as often as they are named.
+            for key in keys {
+                if let Some((data, unique)) = store.look(key, &mut outcome) {
+                    let unique = name.ends_with(b"s").then_some(unique);
+                    push_value(&mut outcome.reply, key, &data, unique);
                 }
             }
             outcome.reply.extend_from_slice(b"END\r\n");
         }
-        b"set" => {
+        b"set" | b"add" | b"replace" | b"append" | b"prepend" | b"cas" => {
             let data = args.last().ok_or("a set without data")?;
-            let mark = value::check(key, data).ok_or("a spoilt value")?;
-            outcome.marks.push(mark);
-            store.values.insert(key.clone(), data.clone());
-            outcome.reply = b"STORED\r\n".to_vec();
+            let mode = match name.as_slice() {
+                b"set" => Mode::Set,
+                b"add" => Mode::Add,
+                b"replace" => Mode::Replace,
+                b"cas" => Mode::Cas(unique_from(args.get(5).ok_or("a cas without a number")?)?),
+                _ => Mode::Extend,
+            };
+            let reply: &[u8] = match store.put(key, data, mode, &mut outcome)? {
+                Put::Stored => b"STORED\r\n",
+                Put::NotStored => b"NOT_STORED\r\n",
+                Put::Exists => b"EXISTS\r\n",
+                Put::NotFound => b"NOT_FOUND\r\n",
+            };
+            outcome.reply = reply.to_vec();
         }
-        b"delete" | b"incr" if value::read_echo(key).is_some() => {
+        b"touch" => {
+            let expiry = args.get(2).ok_or("a touch without a time")?;
+            let reply: &[u8] = match store.touch(key, expiry, &mut outcome) {
+                true => b"TOUCHED\r\n",
+                false => b"NOT_FOUND\r\n",
+            };
+            outcome.reply = reply.to_vec();
+        }
+        b"delete" | b"incr" | b"decr" if value::read_echo(key).is_some() => {
             outcome
                 .marks
                 .extend(value::read_echo(key).map(|echo| echo.mark));

@@ -97,6 +97,8 @@ pub struct PoolPlan {
     pub flushes: bool,
     /// Of a thousand requests so many change the version of the protocol.
     pub shifts: u32,
+    /// Whether clients of memcached empty all servers now and then.
+    pub empties: bool,
     /// Whether its servers know RESP2 only.
     pub old: bool,
 }
@@ -354,8 +356,11 @@ fn pool(draw: &mut Draw, index: usize, large: u32, quiet: bool) -> PoolPlan {
             ..Policy::default()
         },
         connect_timeout: Duration::from_micros(draw.micros(100_000, 3_000_000)),
-        flush_all: true,
-        failed_get: FailedGet::Error,
+        flush_all: redis || !draw.one_in(4),
+        failed_get: match !redis && draw.one_in(3) {
+            true => FailedGet::Miss,
+            false => FailedGet::Error,
+        },
         client_connections_per_address: None,
         limits: *protocol.limits(),
         servers,
@@ -380,6 +385,7 @@ fn pool(draw: &mut Draw, index: usize, large: u32, quiet: bool) -> PoolPlan {
         scripts: draw.pick(&[0, 20, 150]),
         flushes: draw.one_in(3),
         shifts: draw.pick(&[0, 20, 200]),
+        empties: !redis && draw.one_in(6),
         old: draw.one_in(10),
     }
 }

@@ -5,8 +5,9 @@
 //! these are not found.
 
 use crate::agenda::Micros;
-use crate::binary;
 use crate::scene::Scene;
+use crate::store::Outcome;
+use crate::{binary, memcache};
 
 /// What is done once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,11 +30,19 @@ pub enum Plant {
     OtherVersion,
     /// A request gets what another script came to.
     OtherScript,
+    /// A value with a unique number that is none is said to be stored.
+    StoreAnyway,
+    /// A server does not do what all are told to do, and says that it did.
+    Shirk,
+    /// A value is left out of a reply to a get.
+    LeaveOut,
+    /// Two values of one reply to a get change places.
+    SwapValues,
 }
 
 impl Plant {
     /// Every one.
-    pub const ALL: [Plant; 9] = [
+    pub const ALL: [Plant; 13] = [
         Plant::SwapClients,
         Plant::SwapRequests,
         Plant::Lose,
@@ -43,6 +52,10 @@ impl Plant {
         Plant::CountTwice,
         Plant::OtherVersion,
         Plant::OtherScript,
+        Plant::StoreAnyway,
+        Plant::Shirk,
+        Plant::LeaveOut,
+        Plant::SwapValues,
     ];
 }
 
@@ -69,11 +82,28 @@ impl Scene {
         strikes
     }
 
+    /// A command of memcached was executed: stores what must not be, or leaves undone what all do.
+    pub fn plant_in_outcome(&mut self, args: &[Vec<u8>], outcome: &mut Outcome) {
+        // Of numbers that are none, see `storing`.
+        let is_wrong = args.first().is_some_and(|name| name == b"cas")
+            && args.get(5).is_some_and(|unique| unique.len() > 18);
+        if is_wrong && outcome.reply == b"EXISTS\r\n" && self.strikes(Plant::StoreAnyway) {
+            outcome.reply = b"STORED\r\n".to_vec();
+        }
+        let all_succeed = !self.plan.is_heavy() && !self.plan.is_cramped();
+        let heard = !outcome.reply.is_empty() && all_succeed;
+        if outcome.everywhere.is_some() && heard && self.strikes(Plant::Shirk) {
+            outcome.everywhere = None;
+        }
+    }
+
     /// Replies are about to leave a server over one connection, each with who asked.
     pub fn plant_in_replies(&mut self, batch: &mut Vec<(Option<u32>, Vec<u8>)>) {
         let Some(plant) = self.plant.filter(|_| self.now >= EARLIEST) else {
             return;
         };
+        // Where servers may be late, a value may be missing in a pool that takes failures for misses.
+        let is_excused = self.plan.is_heavy() || self.plan.is_cramped();
         let pair = |same: bool| {
             let fits = |pair: &[(Option<u32>, Vec<u8>)]| {
                 let known = pair[0].0.is_some() && pair[1].0.is_some();
@@ -92,7 +122,18 @@ impl Scene {
                 let least = if reply.first() == Some(&0x81) { 40 } else { 10 };
                 asker.is_some() && reply.len() > least
             }),
-            Plant::CountTwice | Plant::OtherVersion | Plant::OtherScript => None,
+            Plant::LeaveOut => batch.iter().position(|(asker, reply)| {
+                !is_excused && asker.is_some() && reply.starts_with(b"VALUE e:")
+            }),
+            Plant::SwapValues => batch.iter().position(|(asker, reply)| {
+                let blocks = memcache::blocks(reply);
+                asker.is_some() && blocks.len() > 1 && blocks[0] != blocks[1]
+            }),
+            Plant::CountTwice
+            | Plant::OtherVersion
+            | Plant::OtherScript
+            | Plant::StoreAnyway
+            | Plant::Shirk => None,
         };
         let Some(at) = at else { return };
         if !self.strikes(plant) {
@@ -120,7 +161,22 @@ impl Scene {
                     _ => b"SERVER_ERROR unknown\r\n".to_vec(),
                 };
             }
-            Plant::CountTwice | Plant::OtherVersion | Plant::OtherScript => {}
+            Plant::LeaveOut => {
+                let reply = &mut batch[at].1;
+                let first = memcache::blocks(reply)[0].len();
+                reply.drain(..first);
+            }
+            Plant::SwapValues => {
+                let reply = &mut batch[at].1;
+                let first = memcache::blocks(reply)[0].len();
+                let second = memcache::blocks(reply)[1].len();
+                reply[..first + second].rotate_left(first);
+            }
+            Plant::CountTwice
+            | Plant::OtherVersion
+            | Plant::OtherScript
+            | Plant::StoreAnyway
+            | Plant::Shirk => {}
         }
     }
 }

@@ -406,7 +406,17 @@ impl Server {
                 .ledger
                 .strike(scene.now, self.pool, Fault::Misfit, scene.now);
             const WRONG: [&[u8]; 3] = [b"-ERR misfit\r\n", b"$3\r\nfit\r\n", b"*-1\r\n"];
-            reply = self.draw.pick(&WRONG).to_vec();
+            reply = match conn.protocol {
+                Protocol::Redis => self.draw.pick(&WRONG).to_vec(),
+                _ => memcache::misfit(&reply, self.draw.below(7)),
+            };
+            let is_none = reply.starts_with(b"$") || reply.starts_with(b"VALUE kkk");
+            if is_none && conn.protocol == Protocol::Memcache {
+                let garbage = Fault::Garbage;
+                scene
+                    .ledger
+                    .strike(scene.now, self.pool, garbage, scene.now);
+            }
         }
         let asker = marks.first().map(|mark| mark.conn);
         let asker = asker.filter(|_| !reply.is_empty());
@@ -436,6 +446,11 @@ impl Server {
         }
         if outcome.is_scripted && scene.strikes(Plant::OtherScript) {
             scripts::mix_up(&mut outcome.reply);
+        }
+        scene.plant_in_outcome(args, &mut outcome);
+        if let Some(mark) = outcome.everywhere {
+            let part = self.number as u32;
+            outcome.marks.push(value::Mark { part, ..mark });
         }
         for mark in &outcome.marks {
             scene

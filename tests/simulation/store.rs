@@ -17,6 +17,10 @@ pub struct Store {
     pub missed: Option<Vec<u8>>,
     /// The server whose store it is.
     pub server: usize,
+    /// Of values of memcached, the number that changes with each of them.
+    pub uniques: std::collections::BTreeMap<Vec<u8>, u64>,
+    /// The last of these numbers.
+    pub last_unique: u64,
 }
 
 /// What executing a command came to.
@@ -36,6 +40,8 @@ pub struct Outcome {
     pub is_missed: bool,
     /// Whether scripts were forgotten.
     pub has_flushed: bool,
+    /// The request, if every server must execute it.
+    pub everywhere: Option<Mark>,
 }
 
 impl Store {
