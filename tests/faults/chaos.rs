@@ -263,7 +263,9 @@ impl Shared {
 /// The reply of which only `part` is passed goes wrong.
 fn end(ending: Ending, part: &[u8], conn: &Conn) {
     let bytes = match ending {
-        Ending::Garbage => &b"\x01no reply\r\n"[..],
+        // A part of the reply may have passed before, so it must complete neither a line nor a value:
+        // what is completed by it is a reply, for all that anybody could tell.
+        Ending::Garbage => &b"\r\x01no reply\n"[..],
         _ => part,
     };
     // Whether the other end is still there does not matter any more.

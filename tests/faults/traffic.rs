@@ -233,6 +233,9 @@ fn batch(language: &dyn Language, client: &mut Client, wire: &mut Wire, book: &B
             }
             Ok(Verdict::Wrong(text)) => {
                 book.offence(text);
+                asked[index..]
+                    .iter()
+                    .for_each(|asked| client.settle(asked, false));
                 return false;
             }
             Err(end) => {
