@@ -232,7 +232,7 @@ fn counts_of_keys_that_cannot_be_are_answered_or_left_to_the_server() {
         "zunion x a",
         "zunion 3 a b",
         "zunionstore d 9 a",
-        "zunionstore d",
+        "zunionstore d 0 a",
     ] {
         let words: Vec<&str> = words.split(' ').collect();
         assert_eq!(check(&words).verdict, Verdict::Forward, "{words:?}");
