@@ -484,6 +484,14 @@ impl Commands {
         }
     }
 
+    /// Whether it is a command that runs a script, and the pool serves it.
+    pub fn is_script(&self, command: Option<u16>) -> bool {
+        match (self, command) {
+            (Self::Redis(table), Some(command)) => table.row(command).runs_a_script(),
+            _ => false,
+        }
+    }
+
     /// The digest of the script a request names, if that is how its command names one.
     pub fn script_name<'a>(&self, request: &'a [u8], command: Option<u16>) -> Option<&'a [u8]> {
         match self {

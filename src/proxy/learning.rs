@@ -115,6 +115,7 @@ impl Proxy {
             Parse::Done { request, .. } => {
                 // As it was when the request came.
                 let mute = std::mem::replace(&mut client.mute, errand.mute);
+                self.asked_for_transaction(id);
                 if !self.dispatch(id, request, Input::copied(&errand.request)) {
                     // It waits at its server, and the client is owed other replies before.
                     self.answer(id, b"-ERR the command is known now, ask again\r\n");

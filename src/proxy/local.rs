@@ -40,6 +40,44 @@ const CLIENT_SUBS: [&str; 15] = [
     "TRACKINGINFO",
     "UNBLOCK",
 ];
+/// What `CLIENT HELP` says.
+const HELP: &[&str] = &[
+    "CLIENT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+    "CAPA <option> [<option> ...]",
+    "    Accepted, and without effect.",
+    "GETNAME",
+    "    Return the name of the current connection.",
+    "GETREDIR",
+    "    Return -1: there is no client side caching.",
+    "ID",
+    "    Return the ID of the current connection.",
+    "INFO",
+    "    Return information about the current connection.",
+    "KILL <ip:port>",
+    "    Kill the current connection, if that is where it comes from.",
+    "KILL ID <client-id> [SKIPME <YES|NO>]",
+    "    Kill a connection to this pool from the host of the current one.",
+    "LIST [TYPE <NORMAL|MASTER|REPLICA|PUBSUB>] [ID <client-id> ...]",
+    "    Return information about the current connection, if it is one of those.",
+    "NO-EVICT <ON|OFF>",
+    "    Accepted, and without effect.",
+    "NO-TOUCH <ON|OFF>",
+    "    Accepted, and without effect.",
+    "REPLY <ON|OFF|SKIP>",
+    "    Control the replies sent to the current connection.",
+    "SETINFO <LIB-NAME|LIB-VER> <value>",
+    "    Set the library name or version of the current connection.",
+    "SETNAME <name>",
+    "    Assign the name <name> to the current connection.",
+    "TRACKING OFF",
+    "    Accepted: there is no client side caching.",
+    "TRACKINGINFO",
+    "    Report that there is no client side caching.",
+    "UNBLOCK <client-id> [TIMEOUT|ERROR]",
+    "    Return 0: no connection is woken by another.",
+    "HELP",
+    "    Print this help.",
+];
 const NO_ROOM: &str = "ERR too many databases are in use at once";
 
 impl Proxy {
@@ -469,6 +507,7 @@ impl Proxy {
             }
             (b"REPLY", [mode]) => return quieten(client, mode, reply),
             (b"KILL", filters @ [_, ..]) => return self.client_kill(id, filters, reply),
+            (b"HELP", []) => help(HELP, reply),
             (b"MAINT_NOTIFICATIONS", _) => {
                 reply.error("ERR maintenance notifications are not supported by nutcrab");
             }
@@ -513,6 +552,14 @@ impl Proxy {
             text(&session.library),
             text(&session.library_version),
         )
+    }
+}
+
+/// Lines of text, as Redis gives them.
+fn help(lines: &[&str], reply: &mut Writer) {
+    reply.array(lines.len());
+    for line in lines {
+        reply.status(line);
     }
 }
 

@@ -168,6 +168,12 @@ impl Proxy {
             _ => None,
         };
         let is_one_of = |verbs: &[Verb]| verb.is_some_and(|verb| verbs.contains(&verb));
+        if let Verdict::Refuse(refusal) = &request.verdict
+            && self.pool(client.pool).commands.name(request.command) == "EXEC"
+        {
+            self.abort_transaction(id, refusal.bytes());
+            return true;
+        }
         if client.is_in_transaction() {
             let is_about_it = is_one_of(ABOUT_TRANSACTIONS);
             if !is_about_it {

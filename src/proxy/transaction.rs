@@ -6,7 +6,9 @@
 //! UNWATCH a client has a connection of its own to the one server its keys live on.
 //!
 //! What a server would have said to a command when it was queued is not waited for. If it was an error,
-//! the server refuses the EXEC, and the client is told so then.
+//! the server refuses the EXEC, and the client is told so then. That leaves what a server alone can
+//! know: that it is a replica, has no memory left, or does not allow it. What follows from the command is
+//! told at once, as Redis does; about a command nobody knows a server is asked first.
 
 use std::sync::Arc;
 
@@ -17,6 +19,7 @@ use super::link::Slot;
 use super::requests::{CROSS_SLOT, PLACEHOLDER};
 use crate::buffer::Input;
 use crate::protocol::redis::commands::Verb;
+use crate::protocol::redis::request::words;
 use crate::protocol::redis::write::Writer;
 use crate::protocol::{Answer, Key, Local, Request, Verdict, Version};
 use crate::route::{Router, ServerIndex};
@@ -33,6 +36,8 @@ pub(super) struct Transaction {
     router: Option<Arc<Router>>,
     /// Whether it will be refused.
     broken: bool,
+    /// Whether a server is being asked about the last command, which is not queued before.
+    asking: bool,
 }
 
 impl Transaction {
@@ -64,6 +69,9 @@ pub(super) struct Watching {
     /// `None` when the connection was lost: nobody knows whether the keys were changed.
     pub link: Option<LinkId>,
 }
+
+/// What Redis does not queue.
+const NOT_QUEUED: [&str; 2] = ["SAVE", "SHUTDOWN"];
 
 /// What a queued request costs besides its bytes, here and on its connection.
 const REQUEST_COST: usize = 64;
@@ -112,6 +120,19 @@ impl Proxy {
 
     /// A request within a transaction.
     pub(super) fn queue(&mut self, id: ClientId, request: &Request, input: Input<'_>) {
+        if let Some(client) = self.clients.find_mut(id)
+            && let Some(transaction) = client.session().transaction.as_deref_mut()
+        {
+            if transaction.asking {
+                // In vain, and the client was told so.
+                transaction.give_up();
+            }
+            transaction.asking = request.verdict == Verdict::Learn;
+        }
+        if request.verdict == Verdict::Learn {
+            let server = self.route(id, PLACEHOLDER);
+            return self.learn(id, server, input);
+        }
         match self.place(id, request, input) {
             Ok(server) => {
                 let (limit, short) = (self.limits.transaction, self.is_short());
@@ -167,7 +188,21 @@ impl Proxy {
         input: Input<'_>,
     ) -> Result<Option<ServerIndex>, Vec<u8>> {
         let refused = |why: &str| format!("-ERR {why}\r\n").into_bytes();
+        let Some(client) = self.clients.find(id) else {
+            return Ok(None);
+        };
+        let pool = &self.pools[client.pool.index()];
+        if NOT_QUEUED.contains(&pool.commands.name(request.command)) {
+            return Err(refused("Command not allowed inside a transaction"));
+        }
+        let is_script = pool.commands.is_script(request.command);
         match &request.verdict {
+            // What is wrong with its number of keys the server says when it runs.
+            Verdict::Refuse(refusal)
+                if is_script && refusal.excess().is_none() && words(input.bytes()).len() >= 3 =>
+            {
+                return Ok(self.known_server(id));
+            }
             Verdict::Refuse(refusal) => return Err(refusal.bytes().to_vec()),
             Verdict::Local(Local::Redis(
                 Verb::Ping | Verb::Echo | Verb::Time | Verb::Lolwut | Verb::Unwatch,
@@ -178,30 +213,16 @@ impl Proxy {
             }
             _ => {}
         }
-        let Some(client) = self.clients.find(id) else {
-            return Ok(None);
-        };
-        let pool = &self.pools[client.pool.index()];
         if pool.server_count() == 1 {
             return Ok(Some(ServerIndex(0)));
         }
-        let session = client.session.as_deref();
-        // What is known from before keys moved is of no use: EXEC will tell so.
-        let is_current = |router: &Arc<Router>| Arc::ptr_eq(router, &pool.router);
-        let mut known = session.and_then(|session| {
-            let queued = session.transaction.as_ref();
-            let queued = queued.filter(|it| it.router.as_ref().is_some_and(is_current));
-            let watching = session.watching.as_ref();
-            let watching = watching.filter(|it| is_current(&it.router));
-            let queued = queued.and_then(|it| it.server);
-            queued.or(watching.map(|watching| watching.server))
-        });
+        let mut known = self.known_server(id);
         let mut keys = std::mem::take(&mut self.scratch.keys);
         keys.clear();
         pool.commands
             .keys(input.bytes(), request.command, &mut keys);
         let mut outcome = Ok(());
-        if keys.is_empty() {
+        if keys.is_empty() && !is_script {
             outcome = Err(refused("this command cannot be part of a transaction"));
         }
         for key in &keys {
@@ -224,6 +245,39 @@ impl Proxy {
         outcome.map(|()| known)
     }
 
+    /// Where the keys of the client's transaction live, as far as it has any.
+    fn known_server(&self, id: ClientId) -> Option<ServerIndex> {
+        let client = self.clients.find(id)?;
+        let pool = self.pool(client.pool);
+        let session = client.session.as_deref()?;
+        // What is known from before keys moved is of no use: EXEC will tell so.
+        let is_current = |router: &Arc<Router>| Arc::ptr_eq(router, &pool.router);
+        let queued = session.transaction.as_ref();
+        let queued = queued.filter(|it| it.router.as_ref().is_some_and(is_current));
+        let watching = session.watching.as_ref();
+        let watching = watching.filter(|it| is_current(&it.router));
+        let queued = queued.and_then(|it| it.server);
+        queued.or(watching.map(|watching| watching.server))
+    }
+
+    /// The client's transaction, and its watch, end with this reply.
+    pub(super) fn abort_transaction(&mut self, id: ClientId, reply: &[u8]) {
+        if let Some(client) = self.clients.find_mut(id) {
+            client.session().transaction = None;
+        }
+        self.unwatch_and(id, reply);
+    }
+
+    /// The server was asked about the last command of the client's transaction, and has answered.
+    pub(super) fn asked_for_transaction(&mut self, id: ClientId) {
+        if let Some(client) = self.clients.find_mut(id)
+            && let Some(session) = client.session.as_deref_mut()
+            && let Some(transaction) = session.transaction.as_deref_mut()
+        {
+            transaction.asking = false;
+        }
+    }
+
     fn exec(&mut self, id: ClientId) {
         let Some(client) = self.clients.find_mut(id) else {
             return;
@@ -240,7 +294,7 @@ impl Proxy {
             let text = b"-EXECABORT Transaction discarded because of: its keys may live elsewhere now.\r\n";
             return self.unwatch_and(id, text);
         }
-        if transaction.broken {
+        if transaction.broken || transaction.asking {
             let text = b"-EXECABORT Transaction discarded because of previous errors.\r\n";
             return self.unwatch_and(id, text);
         }

@@ -6,6 +6,25 @@ use super::keys::keys;
 use super::write::{Writer, bad_sub};
 use crate::protocol::Key;
 
+/// What `COMMAND HELP` says.
+const HELP: &[&str] = &[
+    "COMMAND <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+    "(no subcommand)",
+    "    Return details about all commands that work through the proxy.",
+    "COUNT",
+    "    Return how many these are.",
+    "DOCS [<command-name> ...]",
+    "    Return where each is documented.",
+    "GETKEYS <full-command>",
+    "    Return the keys from a full command.",
+    "INFO [<command-name> ...]",
+    "    Return details about these commands, or all.",
+    "LIST [FILTERBY PATTERN <pattern>]",
+    "    Return the names of all, or of those like the pattern.",
+    "HELP",
+    "    Print this help.",
+];
+
 /// Answers `COMMAND ...`, whose words are given, its name first.
 pub fn answer(words: &[&[u8]], table: &Table, reply: &mut Writer) {
     let rest = words.get(2..).unwrap_or_default();
@@ -72,6 +91,12 @@ pub fn answer(words: &[&[u8]], table: &Table, reply: &mut Writer) {
             reply.array(names.len());
             for name in names {
                 reply.bulk(name);
+            }
+        }
+        b"HELP" if rest.is_empty() => {
+            reply.array(HELP.len());
+            for line in HELP {
+                reply.status(line);
             }
         }
         b"GETKEYS" if !rest.is_empty() => get_keys(rest, table, reply),

@@ -494,7 +494,13 @@ fn refused(name: &str, what: &str, why: Option<&str>) -> Refusal {
 
 fn wrong_arity(name: &str) -> Refusal {
     let name = name.to_ascii_lowercase();
-    error(&format!("wrong number of arguments for '{name}' command"))
+    let text = format!("wrong number of arguments for '{name}' command");
+    if name == "exec" {
+        // The transaction has ended with it.
+        let text = format!("EXECABORT Transaction discarded because of: {text}");
+        return Refusal::new("-", text.as_bytes());
+    }
+    error(&text)
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ mod order;
 mod scripts;
 mod sessions;
 mod settings;
+mod transactions;
 mod unknown;
 mod waiting;
 

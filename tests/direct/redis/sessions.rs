@@ -17,7 +17,16 @@ const TRANSACTIONS: &str = r#"
     MULTI | EXEC | EXEC | DISCARD | UNWATCH
     !nested-multi@valkey MULTI | MULTI | WATCH {k}a | DISCARD
     MULTI | GET | SET {k}a 1 | EXEC | GET {k}a | MULTI x | DISCARD x
-    !exec-arguments EXEC x
+    EXEC x | MULTI | SET {k}a 1 | EXEC x | EXEC | GET {k}a | WATCH {k}a | EXEC x
+    MULTI | OBJECT FOO | EXEC | MULTI | OBJECT | EXEC | MULTI | SET {k}a | DISCARD x | SET {k}a 1 | EXEC
+    !unknown-command MULTI | NOSUCH a b | SET {k}a 1 | EXEC | GET {k}a
+    !nested-multi@valkey MULTI | SAVE | SHUTDOWN NOSAVE | SET {k}a 1 | EXEC | GET {k}a
+    MULTI | EVAL "return 1" x {k}a | EVAL "return 1" -1 | EVAL "return 1" 3 {k}a | GET {k}a | EXEC
+    MULTI | EVAL "return 7" 0 | GET {k}a | EVALSHA ffffffffffffffffffffffffffffffffffffffff 0 | EXEC
+    MULTI | EVAL "return 7" 0 | EVAL "return 1" x | EXEC | MULTI | EVAL | EXEC
+    !in-transaction MULTI | CLIENT ID | SET {k}a 1 | EXEC | MULTI | SELECT 0 | EXEC | MULTI | INFO | EXEC
+    !in-transaction@four MULTI | DBSIZE | EXEC | MULTI | RANDOMKEY | SET {k}a 1 | EXEC
+    !in-transaction MULTI | READONLY | SET {k}a 1 | EXEC
     MULTI | LPUSH {k}a 1 | INCR {k}a | GET {k}a | EXEC
     WATCH {k}a | MULTI | SET {k}a 1 | EXEC | WATCH {k}a | SET {k}a 2 | MULTI | GET {k}a | EXEC | GET {k}a
     WATCH {k}a {k}b | UNWATCH | SET {k}a 2 | MULTI | GET {k}a | EXEC | WATCH | UNWATCH x

@@ -259,6 +259,11 @@ impl Row {
     pub fn is_command(&self) -> bool {
         !self.name.is_empty() && !self.name.contains('|')
     }
+
+    /// Whether it runs a script.
+    pub fn runs_a_script(&self) -> bool {
+        self.keys == Keys::Script && matches!(self.rule, Rule::Forward | Rule::Digest)
+    }
 }
 
 /// The commands a pool knows, found by name in any case.

@@ -1,0 +1,113 @@
+//! What is told when a command is queued, and what ends a transaction.
+
+use super::*;
+
+const ABORTED: &str = "-EXECABORT Transaction discarded because of previous errors.\r\n";
+const OF_ONE_KEY: &str = "*1\r\n*6\r\n$6\r\nmy.get\r\n:2\r\n*1\r\n+readonly\r\n:1\r\n:1\r\n:1\r\n";
+
+fn all(words: &[&str]) -> String {
+    words.iter().map(|words| ask(words)).collect()
+}
+
+#[test]
+fn a_command_nobody_knows_is_asked_about_before_it_is_queued() {
+    let (mut rig, client) = ready(pool(1), Limits::default());
+    let link = rig.link(0);
+    rig.receive(client, all(&["MULTI", "my.get k", "SET k v", "EXEC"]));
+    assert_eq!(rig.take(link), ask("COMMAND INFO my.get"));
+    assert_eq!(rig.take(client), "+OK\r\n");
+    rig.receive(link, OF_ONE_KEY);
+    assert_eq!(rig.take(client), "+QUEUED\r\n+QUEUED\r\n");
+    assert_eq!(
+        rig.take(link),
+        all(&["MULTI", "my.get k", "SET k v", "EXEC"])
+    );
+    rig.receive(link, "+OK\r\n+QUEUED\r\n+QUEUED\r\n*2\r\n$-1\r\n+OK\r\n");
+    assert_eq!(rig.take(client), "*2\r\n$-1\r\n+OK\r\n");
+    // It is known now, and so is how many arguments it takes.
+    rig.receive(client, all(&["MULTI", "my.get", "EXEC"]));
+    let text = "-ERR wrong number of arguments for 'my.get' command\r\n";
+    assert_eq!(rig.take(client), format!("+OK\r\n{text}{ABORTED}"));
+}
+
+#[test]
+fn a_command_that_could_not_be_queued_makes_the_exec_fail() {
+    for (reply, told) in [
+        (Some("*1\r\n*-1\r\n"), "-ERR unknown command 'no.such'\r\n"),
+        (Some("-LOADING soon\r\n"), "-LOADING soon\r\n"),
+        (None, "-ERR Connection reset by peer\r\n"),
+    ] {
+        let (mut rig, client) = ready(pool(1), Limits::default());
+        let link = rig.link(0);
+        let requests = ["MULTI", "no.such k", "SET k v", "EXEC", "MULTI", "EXEC"];
+        rig.receive(client, all(&requests));
+        assert_eq!(rig.take(link), ask("COMMAND INFO no.such"));
+        match reply {
+            Some(reply) => rig.receive(link, reply),
+            None => {
+                rig.proxy.failed(link, Cause::Reset);
+                rig.settle();
+            }
+        }
+        let expected = format!("+OK\r\n{told}+QUEUED\r\n{ABORTED}+OK\r\n*0\r\n");
+        assert_eq!(rig.take(client), expected, "{reply:?}");
+        // The same as the last thing before EXEC.
+        rig.receive(client, all(&["MULTI", "GET", "EXEC"]));
+        assert!(rig.take(client).ends_with(ABORTED));
+    }
+}
+
+#[test]
+fn an_exec_with_arguments_ends_the_transaction_and_the_watch() {
+    let text = "-EXECABORT Transaction discarded because of: wrong number of arguments for 'exec' \
+                command\r\n";
+    let (mut rig, client) = ready(pool(1), Limits::default());
+    rig.receive(
+        client,
+        all(&["EXEC x", "MULTI", "SET k v", "EXEC x", "EXEC"]),
+    );
+    let expected = format!("{text}+OK\r\n+QUEUED\r\n{text}-ERR EXEC without MULTI\r\n");
+    assert_eq!(rig.take(client), expected);
+    rig.receive(client, ask("WATCH k"));
+    rig.establish();
+    let own = rig.links.last().expect("a connection").1;
+    rig.receive(own, "+OK\r\n");
+    rig.take(own);
+    rig.receive(client, ask("EXEC x"));
+    assert_eq!(rig.take(own), ask("UNWATCH"));
+    assert_eq!(rig.take(client), format!("+OK\r\n{text}"));
+}
+
+#[test]
+fn what_a_script_says_about_its_keys_is_the_servers_to_say() {
+    let (mut rig, client) = ready(pool(2), Limits::default());
+    let get = format!("GET {}", key(1, 2, 0));
+    let requests = [
+        "MULTI",
+        "EVAL s x",
+        "EVAL s 0",
+        &get,
+        "EVAL s -1",
+        "EVAL s",
+        "DISCARD",
+    ];
+    rig.receive(client, all(&requests));
+    let text = "-ERR wrong number of arguments for 'eval' command\r\n";
+    let queued = "+QUEUED\r\n".repeat(4);
+    assert_eq!(rig.take(client), format!("+OK\r\n{queued}{text}+OK\r\n"));
+    let requests = ["MULTI", "EVAL s x", &get, "EXEC"];
+    rig.receive(client, all(&requests));
+    assert_eq!(rig.take(rig.link(1)), all(&requests));
+    assert_eq!(rig.take(rig.link(0)), "");
+}
+
+#[test]
+fn what_redis_does_not_queue_is_refused_at_once() {
+    let (mut rig, client) = ready(pool(1), Limits::default());
+    for words in ["SAVE", "SHUTDOWN NOSAVE"] {
+        rig.receive(client, all(&["MULTI", words, "EXEC"]));
+        let text = "-ERR Command not allowed inside a transaction\r\n";
+        assert_eq!(rig.take(client), format!("+OK\r\n{text}{ABORTED}"));
+    }
+    assert_eq!(rig.take(rig.link(0)), "");
+}
