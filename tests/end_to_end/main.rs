@@ -16,6 +16,7 @@ mod memcached;
 mod memory;
 mod overload;
 mod replicas;
+mod scanning;
 mod sessions;
 mod sockets;
 mod timeouts;

@@ -36,6 +36,13 @@ def everyday(client, name):
     assert client.delete(*keys) == 8
     assert client.delete(*(f"{key}p{number}" for number in range(100)), "spread") == 101
     assert client.get(key + "s") is None
+    # Without a tag they live on all servers.
+    spread = {f"{name}:spread:{number}" for number in range(200)}
+    assert client.mset(dict.fromkeys(spread, "x"))
+    for options in ({}, {"count": 7}, {"_type": "string", "count": 50}):
+        found = list(client.scan_iter(match=f"{name}:spread:*", **options))
+        assert {str(key, "ascii") for key in found} == spread, options
+    assert client.delete(*spread) == 200
 
 
 def redis_py(port):
