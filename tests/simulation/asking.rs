@@ -61,6 +61,8 @@ impl Client {
             self.introduce(scene, seq)
         } else if let Some(asked) = self.compose_session(scene, seq) {
             asked
+        } else if let Some(asked) = self.compose_scan(scene) {
+            asked
         } else if let Some(asked) = self.compose_script(scene, seq) {
             asked
         } else if let Some(asked) = self.compose_shift(scene) {
@@ -243,7 +245,7 @@ impl Client {
             }
             20..40 => self.write_one(scene, seq),
             40..45 => self.write_several(scene, seq),
-            45..50 => self.remove(scene),
+            45..50 => self.remove(scene, seq),
             50..54 => self.count(scene, seq),
             54..68 => self.fetch_several(scene, seq),
             68..76 => {
@@ -294,8 +296,12 @@ impl Client {
         (request(&args), Want::Stored(writes))
     }
 
-    fn remove(&mut self, scene: &mut Scene) -> Asked {
-        let numbers = self.some_owned(scene);
+    fn remove(&mut self, scene: &mut Scene, seq: u32) -> Asked {
+        let mut numbers = self.some_owned(scene);
+        numbers.retain(|&number| !self.is_kept(number));
+        if numbers.is_empty() {
+            return self.write_one(scene, seq);
+        }
         let name: &[u8] = self.draw.pick(&[&b"DEL"[..], b"Unlink"]);
         let mut args = vec![name.to_vec()];
         args.extend(numbers.iter().map(|number| self.owned[*number].key.clone()));

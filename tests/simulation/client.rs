@@ -13,6 +13,7 @@ use crate::judging::{Owned, Pending};
 use crate::ledger::Fault;
 use crate::network::{End, Read, WireId, Written};
 use crate::redis::{self, Version};
+use crate::scanning::Iteration;
 use crate::scene::{Phase, Scene};
 use crate::scripts::Known;
 use crate::sessions::Session;
@@ -47,6 +48,8 @@ pub struct Client {
     pub(crate) version: Version,
     /// Requests under way that may change that.
     pub(crate) shifts: usize,
+    /// Its way through all keys, if it goes there.
+    pub(crate) scan: Option<Iteration>,
     /// Scripts it may rely on.
     pub(crate) scripts: Known,
     /// One of the requests before the next certain reply has failed, and nobody knows which.
@@ -108,6 +111,7 @@ impl Client {
             dialect: plan.config.protocol,
             version: Version::default(),
             shifts: 0,
+            scan: None,
             scripts: Known::new(),
             doubts: false,
             left: plan.requests,
@@ -244,6 +248,7 @@ impl Client {
             self.give_up(scene, pending);
         }
         self.leave_session(&waiting);
+        self.end_scan(scene);
         self.outbox.clear();
         self.inbox.clear();
         self.need = 0;
@@ -266,10 +271,13 @@ impl Client {
             self.depth
         };
         let room = depth.saturating_sub(self.owed()).min(self.left);
-        if room == 0 {
+        if room == 0 || self.must_wait_for_page() {
             return;
         }
         for _ in 0..self.draw.within(1, room) {
+            if self.must_wait_for_page() {
+                break;
+            }
             self.left -= 1;
             let (bytes, wanted) = self.compose(scene);
             for want in &wanted {
@@ -470,7 +478,8 @@ impl Client {
             return;
         }
         let later = |at: Micros| (at > scene.now).then_some(at);
-        let asks = self.left > 0 && self.owed() < self.depth && self.state == State::Open;
+        let may_ask = self.left > 0 && self.owed() < self.depth && !self.must_wait_for_page();
+        let asks = may_ask && self.state == State::Open;
         let times = [
             later(self.deaf_until),
             later(self.mute_until),
@@ -494,6 +503,16 @@ impl Client {
         self.away_until = 0;
         self.asks_at = 0;
         self.stir(scene);
+    }
+
+    /// It may make so many requests more.
+    pub(crate) fn grant(&mut self, requests: usize) {
+        self.left += requests;
+    }
+
+    /// Whether it can make no request but those it needs for what it has begun.
+    pub(crate) fn is_short_of_requests(&self) -> bool {
+        self.left <= 1
     }
 
     /// It leaves for good, in one way or another.

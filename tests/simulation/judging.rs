@@ -8,6 +8,7 @@ use crate::client::Client;
 use crate::ledger::{Fault, explanations};
 use crate::memcache;
 use crate::redis::{self, Reply, Version};
+use crate::scanning::Listing;
 use crate::scene::Scene;
 use crate::scripts::Scripted;
 use crate::sessions::Wanted;
@@ -101,6 +102,10 @@ pub enum Want {
     Everywhere(Vec<u8>, Option<Mark>),
     /// Something that depends on what was asked before.
     Session(Wanted),
+    /// A page of SCAN.
+    Page,
+    /// All keys of a client.
+    Listed(Listing),
     /// Something about scripts.
     Scripted(Scripted),
     /// A greeting, after which this version is spoken.
@@ -177,6 +182,11 @@ impl Owned {
     /// Whether this may be its value.
     pub fn may_be(&self, mark: Option<Mark>) -> bool {
         self.known == mark || self.unknown.contains(&mark)
+    }
+
+    /// Whether it is there, if nobody else has lost it.
+    pub fn is_surely_there(&self) -> bool {
+        self.known.is_some() && !self.may_be(None)
     }
 
     /// Whether there may be a value.
@@ -270,13 +280,15 @@ impl Client {
             (Want::Refused(start), Reply::Error(text)) => holds(text.starts_with(start.as_bytes())),
             (Want::OfEach, Reply::Number(sum)) => {
                 let of_one = redis::SIZE as i64;
-                let all = scene.plan.pools[self.pool].config.servers.len() as i64;
-                holds(sum % of_one == 0 && (1..=all).contains(&(sum / of_one)))
+                let counts = self.live_counts(scene);
+                holds(sum % of_one == 0 && counts.contains(&((sum / of_one) as usize)))
             }
             (Want::OfEach, Reply::Array(Some(elements))) => {
-                let all = scene.plan.pools[self.pool].config.servers.len();
                 let is_entry = |element: &Reply<'_>| *element == redis::entry();
-                holds((1..=all).contains(&elements.len()) && elements.iter().all(is_entry))
+                holds(
+                    self.live_counts(scene).contains(&elements.len())
+                        && elements.iter().all(is_entry),
+                )
             }
             (Want::Garbage, Reply::Error(text)) => {
                 let marks = match self.dialect {
@@ -358,6 +370,8 @@ impl Client {
                 holds((1..=tally.made as i64).contains(count))
             }
             (Want::Session(wanted), _) => self.accept_session(scene, wanted, reply, raw),
+            (Want::Page, _) => self.accept_page(scene, reply),
+            (Want::Listed(listing), _) => self.accept_listing(scene, listing, reply),
             (Want::Scripted(wanted), _) => self.accept_scripted(scene, wanted, reply, raw),
             (Want::Greeted(version), _) => self.greeted(scene, *version, reply),
             (Want::Reset, Reply::Status(b"RESET")) => {
@@ -366,6 +380,17 @@ impl Client {
                 Ok(())
             }
             _ => Err("another kind of reply"),
+        }
+    }
+
+    /// How many servers of the pool may be live.
+    fn live_counts(&self, scene: &Scene) -> std::ops::RangeInclusive<usize> {
+        let config = &scene.plan.pools[self.pool].config;
+        let all = config.servers.len();
+        if config.auto_eject_hosts {
+            1..=all
+        } else {
+            all..=all
         }
     }
 
@@ -551,6 +576,7 @@ impl Client {
             Want::Conditional(number, mark, _) => self.owned[*number].may_write(Some(*mark)),
             Want::Session(wanted) => self.give_up_session(&wanted.clone()),
             Want::Greeted(_) | Want::Reset => self.shifts -= 1,
+            Want::Page => self.lose_page(),
             Want::Scripted(wanted) => wanted.give_up(&mut scene.ledger, scene.now, self.pool),
             _ => {}
         }

@@ -257,6 +257,8 @@ pub struct Ledger {
     told: Vec<Option<Micros>>,
     /// What was published since nothing could fail.
     pub published: Vec<Published>,
+    /// Keys their owners leave alone while they look for them alone among all keys.
+    pub kept: BTreeSet<Vec<u8>>,
     /// What is known of scripts, per pool.
     pub shelves: Vec<Shelf>,
     /// The first thing that should not have happened.
@@ -288,6 +290,7 @@ impl Ledger {
             lost: vec![false; pools.len()],
             told: vec![None; pools.len()],
             published: Vec::new(),
+            kept: BTreeSet::new(),
             shelves: vec![Shelf::default(); pools.len()],
             violation: None,
             totals: Totals::default(),

@@ -91,6 +91,8 @@ pub struct PoolPlan {
     pub keys: usize,
     /// Of a thousand requests so many begin a transaction, or wait at their server.
     pub sessions: u32,
+    /// Of a thousand requests so many begin to go through all keys.
+    pub scans: u32,
     /// Of a thousand requests so many are about scripts.
     pub scripts: u32,
     /// Whether clients have scripts forgotten.
@@ -224,6 +226,16 @@ impl Plan {
         self.limits.queue < 1024 * 1024
     }
 
+    /// Leaves room enough everywhere that no request need fail.
+    pub fn widen(&mut self) {
+        let usual = Limits::default();
+        self.limits.queue = usual.queue;
+        self.limits.outstanding = usual.outstanding;
+        self.limits.window = usual.window;
+        self.client_wire.capacity = self.client_wire.capacity.max(64 * 1024);
+        self.pools.iter_mut().for_each(|pool| pool.large = 0);
+    }
+
     /// The plan in a few words, for the report of a failure.
     pub fn describe(&self) -> String {
         let pools: Vec<String> = self.pools.iter().map(PoolPlan::describe).collect();
@@ -353,6 +365,10 @@ fn pool(draw: &mut Draw, index: usize, large: u32, quiet: bool) -> PoolPlan {
         cross_shard: draw.pick(&[CrossShard::Refuse, CrossShard::FirstKey]),
         commands: Policy {
             several: servers.len() > 1,
+            allow: match draw.one_in(2) {
+                true => vec!["KEYS".to_owned()],
+                false => Vec::new(),
+            },
             ..Policy::default()
         },
         connect_timeout: Duration::from_micros(draw.micros(100_000, 3_000_000)),
@@ -382,6 +398,7 @@ fn pool(draw: &mut Draw, index: usize, large: u32, quiet: bool) -> PoolPlan {
         },
         keys: draw.pick(&[2, 5, 20]),
         sessions: draw.pick(&[0, 20, 100]),
+        scans: draw.pick(&[0, 10, 50]),
         scripts: draw.pick(&[0, 20, 150]),
         flushes: draw.one_in(3),
         shifts: draw.pick(&[0, 20, 200]),

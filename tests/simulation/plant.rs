@@ -38,11 +38,13 @@ pub enum Plant {
     LeaveOut,
     /// Two values of one reply to a get change places.
     SwapValues,
+    /// A page of SCAN lacks keys of one server that were there all the while.
+    DropKeys,
 }
 
 impl Plant {
     /// Every one.
-    pub const ALL: [Plant; 13] = [
+    pub const ALL: [Plant; 14] = [
         Plant::SwapClients,
         Plant::SwapRequests,
         Plant::Lose,
@@ -56,6 +58,7 @@ impl Plant {
         Plant::Shirk,
         Plant::LeaveOut,
         Plant::SwapValues,
+        Plant::DropKeys,
     ];
 }
 
@@ -133,7 +136,8 @@ impl Scene {
             | Plant::OtherVersion
             | Plant::OtherScript
             | Plant::StoreAnyway
-            | Plant::Shirk => None,
+            | Plant::Shirk
+            | Plant::DropKeys => None,
         };
         let Some(at) = at else { return };
         if !self.strikes(plant) {
@@ -176,7 +180,8 @@ impl Scene {
             | Plant::OtherVersion
             | Plant::OtherScript
             | Plant::StoreAnyway
-            | Plant::Shirk => {}
+            | Plant::Shirk
+            | Plant::DropKeys => {}
         }
     }
 }

@@ -16,7 +16,7 @@ use crate::memcache;
 use crate::network::{End, Owner, Read, WireId, Written};
 use crate::plant::Plant;
 use crate::redis::{self, Command, Version};
-use crate::scene::{Phase, Scene};
+use crate::scene::Scene;
 use crate::store::{Outcome, Store};
 use crate::{scripts, value};
 
@@ -55,39 +55,39 @@ pub struct Server {
     conns: Vec<Option<Conn>>,
     store: Store,
     changes: Changes,
-    draw: Draw,
+    pub(crate) draw: Draw,
 }
 
 /// A connection.
 #[derive(Debug)]
 pub(crate) struct Conn {
-    wire: WireId,
+    pub(crate) wire: WireId,
     /// What is spoken on it; memcached finds out by the first byte.
-    protocol: Protocol,
+    pub(crate) protocol: Protocol,
     /// Which version, if that is Redis.
     pub(crate) version: Version,
-    input: Vec<u8>,
+    pub(crate) input: Vec<u8>,
     /// Bytes `input` must have before it is worth a look.
-    need: usize,
-    out: VecDeque<u8>,
+    pub(crate) need: usize,
+    pub(crate) out: VecDeque<u8>,
     /// Nothing was read yet.
-    fresh: bool,
+    pub(crate) fresh: bool,
     pub(crate) authed: bool,
     pub(crate) selected: bool,
-    held: Held,
+    pub(crate) held: Held,
     /// Nothing more is read or answered.
-    mute: bool,
+    pub(crate) mute: bool,
     /// It closes once `out` is written.
-    closing: bool,
+    pub(crate) closing: bool,
     /// The request at hand was answered before it was whole.
-    answered_early: bool,
+    pub(crate) answered_early: bool,
     /// It does nothing before this.
-    busy_until: Micros,
-    wake: Option<Micros>,
+    pub(crate) busy_until: Micros,
+    pub(crate) wake: Option<Micros>,
     /// Faults to be ended when the connection does, or is busy no more.
-    open: Vec<Fault>,
+    pub(crate) open: Vec<Fault>,
     /// Replies that were not put into `out` yet, each with the connection that asked.
-    batch: Vec<(Option<u32>, Vec<u8>)>,
+    pub(crate) batch: Vec<(Option<u32>, Vec<u8>)>,
 }
 
 impl Server {
@@ -284,23 +284,6 @@ impl Server {
         true
     }
 
-    /// Refuses a request, which begins at `start`, before it is whole.
-    fn answer_early(&mut self, scene: &mut Scene, conn: &mut Conn, start: usize) {
-        let ready = conn.authed && conn.selected && scene.phase == Phase::Faults;
-        if ready && scene.plan.has(Fault::Early) && self.draw.one_in(4) {
-            scene
-                .ledger
-                .strike(scene.now, self.pool, Fault::Early, scene.now);
-            conn.answered_early = true;
-            let reply = match conn.protocol {
-                Protocol::Redis => b"-ERR early\r\n".to_vec(),
-                Protocol::Memcache => b"SERVER_ERROR early\r\n".to_vec(),
-                Protocol::Binary => binary::error(&conn.input[start..], b"early"),
-            };
-            conn.batch.push((None, reply));
-        }
-    }
-
     /// One command; says whether the connection lives.
     fn command(&mut self, scene: &mut Scene, conn: &mut Conn, args: &[Vec<u8>]) -> bool {
         if let Some(reply) = self.greet(scene, conn, args) {
@@ -438,6 +421,7 @@ impl Server {
             }
         };
         held::count_changes(args, &mut self.changes);
+        self.plant_in_page(scene, &mut outcome);
         if outcome.is_missed {
             scene.ledger.count("scripts loaded when they were missed");
         }
@@ -472,107 +456,6 @@ impl Server {
 
     fn protocol(&self, scene: &Scene) -> Protocol {
         scene.plan.pools[self.pool].config.protocol
-    }
-
-    /// Whether a fault strikes here.
-    fn misbehaves(&mut self, scene: &Scene, fault: Fault) -> bool {
-        scene.phase == Phase::Faults
-            && scene.plan.has(fault)
-            && self.draw.permille(scene.plan.reply_faults * 3)
-    }
-
-    /// Gives a reply, or does what a fault has it do instead. Says whether the connection lives.
-    fn give(
-        &mut self,
-        scene: &mut Scene,
-        conn: &mut Conn,
-        asker: Option<u32>,
-        reply: Vec<u8>,
-    ) -> bool {
-        const CHOICES: [Fault; 6] = [
-            Fault::Mute,
-            Fault::Delay,
-            Fault::Truncate,
-            Fault::Garbage,
-            Fault::Eof,
-            Fault::Reset,
-        ];
-        let fault = (scene.phase == Phase::Faults && self.draw.permille(scene.plan.reply_faults))
-            .then(|| self.draw.pick(&CHOICES))
-            .filter(|fault| scene.plan.has(*fault));
-        let Some(fault) = fault else {
-            conn.batch.push((asker, reply));
-            return true;
-        };
-        scene.ledger.begin(scene.now, self.pool, fault);
-        conn.open.push(fault);
-        match fault {
-            Fault::Mute => conn.mute = true,
-            Fault::Delay => {
-                conn.batch.push((asker, reply));
-                conn.busy_until = scene.now + self.draw.micros(50_000, 1_500_000);
-            }
-            Fault::Truncate => {
-                let kept = self.draw.below(reply.len().max(1));
-                conn.batch.push((None, reply[..kept].to_vec()));
-                self.stop(conn);
-            }
-            Fault::Garbage => {
-                // In RESP3 the last would be what nobody has to listen to.
-                const GARBAGE: [&[u8]; 9] = [
-                    b"!oops\r\n",
-                    b"$-5\r\n",
-                    b"\0\0\0",
-                    b"HTTP/1.1 400 Bad Request\r\n",
-                    b"*99999999999999\r\n",
-                    b"$5\r\nabcdefg\r\n",
-                    b"+OK\n+OK\n",
-                    b":1.5\r\n",
-                    b">2\r\n$7\r\nmessage\r\n$1\r\nx\r\n",
-                ];
-                const LINES: [&[u8]; 8] = [
-                    b"!oops\r\n",
-                    b"VALUE a 0 -1\r\n",
-                    b"\0\0\0",
-                    b"+OK\r\n",
-                    b"STORED\nSTORED\n",
-                    b"VALUE a 0 3\r\nabcdefg\r\n",
-                    b"VALUE a\r\n",
-                    b"stored\r\n",
-                ];
-                let garbage = match conn.protocol {
-                    Protocol::Redis => {
-                        let modern = conn.version == Version::Three;
-                        let choices = &GARBAGE[..GARBAGE.len() - usize::from(modern)];
-                        self.draw.pick(choices).to_vec()
-                    }
-                    Protocol::Memcache => self.draw.pick(&LINES).to_vec(),
-                    Protocol::Binary => {
-                        let garbage = binary::garbage();
-                        garbage[self.draw.below(garbage.len())].clone()
-                    }
-                };
-                conn.batch.push((None, garbage));
-                self.stop(conn);
-            }
-            Fault::Eof => conn.closing = true,
-            _ => {
-                scene
-                    .net
-                    .reset(scene.now, &mut scene.agenda, (conn.wire, End::Called));
-                return false;
-            }
-        }
-        true
-    }
-
-    /// After this nothing comes from the connection.
-    fn stop(&mut self, conn: &mut Conn) {
-        if self.draw.one_in(2) {
-            conn.closing = true;
-        } else {
-            conn.mute = true;
-        }
     }
 
     /// Writes what there is room for; says whether the connection lives.

@@ -138,6 +138,9 @@ impl Client {
         seq: u32,
     ) -> Option<(Vec<u8>, Want)> {
         if self.session.script.is_empty() {
+            if self.is_bent_on_scanning() {
+                return None;
+            }
             let mut share = scene.plan.pools[self.pool].sessions;
             if scene.phase == Phase::Fresh {
                 // Few are asked then.

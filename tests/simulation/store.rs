@@ -1,6 +1,7 @@
 //! What a model server keeps, and what executing a command of Redis comes to.
 
 use crate::redis::{SIZE, Version, bulk, echo_bulk, echo_reply};
+use crate::scanning::Page;
 use crate::value::{self, Mark, Shape};
 use crate::{scripts, waits};
 
@@ -42,6 +43,8 @@ pub struct Outcome {
     pub has_flushed: bool,
     /// The request, if every server must execute it.
     pub everywhere: Option<Mark>,
+    /// The page of SCAN this is.
+    pub page: Option<Page>,
 }
 
 impl Store {
@@ -127,6 +130,8 @@ impl Store {
             b"EVAL" | b"EVAL_RO" | b"EVALSHA" | b"EVALSHA_RO" => {
                 self.run(&upper, args, version, &mut outcome)?;
             }
+            b"SCAN" => self.scan(args, &mut outcome)?,
+            b"KEYS" => self.list(args, &mut outcome)?,
             b"SCRIPT" => self.keep_scripts(args, &mut outcome)?,
             b"WAIT" | b"WAITAOF" => waits::execute(args, self.server, &mut outcome)?,
             _ => {
