@@ -65,7 +65,7 @@ static CONFIG: LazyLock<Config> = LazyLock::new(|| {
 });
 
 /// Requests that are easily put together; the fuzzer's own bytes come besides.
-const REQUESTS: [&[&[u8]]; 14] = [
+const REQUESTS: [&[&[u8]]; 42] = [
     &[b"GET", b"a"],
     &[b"SET", b"b", b"some value"],
     &[b"MGET", b"a", b"b", b"c", b"d", b"a"],
@@ -80,7 +80,38 @@ const REQUESTS: [&[&[u8]]; 14] = [
     &[b"LOLWUT"],
     &[b"HGETALL", b"h"],
     &[b"GET"],
+    &[b"SCRIPT", b"LOAD", b"s"],
+    &[b"SCRIPT", b"FLUSH"],
+    &[b"EVALSHA", DIGEST, b"1", b"a"],
+    &[b"EVALSHA", DIGEST, b"0"],
+    &[b"SCAN", b"0"],
+    &[b"SCAN", b"4", b"MATCH", b"a*", b"COUNT", b"5"],
+    &[b"DBSIZE"],
+    &[b"RANDOMKEY"],
+    &[b"PUBSUB", b"CHANNELS"],
+    &[b"HELLO", b"3"],
+    &[b"HELLO", b"2"],
+    &[b"HELLO", b"3", b"AUTH", b"default", b"secret"],
+    &[b"RESET"],
+    &[b"SELECT", b"2"],
+    &[b"SUBSCRIBE", b"a", b"b"],
+    &[b"PSUBSCRIBE", b"*"],
+    &[b"SSUBSCRIBE", b"c"],
+    &[b"UNSUBSCRIBE"],
+    &[b"SUNSUBSCRIBE", b"c"],
+    &[b"SPUBLISH", b"c", b"m"],
+    &[b"WAIT", b"1", b"0"],
+    &[b"WAITAOF", b"1", b"1", b"5"],
+    &[b"BLPOP", b"a", b"0"],
+    &[b"MULTI"],
+    &[b"EXEC"],
+    &[b"DISCARD"],
+    &[b"WATCH", b"a"],
+    &[b"CLIENT", b"REPLY", b"SKIP"],
 ];
+
+/// What a script is called.
+const DIGEST: &[u8] = b"0123456789abcdef0123456789abcdef01234567";
 
 const LINES: [&[u8]; 10] = [
     b"get a\r\n",
@@ -95,7 +126,7 @@ const LINES: [&[u8]; 10] = [
     b"quit\r\n",
 ];
 
-const REPLIES: [&[u8]; 22] = [
+const REPLIES: [&[u8]; 38] = [
     b"+OK\r\n",
     b":1\r\n",
     b"$-1\r\n",
@@ -118,6 +149,22 @@ const REPLIES: [&[u8]; 22] = [
     b"!\r\n",
     b"$",
     b"\r\n",
+    b"$40\r\n0123456789abcdef0123456789abcdef01234567\r\n",
+    b"-NOSCRIPT no\r\n",
+    b"*2\r\n$1\r\n0\r\n*1\r\n$1\r\na\r\n",
+    b"*2\r\n$1\r\n7\r\n*0\r\n",
+    b"%1\r\n$5\r\nproto\r\n:3\r\n",
+    b"_\r\n",
+    b"~1\r\n,1.5\r\n",
+    b">2\r\n$1\r\nx\r\n_\r\n",
+    b"$22\r\nredis_version:7.0.15\r\n\r\n",
+    b"*3\r\n$9\r\nsubscribe\r\n$1\r\na\r\n:1\r\n",
+    b"*3\r\n$10\r\nssubscribe\r\n$1\r\nc\r\n:1\r\n",
+    b"*3\r\n$7\r\nmessage\r\n$1\r\na\r\n$1\r\nm\r\n",
+    b"*3\r\n$8\r\nsmessage\r\n$1\r\nc\r\n$1\r\nm\r\n",
+    b"*4\r\n$8\r\npmessage\r\n$1\r\n*\r\n$1\r\na\r\n$1\r\nm\r\n",
+    b"+QUEUED\r\n",
+    b"*1\r\n+OK\r\n",
 ];
 
 /// What the world knows of a connection.
