@@ -80,6 +80,8 @@ pub(super) struct Client {
     pub quiet: bool,
     /// When it must have closed at the latest, while `Lingering`.
     pub linger_until: Time,
+    /// Until then more may be kept for it than fits its window: it waits for a slow server.
+    pub excused_until: Time,
 }
 
 /// Longer replies count as so many bytes: one of them says little about the others.
@@ -166,6 +168,7 @@ impl Client {
             armed: Armed::default(),
             quiet: false,
             linger_until: Time::NEVER,
+            excused_until: Time::default(),
         }
     }
 
@@ -223,6 +226,16 @@ impl Client {
     /// Whether everything it is owed has been sent.
     pub fn is_settled(&self) -> bool {
         self.ring.is_empty() && self.out.is_empty()
+    }
+
+    /// How many bytes may be kept for it, where `usual` is what others may have.
+    #[inline]
+    pub fn allowance(&self, usual: usize, limits: &Limits, now: Time) -> usize {
+        if self.excused_until > now {
+            usual.max(limits.join)
+        } else {
+            usual
+        }
     }
 
     /// Whether a reply with this sequence number may be passed on or kept where there may be `most` bytes.

@@ -11,6 +11,7 @@ use super::client::{self, Ending};
 use super::ids::{ClientId, LinkId, Side};
 use super::link::{Link, State};
 use super::notice::What;
+use super::pressure::Pressure;
 use super::time::Time;
 use super::{Action, CloseHow, Proxy};
 
@@ -72,10 +73,9 @@ impl Proxy {
                 return self.close_link(id, Cause::TimedOut);
             }
         } else if let Some((client, since)) = link.blocked {
-            if since + self.grace(link, since) <= self.now {
-                let pool = link.pool;
+            let (pool, count) = (link.pool, self.offences(link, since) + 1);
+            if since + self.grace(link, since) <= self.now && !self.excuse(client) {
                 self.stats.pools[pool.index()].slow_client_grace_hits.add(1);
-                let count = self.offences(link, since) + 1;
                 let now = self.now;
                 if let Some(link) = self.links.find_mut(id) {
                     link.offences = (count, now);
@@ -187,6 +187,23 @@ impl Proxy {
         let usual = self.limits.slow_client_grace;
         let timeout = self.pool(link.pool).config.timeout;
         timeout.map_or(usual, |timeout| usual.min(timeout / 4)) / (1 << halvings)
+    }
+
+    /// Whether a client that keeps connections from being read is not to blame: it has taken all that it
+    /// was given, and waits for a server that is slow. Then it may have more for a while: what a joined
+    /// reply may have. If that is not enough, it is closed after all: others wait, too.
+    fn excuse(&mut self, id: ClientId) -> bool {
+        let now = self.now;
+        let is_scarce = self.pressure != Pressure::None;
+        let Some(client) = self.clients.find_mut(id) else {
+            return false;
+        };
+        if is_scarce || !client.out.is_empty() || client.excused_until > now {
+            return false;
+        }
+        client.excused_until = now + self.limits.slow_client_grace * OFFENCE_SPELL;
+        self.unblock(id);
+        true
     }
 
     /// How many clients were closed on the connection shortly before `since`.

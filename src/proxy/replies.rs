@@ -205,6 +205,7 @@ impl Proxy {
         let Some(client) = self.clients.find_mut(id) else {
             return false;
         };
+        let most = client.allowance(most, &self.limits, self.now);
         let (full, room) = (client.ring.waiting_bytes >= most, client.out.len() < most);
         let is_head = client.ring.is_head(slot.sequence);
         if let Some(Exchange::Fanout(fanout)) = client.ring.find(slot.sequence)
@@ -359,7 +360,8 @@ impl Proxy {
             let mut partial = mem::take(&mut link.partial);
             link.streaming = true;
             self.deliver(client_id, slot.sequence, &mut partial, nothing, None);
-        } else if link.partial.len() >= self.limits.window {
+        } else if link.partial.len() >= client.allowance(self.limits.window, &self.limits, self.now)
+        {
             self.block(id, client_id);
         }
     }

@@ -11,6 +11,7 @@ mod large;
 mod latency;
 mod memcached;
 mod order;
+mod patience;
 mod scripts;
 mod sessions;
 mod settings;
