@@ -53,6 +53,7 @@ mod timer;
 mod transaction;
 mod uploads;
 mod waiting;
+mod window;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
