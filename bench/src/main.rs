@@ -49,8 +49,13 @@ fn run(words: &[String]) -> io::Result<()> {
     process::allow_open_files()?;
     match word(0) {
         "compare" => {
-            let profile =
+            let mut profile =
                 Profile::of(word(1)).ok_or_else(|| wrong("quick, usual or full", word(1)))?;
+            if let Some(only) = option::<String>(words, "--only")? {
+                profile
+                    .workloads
+                    .retain(|workload| workload.name().contains(&only));
+            }
             let retries = option(words, "--retries")?.unwrap_or(compare::RETRIES);
             page::compare(
                 &profile,
