@@ -285,6 +285,20 @@ impl Queue {
         }
     }
 
+    /// Takes `end` off the end, if that is what the last buffer ends with, and not all it holds.
+    pub fn strip_back(&mut self, end: &[u8]) -> bool {
+        let Some(Segment::Owned { bytes, start }) = self.segments.back_mut() else {
+            return false;
+        };
+        let rest = bytes[*start..].strip_suffix(end).map_or(0, <[u8]>::len);
+        if rest == 0 {
+            return false;
+        }
+        bytes.truncate(*start + rest);
+        self.len -= end.len();
+        true
+    }
+
     /// Moves everything in `other` behind what waits here.
     pub fn append(&mut self, other: &mut Queue, pool: &mut BufferPool) {
         if other.len <= JOIN_COPY_MAX {

@@ -28,6 +28,7 @@ pub use binary::Stamp;
 pub use body::{BadBody, Body, Fed};
 pub use joining::{FragmentReply, Join, Joined, Labels, Plan};
 pub use limits::{Excess, Limits};
+pub use memcache::bundle::{END, Opening, Verb as Bundling};
 pub use merge::{Fan, Merge, Partial, Reach, ScanTurn};
 pub use policy::{Denial, Policy, Unknown};
 pub use redis::write::Version;
@@ -158,6 +159,8 @@ pub enum Family {
     Meta,
     /// Those of memcached's commands to a server as a whole.
     Whole,
+    /// What ends a reply of values: no further value.
+    Closing,
 }
 
 /// Whether a request is answered.
@@ -323,6 +326,8 @@ pub struct ReplyScan {
     pub(crate) within: bool,
     /// Whether the block at hand is the last of the reply (memcached).
     pub(crate) last: bool,
+    /// Whether the reply is a value whose end others behind it share: see [`memcache::bundle`].
+    pub severed: bool,
     /// Bytes of the marker's reply, once it was seen; they are the last that were used.
     pub marker_len: usize,
     /// Whether it is no reply but a push of RESP3, which nobody asked for.
@@ -608,6 +613,24 @@ impl Protocol {
         match self {
             Self::Redis | Self::Binary => Family::Usual,
             Self::Memcache => memcache::request::family(bytes),
+        }
+    }
+
+    /// The verb and the key of a request that may share a line with others like it.
+    #[inline]
+    pub fn bundled(self, request: &[u8]) -> Option<(Bundling, &[u8])> {
+        match self {
+            Self::Memcache => memcache::bundle::parts(request),
+            Self::Redis | Self::Binary => None,
+        }
+    }
+
+    /// What comes next of the reply to requests that share a line.
+    #[inline]
+    pub fn opening(self, bytes: &[u8]) -> Result<Option<Opening<'_>>, BadReply> {
+        match self {
+            Self::Memcache => memcache::reply::opening(bytes),
+            Self::Redis | Self::Binary => Err(BadReply::Kind),
         }
     }
 

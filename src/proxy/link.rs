@@ -12,6 +12,7 @@
 
 use std::collections::VecDeque;
 
+use super::bundle::Bundle;
 use super::heavy::Print;
 use super::ids::{ClientId, PoolIndex};
 use super::pool::LaneIndex;
@@ -47,6 +48,10 @@ pub(super) struct Link {
     /// Bytes ever appended to `out`, and ever sent from it.
     pub appended: u64,
     pub sent: u64,
+    /// The newest request, as far as others may be added to it.
+    pub bundle: Bundle,
+    /// Slots behind the one at the front whose keys the reply to their bundle has passed by.
+    pub passed: u32,
     /// How much was appended when a full queue was last told of.
     pub full: u64,
     /// When something was last received, or taken by the server while it owed nothing.
@@ -131,6 +136,8 @@ pub(super) struct Slot {
     pub marked: bool,
     /// Which replies it can have.
     pub family: Family,
+    /// Which of the connection's bundles it is in; 0 for a request of its own.
+    pub bundle: u32,
     /// Whether it is an EXEC. If that fails, the server may go on to queue what it is asked.
     pub ends_transaction: bool,
 }
@@ -160,6 +167,8 @@ impl Link {
             sent_slots: 0,
             appended: 0,
             sent: 0,
+            bundle: Bundle::default(),
+            passed: 0,
             full: 0,
             heard: now,
             scan: ReplyScan::default(),
@@ -225,7 +234,7 @@ impl Link {
         self.slots.front().is_some_and(|slot| {
             // The end of a request that is still being uploaded is not known yet.
             let end = slot.end.min(self.appended);
-            self.sent > end - slot.len
+            self.sent > end - slot.len && self.is_bundle_sent(slot)
         })
     }
 

@@ -17,6 +17,7 @@
 //! too large to be treated so. `ending` is everything that ends early, `deadlines` everything late.
 
 mod asking;
+mod bundle;
 mod cause;
 mod client;
 mod deadlines;
@@ -211,6 +212,7 @@ pub struct Proxy {
 #[derive(Debug, Default)]
 struct Scratch {
     keys: Vec<Key>,
+    value: Vec<u8>,
     units: Vec<Unit>,
     /// The units again, those of one server together.
     grouped: Vec<Unit>,

@@ -2,6 +2,7 @@
 
 use std::mem;
 
+use super::bundle::Turn;
 use super::cause::Cause;
 use super::client::Ending;
 use super::exchange::{Exchange, KEEP_MAX};
@@ -109,7 +110,7 @@ impl Proxy {
             } else {
                 link
             };
-            let Some(&slot) = link.slots.front().filter(|_| link.may_be_answered()) else {
+            let Some(&(mut slot)) = link.slots.front().filter(|_| link.may_be_answered()) else {
                 let (pool, server) = (link.pool, link.server);
                 self.notice_server(pool, server, What::Surplus);
                 self.close_link(id, Cause::Invalid);
@@ -118,25 +119,53 @@ impl Proxy {
             if link.begun == Time::NEVER {
                 link.begun = self.now;
             }
+            let rest = input.skip(used);
+            let mut turn = None;
+            if slot.bundle > 0 && !link.scan.has_begun() {
+                match link.bundle_turn(rest.bytes(), &mut slot) {
+                    Ok(None) => return used,
+                    Ok(found) => turn = found,
+                    Err(bad) => {
+                        self.bad_reply(id, bad);
+                        return input.len();
+                    }
+                }
+            }
             let in_parts = link.streaming || link.reply_len >= self.limits.cut_through as u64;
             if let Some(client) = slot.client
                 && self.is_full(client, slot, in_parts)
             {
+                if self.tell_passed(id) {
+                    continue;
+                }
                 self.block(id, client);
                 return used;
             }
             let Some(link) = self.links.find_mut(id) else {
                 return input.len();
             };
-            let rest = input.skip(used);
             let protocol = link.protocol;
             if !link.scan.has_begun() {
                 link.scan.marked = slot.marked;
                 link.scan.family = slot.family;
                 link.loading = protocol.is_loading(rest.bytes());
             }
-            let Fed { used: now, done } = match protocol.feed_reply(&mut link.scan, rest.bytes()) {
-                Ok(fed) => fed,
+            let mut head = 0;
+            match turn {
+                Some(Turn::End { len, shared: true }) => {
+                    // The line stays for those behind.
+                    self.reply_done(id, slot, rest.slice(0..len));
+                    continue;
+                }
+                Some(Turn::Value { len, data, shared }) => {
+                    link.scan.begin_value(data, shared);
+                    head = len;
+                }
+                _ => {}
+            }
+            let fed = protocol.feed_reply(&mut link.scan, &rest.bytes()[head..]);
+            let (now, done) = match fed {
+                Ok(Fed { used, done }) => (head + used, done),
                 Err(bad) => {
                     self.bad_reply(id, bad);
                     return input.len();
@@ -145,6 +174,10 @@ impl Proxy {
             link.reply_len += now as u64;
             used += now;
             let piece = rest.slice(0..now);
+            if done && link.scan.severed {
+                self.severed_done(id, slot, piece);
+                continue;
+            }
             if done {
                 self.reply_done(id, slot, piece);
                 continue;
@@ -196,7 +229,7 @@ impl Proxy {
 
     /// A reply is whole: `last` are its last bytes, those before are in the connection's `partial`.
     #[inline]
-    fn reply_done(&mut self, id: LinkId, slot: Slot, last: Input<'_>) {
+    pub(super) fn reply_done(&mut self, id: LinkId, slot: Slot, last: Input<'_>) {
         let Some(link) = self.links.find_mut(id) else {
             return;
         };
@@ -286,6 +319,9 @@ impl Proxy {
             self.deliver(client_id, slot.sequence, &mut partial, nothing, None);
         } else if link.partial.len() >= client.allowance(self.limits.window, &self.limits, self.now)
         {
+            if self.tell_passed(id) {
+                return self.pass_part(id, slot);
+            }
             self.block(id, client_id);
         }
     }
@@ -293,7 +329,7 @@ impl Proxy {
     /// Brings a reply, or a part of it, to its place: `partial`, then `last`. With it comes `whole` if
     /// these are its last bytes.
     #[inline]
-    fn deliver(
+    pub(super) fn deliver(
         &mut self,
         id: ClientId,
         sequence: u32,

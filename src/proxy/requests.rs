@@ -458,6 +458,15 @@ impl Proxy {
             return;
         };
         let sequence = client.ring.push(Exchange::owed(client.is_mute(), answer));
+        if answer == Answer::Always
+            && let Some((bundle, len)) = target.bundle(input.bytes(), self.print, &mut self.buffers)
+        {
+            let slot = Slot {
+                bundle,
+                ..self.slot(id, sequence, None, answer)
+            };
+            return self.enqueued(link, slot, len);
+        }
         let mut len = input.len() as u64;
         let protocol = target.protocol;
         let family = protocol.family(input.bytes());
@@ -494,6 +503,7 @@ impl Proxy {
             len: 0,
             marked: answer != Answer::Always,
             family: Family::Usual,
+            bundle: 0,
             ends_transaction: false,
         }
     }

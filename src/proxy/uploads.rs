@@ -335,6 +335,7 @@ impl Proxy {
             len: 0,
             marked: answer != Answer::Always,
             family,
+            bundle: 0,
             ends_transaction: false,
         };
         client.barrier = true;

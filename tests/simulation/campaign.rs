@@ -7,6 +7,7 @@ use std::sync::{Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 use crate::ledger::Totals;
+use crate::memcache::BUNDLED;
 use crate::plan::Plan;
 use crate::world::{self, Outcome};
 
@@ -126,8 +127,12 @@ fn watch(running: &Mutex<Vec<Option<(u64, Instant)>>>, finished: &mpsc::Receiver
 }
 
 impl Report {
-    /// Fails the test if any seed has failed.
+    /// Fails the test if any seed has failed, or if not enough was seen for that to mean anything.
     pub fn assert_clean(&self) {
+        if self.seeds >= 1000 {
+            let bundles = self.totals.done.get(BUNDLED).copied();
+            assert!(bundles > Some(self.seeds), "{BUNDLED}: {bundles:?}");
+        }
         if let Some((seed, text)) = self.failures.first() {
             let line = |text: &str| text.lines().next().unwrap_or_default().to_owned();
             let failed = |list: String, (seed, text): &(u64, String)| {

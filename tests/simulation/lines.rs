@@ -49,6 +49,9 @@ impl Client {
         if self.authed && !odd && quiet {
             return self.quiet(scene, way);
         }
+        if self.authed && !odd && way == Way::Classic && self.draw.one_in(4) {
+            return self.burst(scene);
+        }
         let seq = scene.ledger.asked(self.conn);
         one(if !self.authed {
             self.say_who(scene, seq, way)
@@ -373,6 +376,26 @@ impl Client {
         };
         bytes.extend(request);
         waiting.push(self.pending(seq, Want::Bytes(end)));
+        (bytes, waiting)
+    }
+
+    /// Gets of one key each, which may share a line on their way to a server.
+    fn burst(&mut self, scene: &mut Scene) -> Asked {
+        let (mut bytes, mut waiting) = (Vec::new(), Vec::new());
+        for _ in 0..self.draw.within(1, QUIET_MAX) {
+            let seq = scene.ledger.asked(self.conn);
+            let (key, element) = if self.goes_easy(scene) || self.draw.one_in(3) {
+                let shape = self.draw.pick(&[Shape::Value, Shape::Value, Shape::Nil]);
+                let size = self.size(scene);
+                let key = self.echo(seq, 0, shape, size);
+                (key.clone(), Element::Echo(key))
+            } else {
+                let number = self.draw.below(self.owned.len());
+                (self.owned[number].key.clone(), Element::Owned(number))
+            };
+            bytes.extend(self.fetch(Way::Classic, seq, &key, Owed::Reply));
+            waiting.push(Pending::new(seq, Want::Values(vec![element])));
+        }
         (bytes, waiting)
     }
 

@@ -9,6 +9,9 @@ use crate::redis::{Command, Reply};
 use crate::store::{Outcome, Store};
 use crate::value::{self, Echo, Shape};
 
+/// How it is counted that a server was sent the gets of several requests in one line.
+pub const BUNDLED: &str = "gets of several requests in one";
+
 /// The first line of `bytes` without its end, and its length with it.
 fn line(bytes: &[u8]) -> Option<(&[u8], usize)> {
     let end = bytes.windows(2).position(|pair| pair == b"\r\n")?;
@@ -218,6 +221,17 @@ fn push_value(reply: &mut Vec<u8>, key: &[u8], data: &[u8], unique: Option<u64>)
     reply.extend_from_slice(b"\r\n");
 }
 
+/// The same values and END, the last value first: a server may name them as it likes.
+pub fn turned_round(reply: &[u8]) -> Vec<u8> {
+    let blocks = blocks(reply);
+    let values = blocks.iter().map(|block| block.len()).sum::<usize>();
+    let turned = blocks.into_iter().rev();
+    turned
+        .chain([&reply[values..]])
+        .collect::<Vec<_>>()
+        .concat()
+}
+
 /// The reply to the one command that fits an echo key, or to `version`.
 pub fn reply_to(key: &[u8]) -> Vec<u8> {
     let Some(Echo {
@@ -304,6 +318,13 @@ pub fn blocks(mut reply: &[u8]) -> Vec<&[u8]> {
         reply = rest;
     }
     blocks
+}
+
+/// Which request of which connection a value answers that names an echo key.
+pub fn asked_by(block: &[u8]) -> Option<(u32, u32)> {
+    let (text, _) = line(block)?;
+    let echo = value::read_echo(words(text).get(1)?)?;
+    Some((echo.mark.conn, echo.mark.seq))
 }
 
 /// A command by its first byte: its name has two letters and begins with `m`.

@@ -130,7 +130,13 @@ impl Scene {
             }),
             Plant::SwapValues => batch.iter().position(|(asker, reply)| {
                 let blocks = memcache::blocks(reply);
-                asker.is_some() && blocks.len() > 1 && blocks[0] != blocks[1]
+                // Gets of several requests that share a line may be answered in any order.
+                let asked = |block: &[u8]| memcache::asked_by(block);
+                asker.is_some()
+                    && blocks.len() > 1
+                    && blocks[0] != blocks[1]
+                    && asked(blocks[0]).is_some()
+                    && asked(blocks[0]) == asked(blocks[1])
             }),
             Plant::CountTwice
             | Plant::OtherVersion

@@ -17,8 +17,9 @@ use crate::network::{End, Owner, Read, WireId, Written};
 use crate::plant::Plant;
 use crate::redis::{self, Command, Version};
 use crate::scene::Scene;
+use crate::scripts;
 use crate::store::{Outcome, Store};
-use crate::{scripts, value};
+use crate::value::{self, Mark};
 
 /// How a server is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -420,6 +421,16 @@ impl Server {
                 return None;
             }
         };
+        let of = |mark: &Mark| (mark.conn, mark.seq);
+        let mut pairs = outcome.marks.windows(2);
+        if conn.protocol == Protocol::Memcache && pairs.any(|two| of(&two[0]) != of(&two[1])) {
+            scene.ledger.count(memcache::BUNDLED);
+            let pool = &scene.plan.pools[self.pool];
+            let roomy = scene.plan.limits.window > 256 * 1024 && pool.ordinary <= 1000;
+            if roomy && !scene.plan.is_heavy() && self.draw.one_in(2) {
+                outcome.reply = memcache::turned_round(&outcome.reply);
+            }
+        }
         held::count_changes(args, &mut self.changes);
         self.plant_in_page(scene, &mut outcome);
         if outcome.is_missed {

@@ -3,6 +3,7 @@
 //! Source: memcached's `doc/protocol.txt`, and the behaviour of memcached 1.6 where it is silent.
 
 pub mod base64;
+pub mod bundle;
 pub mod commands;
 pub mod reply;
 pub mod request;

@@ -8,6 +8,7 @@
 use memchr::{memchr, memchr2};
 
 use super::Words;
+use super::bundle::{END, Opening};
 use crate::protocol::body::feed_block;
 use crate::protocol::{BadReply, Family, Fed, ReplyScan};
 
@@ -121,8 +122,18 @@ impl Family {
 /// Most lines are of this kind, and a reply to many keys has many of them.
 #[inline]
 pub(super) fn usual(bytes: &[u8]) -> Option<(Kind, usize)> {
+    match usual_opening(bytes)? {
+        Opening::Value { data, len, .. } => Some((Kind::Value { data }, len)),
+        Opening::End { len } => Some((Kind::End, len)),
+    }
+}
+
+#[inline]
+fn usual_opening(bytes: &[u8]) -> Option<Opening<'_>> {
     let Some(rest) = bytes.strip_prefix(b"VALUE ") else {
-        return bytes.starts_with(b"END\r\n").then_some((Kind::End, 5));
+        return bytes
+            .starts_with(END)
+            .then_some(Opening::End { len: END.len() });
     };
     let within = &rest[..rest.len().min(KEY_MAX + 1)];
     let key = within.iter().position(|&byte| byte <= b' ')?;
@@ -130,7 +141,30 @@ pub(super) fn usual(bytes: &[u8]) -> Option<(Kind, usize)> {
         return None;
     }
     let (data, len) = usual_numbers(&rest[key..])?;
-    Some((Kind::Value { data }, b"VALUE ".len() + key + len))
+    Some(Opening::Value {
+        key: &rest[..key],
+        data,
+        len: b"VALUE ".len() + key + len,
+    })
+}
+
+/// What comes next of the reply to a get of several keys; `None` while a line end is missing.
+#[inline]
+pub fn opening(bytes: &[u8]) -> Result<Option<Opening<'_>>, BadReply> {
+    if let Some(usual) = usual_opening(bytes) {
+        return Ok(Some(usual));
+    }
+    let Some((line, len)) = line(bytes)? else {
+        return Ok(None);
+    };
+    match kind(line)? {
+        Kind::Value { data } => {
+            let key = Words::of(line).nth(1).unwrap_or_default().of(line);
+            Ok(Some(Opening::Value { key, data, len }))
+        }
+        Kind::End | Kind::Error => Ok(Some(Opening::End { len })),
+        _ => Err(BadReply::Kind),
+    }
 }
 
 /// The length of the data in what stands behind the key of a value's head, and the length of all that,

@@ -107,3 +107,330 @@ fn a_value_of_another_key_closes_the_client_and_is_told() {
     assert_eq!(rig.notices, [What::Unjoinable]);
     assert_eq!(rig.closed, [(client, CloseHow::Reset)]);
 }
+
+/// Three clients that each ask for a key, `a`, `b` and `c`; a connection, and what was sent over it.
+fn bundle() -> (Rig, [ConnId; 3], ConnId, String) {
+    let (mut rig, first) = one();
+    let clients = [first, rig.client(), rig.client()];
+    let shared = rig.link(0);
+    rig.proxy.turn(rig.now);
+    for (client, key) in clients.iter().zip(["a", "b", "c"]) {
+        let request = format!("get {key}\r\n");
+        rig.proxy
+            .received(*client, Input::copied(request.as_bytes()));
+    }
+    rig.settle();
+    let sent = rig.take(shared);
+    (rig, clients, shared, sent)
+}
+
+#[test]
+fn gets_of_one_turn_are_one_get_and_each_client_has_its_own_reply() {
+    let value = |key: &str| format!("VALUE {key} 7 3\r\n{key}\r\n\r\n");
+    let found = |key: &str| format!("{}END\r\n", value(key));
+    // Whatever a server leaves out, and in whatever order it names the rest.
+    for named in [
+        "abc", "acb", "bac", "bca", "cab", "cba", "ab", "ba", "bc", "cb", "ac", "ca", "a", "b",
+        "c", "",
+    ] {
+        let reply: String = named.chars().map(|key| value(&key.to_string())).collect();
+        let reply = format!("{reply}END\r\n");
+        for cut in 0..=reply.len() {
+            let (mut rig, clients, shared, sent) = bundle();
+            assert_eq!(sent, "get a b c\r\n");
+            rig.receive(shared, &reply[..cut]);
+            rig.receive(shared, &reply[cut..]);
+            for (client, key) in clients.into_iter().zip(["a", "b", "c"]) {
+                let expected = match named.contains(key) {
+                    true => found(key),
+                    false => "END\r\n".into(),
+                };
+                assert_eq!(
+                    rig.take(client),
+                    expected,
+                    "{key} of {named:?} cut at {cut}"
+                );
+            }
+            // Nothing is left over, and the connection goes on.
+            rig.receive(clients[1], "get b\r\n");
+            assert_eq!(rig.take(shared), "get b\r\n");
+            rig.receive(shared, found("b"));
+            assert_eq!((rig.take(clients[1]), rig.closed.len()), (found("b"), 0));
+            let server = &rig.stats.pools[0].servers[0];
+            assert_eq!((server.requests.read(), server.responses.read()), (5, 5));
+            let lengths = [7, sent.len(), 7].map(|len| len as i64);
+            assert_eq!(server.request_bytes.read(), lengths.iter().sum::<i64>());
+            let bytes = "END\r\n".len() + reply.len() + found("b").len();
+            assert_eq!(server.response_bytes.read(), bytes as i64);
+            assert_eq!((server.in_queue.read(), server.out_queue.read()), (0, 0));
+            assert_eq!(server.in_queue_bytes.read(), 0);
+            assert_eq!(server.out_queue_bytes.read(), 0);
+        }
+    }
+}
+
+#[test]
+fn an_error_for_a_bundle_is_told_to_all_that_were_not_answered() {
+    for (said, first) in [
+        ("SERVER_ERROR out\r\n", "SERVER_ERROR out\r\n"),
+        (
+            "VALUE a 0 1\r\nx\r\nSERVER_ERROR out\r\n",
+            "VALUE a 0 1\r\nx\r\nEND\r\n",
+        ),
+    ] {
+        let (mut rig, clients, shared, _) = bundle();
+        let behind = rig.client();
+        rig.receive(behind, "get d\r\n");
+        rig.receive(shared, said);
+        let told = clients.map(|client| rig.take(client));
+        assert_eq!(
+            told,
+            [first, "SERVER_ERROR out\r\n", "SERVER_ERROR out\r\n"]
+        );
+        rig.receive(shared, "VALUE d 0 1\r\nx\r\nEND\r\n");
+        assert_eq!(rig.take(behind), "VALUE d 0 1\r\nx\r\nEND\r\n");
+    }
+}
+
+#[test]
+fn what_fits_no_request_of_a_bundle_fails_those_that_were_not_answered() {
+    for said in [
+        "VALUE d 0 1\r\nx\r\n",
+        "VALUE a 0 1\r\nx\r\nVALUE a 0 1\r\nx\r\n",
+        "VALUE b 0 1\r\nx\r\nVALUE a 0 1\r\nx\r\nVALUE c 0 1\r\nx\r\nVALUE c 0 1\r\nx\r\n",
+        "STORED\r\n",
+        "VALUE a 0 1\r\nx\r\nSTORED\r\n",
+        "VALUE a 0 1\r\nxEND\r\n",
+        "garbage\r\n",
+    ] {
+        let (mut rig, clients, shared, _) = bundle();
+        rig.receive(shared, said);
+        assert!(rig.is_closed(shared), "{said:?}");
+        for (client, key) in clients.into_iter().zip(["a", "b", "c"]) {
+            let told = rig.take(client);
+            let value = format!("VALUE {key} 0 1\r\nx\r\nEND\r\n");
+            assert!(
+                told.starts_with("SERVER_ERROR ") || told == value,
+                "{said:?}: {told:?}"
+            );
+            assert!(told != value || said.contains(&value[..7]), "{said:?}");
+        }
+    }
+}
+
+#[test]
+fn a_reply_before_all_of_a_bundle_was_sent_is_no_reply() {
+    let (mut rig, first) = one();
+    let shared = rig.link(0);
+    rig.full.push(shared);
+    let second = rig.client();
+    rig.receive(first, "get a\r\n");
+    rig.receive(second, "get b\r\n");
+    rig.proxy.sent(shared, "get a b".len());
+    rig.receive(shared, "END\r\n");
+    assert!(rig.is_closed(shared));
+}
+
+#[test]
+fn a_late_or_abandoned_request_of_a_bundle_shifts_no_other() {
+    let value = |key: &str| format!("VALUE {key} 0 1\r\n{key}\r\n");
+    for (named, cut) in [
+        ("abc", 0),
+        ("cba", 16),
+        ("bc", 0),
+        ("cb", 0),
+        ("ac", 16),
+        ("", 0),
+    ] {
+        let (mut rig, first) = one();
+        let shared = rig.link(0);
+        rig.full.push(shared);
+        let (second, third) = (rig.client(), rig.client());
+        rig.receive(first, "get a\r\n");
+        rig.pass(Duration::from_millis(300));
+        rig.receive(second, "get b\r\n");
+        rig.receive(third, "get c\r\n");
+        rig.full.clear();
+        // Something is heard, so that the connection is not given up.
+        let sent = "get a b c\r\n".len();
+        rig.proxy.sent(shared, sent);
+        rig.proxy.failed(second, Cause::Reset);
+        let reply: String = named.chars().map(|key| value(&key.to_string())).collect();
+        let reply = format!("{reply}END\r\n");
+        rig.receive(shared, &reply[..cut]);
+        rig.pass(Duration::from_millis(150));
+        rig.receive(shared, &reply[cut..]);
+        let told = rig.take(first);
+        let early = named.starts_with('a') && cut > 0;
+        match early {
+            true => assert_eq!(told, format!("{}END\r\n", value("a")), "{named}"),
+            false => assert_eq!(told, "SERVER_ERROR Connection timed out\r\n", "{named}"),
+        }
+        let expected = match named.contains('c') {
+            true => format!("{}END\r\n", value("c")),
+            false => "END\r\n".into(),
+        };
+        assert_eq!(rig.take(third), expected, "{named}");
+        rig.receive(third, "get d\r\n");
+        rig.receive(shared, "END\r\n");
+        assert_eq!(rig.take(third), "END\r\n", "{named}");
+        rig.pass(Duration::from_secs(1));
+        assert!(!rig.is_closed(shared), "{named}");
+    }
+}
+
+#[test]
+fn only_what_is_alike_and_unsent_shares_a_line() {
+    let (mut rig, client) = one();
+    let shared = rig.link(0);
+    rig.proxy.turn(rig.now);
+    for request in [
+        "get a\r\n",
+        "get b\r\n",
+        // The same key again: nobody could tell which of the two was found.
+        "get a\r\n",
+        "gets c\r\n",
+        "gets d\r\n",
+        "get  e\r\n",
+        "get f\r\n",
+        "set g 0 0 1\r\n1\r\n",
+        "get h\r\n",
+        "get i j\r\n",
+        "get k\r\n",
+        "get l\r\n",
+    ] {
+        rig.proxy
+            .received(client, Input::copied(request.as_bytes()));
+    }
+    rig.settle();
+    let sent = "get a b\r\nget a\r\ngets c d\r\nget  e\r\nget f\r\nset g 0 0 1\r\n1\r\nget h\r\n\
+                get i j\r\nget k l\r\n";
+    assert_eq!(rig.take(shared), sent);
+    rig.receive(client, "get m\r\n");
+    assert_eq!(
+        rig.take(shared),
+        "get m\r\n",
+        "what was sent is not added to"
+    );
+    rig.receive(
+        shared,
+        "VALUE b 0 1\r\nx\r\nEND\r\nVALUE a 0 1\r\ny\r\nEND\r\n\
+         VALUE c 0 1 5\r\nz\r\nVALUE d 0 1 6\r\nz\r\nEND\r\n",
+    );
+    assert_eq!(
+        rig.take(client),
+        "END\r\nVALUE b 0 1\r\nx\r\nEND\r\nVALUE a 0 1\r\ny\r\nEND\r\n\
+         VALUE c 0 1 5\r\nz\r\nEND\r\nVALUE d 0 1 6\r\nz\r\nEND\r\n"
+    );
+}
+
+#[test]
+fn a_bundle_has_so_many_keys_and_so_many_bytes() {
+    for (len, most) in [(3, 32), (250, 7)] {
+        let (mut rig, client) = one();
+        let shared = rig.link(0);
+        let requests: String = (0..100)
+            .map(|number| format!("get {number:0len$}\r\n"))
+            .collect();
+        rig.receive(client, requests);
+        let sent = rig.take(shared);
+        let keys: Vec<usize> = sent
+            .lines()
+            .map(|line| line.split(' ').count() - 1)
+            .collect();
+        assert_eq!(keys.iter().sum::<usize>(), 100);
+        assert_eq!((keys[0], keys.iter().max()), (most, Some(&most)));
+    }
+}
+
+#[test]
+fn large_values_of_a_bundle_pass_in_parts_and_wait_for_their_own_clients() {
+    let limits = Limits {
+        cut_through: 1000,
+        window: 4000,
+        ..Limits::default()
+    };
+    let mut rig = Rig::with_limits(memcached(1), limits);
+    let clients = [rig.client(), rig.client(), rig.client()];
+    for (client, key) in clients.iter().zip(["a", "b", "c"]) {
+        rig.receive(*client, format!("get {key}\r\n"));
+    }
+    rig.establish();
+    let shared = rig.link(0);
+    assert_eq!(rig.take(shared), "get a b c\r\n");
+    let value = |key: &str, len: usize| format!("VALUE {key} 0 {len}\r\n{}\r\n", key.repeat(len));
+    let large = value("b", 20_000);
+    rig.receive(shared, &large[..10_000]);
+    assert_eq!(rig.take(clients[1]), large[..10_000]);
+    rig.full.push(clients[1]);
+    rig.receive(shared, &large[10_000..15_000]);
+    let rest = format!("{}{}END\r\n", &large[15_000..], value("c", 5));
+    rig.receive(shared, &rest[..1]);
+    assert!(!rig.proxy.wants_read(shared), "b does not read");
+    rig.full.clear();
+    let waiting = rig.proxy.output(clients[1]).expect("a client").to_vec();
+    rig.proxy.sent(clients[1], waiting.len());
+    rig.settle();
+    assert!(rig.proxy.wants_read(shared));
+    rig.receive(shared, &rest[1..]);
+    let told = [waiting, rig.take(clients[1]).into_bytes()].concat();
+    let expected = format!("{}END\r\n", &large[10_000..]);
+    assert_eq!(String::from_utf8_lossy(&told), expected);
+    assert_eq!(rig.take(clients[0]), "END\r\n");
+    assert_eq!(rig.take(clients[2]), format!("{}END\r\n", value("c", 5)));
+}
+
+#[test]
+fn a_value_larger_than_the_window_waits_for_nothing_that_its_own_bundle_passed_by() {
+    let limits = Limits {
+        cut_through: 100,
+        window: 400,
+        ..Limits::default()
+    };
+    let value = |key: &str, len: usize| format!("VALUE {key} 0 {len}\r\n{}\r\n", key.repeat(len));
+    // All keys, those found of them, and how large their values are.
+    for (keys, found, len) in [
+        ("ab", "b", 10),
+        ("ab", "b", 5000),
+        ("abc", "c", 5000),
+        ("abc", "b", 5000),
+        ("abcdef", "bcef", 300),
+        ("abcdef", "bdf", 5000),
+    ] {
+        let reply: String = found
+            .chars()
+            .map(|key| value(&key.to_string(), len))
+            .collect();
+        let reply = format!("{reply}END\r\n");
+        for step in [1, 7, 150, 1000, reply.len()] {
+            let mut rig = Rig::with_limits(memcached(1), limits);
+            let client = rig.client();
+            let requests: String = keys.chars().map(|key| format!("get {key}\r\n")).collect();
+            rig.receive(client, requests);
+            rig.establish();
+            let shared = rig.link(0);
+            assert_eq!(rig.take(shared).lines().count(), 1);
+            for piece in reply.as_bytes().chunks(step) {
+                rig.receive(shared, piece);
+                assert!(rig.proxy.wants_read(shared), "{found} of {keys}");
+            }
+            let expected: String = keys
+                .chars()
+                .map(|key| match found.contains(key) {
+                    true => format!("{}END\r\n", value(&key.to_string(), len)),
+                    false => "END\r\n".into(),
+                })
+                .collect();
+            assert_eq!(rig.take(client), expected, "{found} of {keys}");
+            rig.receive(client, "get z\r\n");
+            rig.receive(shared, "END\r\n");
+            assert_eq!(rig.take(client), "END\r\n");
+            let server = &rig.stats.pools[0].servers[0];
+            assert_eq!(server.responses.read(), keys.len() as i64 + 1);
+            assert_eq!(
+                (server.out_queue.read(), server.out_queue_bytes.read()),
+                (0, 0)
+            );
+        }
+    }
+}

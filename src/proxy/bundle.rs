@@ -1,0 +1,239 @@
+//! Gets of memcached clients that wait for one connection, sent as one get of several keys.
+//!
+//! ```text
+//!   get a   get b   get c      -->   get a b c
+//!
+//!   slots   [ a ][ b ][ c ]    <--   VALUE c ...  VALUE a ...  END
+//!             each its value and an END of its own; b, which nobody named, the END alone
+//! ```
+//!
+//! memcached writes the reply to each get of a pipeline on its own, and reading them one by one is dear
+//! for both sides; of one get it writes all values at once.
+//!
+//! Each request keeps a slot of its own, so all that holds for slots holds: timeouts, tombstones, limits,
+//! counting. A value finds its slot by its key, in whatever order a server may answer: that slot is moved
+//! to the front, and is then answered as any. What was not named is told so when the END comes, and an
+//! error in its place is told to all that are left.
+//!
+//! Until then what was passed by may be what the value at hand must wait for: the two may be of one
+//! client, or of two clients that wait for each other over two connections. So before a connection is
+//! left unread, what was passed by is taken for not found: memcached names values in the order of the
+//! keys. A server that does not, and names one of those after all, is not believed any more.
+//!
+//! No key is twice in a bundle: of two equal keys one may have been found and the other not, and nobody
+//! could tell which. Two keys are taken for equal when their prints are, so within a bundle a print stands
+//! for one key only.
+
+use std::mem;
+
+use super::Proxy;
+use super::heavy::Print;
+use super::ids::LinkId;
+use super::link::{Link, Slot};
+use crate::buffer::{BufferPool, Input, Queue, SHARE_MIN};
+use crate::protocol::{BadReply, Bundling, END, Opening};
+use crate::stats::ServerStats;
+
+/// Keys of one bundle. More would hardly save anything, and each is compared with all others.
+const KEYS_MAX: u32 = 32;
+
+/// Longest line of a bundle. Up to 2 KiB memcached looks for the end of a line without doubting.
+const LINE_MAX: u64 = 2000;
+
+/// The newest request on a connection, as far as others may be added to it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Bundle {
+    /// Which one; never 0 once there is one.
+    number: u32,
+    verb: Bundling,
+    keys: u32,
+    /// Its place in the stream of appended bytes.
+    start: u64,
+    end: u64,
+}
+
+/// What the next line of the reply to a bundle is to the request that is now at the front. `shared` says
+/// that others of the bundle are behind it.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Turn {
+    /// The head of its value, of `len` bytes.
+    Value { len: usize, data: u64, shared: bool },
+    /// Its whole reply, of `len` bytes: END or an error.
+    End { len: usize, shared: bool },
+}
+
+impl Link {
+    /// Adds a get of one key to the newest request, if nothing of that was sent yet and the two can be
+    /// one. Gives the bundle's number and by how much the output has grown.
+    #[inline]
+    pub fn bundle(
+        &mut self,
+        request: &[u8],
+        print: Print,
+        buffers: &mut BufferPool,
+    ) -> Option<(u32, u64)> {
+        let (verb, key) = self.protocol.bundled(request)?;
+        self.add(request, verb, key.len(), print, buffers)
+    }
+
+    fn add(
+        &mut self,
+        request: &[u8],
+        verb: Bundling,
+        key_len: usize,
+        print: Print,
+        buffers: &mut BufferPool,
+    ) -> Option<(u32, u64)> {
+        let added = b" ".len() + key_len;
+        let newest = self.bundle;
+        let fits = newest.end == self.appended
+            && self.sent <= newest.start
+            && newest.verb == verb
+            && (1..KEYS_MAX).contains(&newest.keys)
+            && newest.end - newest.start + added as u64 <= LINE_MAX
+            && print != Print::NONE
+            && !self
+                .newest_slots(newest.keys)
+                .any(|slot| slot.print == print)
+            && self.out.strip_back(b"\r\n");
+        if !fits {
+            self.bundle = Bundle {
+                number: newest.number.wrapping_add(1).max(1),
+                verb,
+                keys: 1,
+                start: self.appended,
+                end: self.appended + request.len() as u64,
+            };
+            return None;
+        }
+        let tail = &request[request.len() - added - b"\r\n".len()..];
+        self.out.push(tail, buffers);
+        self.bundle.keys += 1;
+        self.bundle.end += added as u64;
+        if newest.keys == 1
+            && let Some(first) = self.slots.back_mut()
+        {
+            first.bundle = newest.number;
+        }
+        Some((newest.number, added as u64))
+    }
+
+    fn newest_slots(&self, count: u32) -> impl Iterator<Item = &Slot> {
+        self.slots.iter().rev().take(count as usize)
+    }
+
+    /// Whether the request of `slot`, which is at the front, was sent with all that is in its bundle.
+    #[inline]
+    pub fn is_bundle_sent(&self, slot: &Slot) -> bool {
+        slot.bundle == 0
+            || self
+                .slots
+                .get(self.sent_slots)
+                .is_none_or(|unsent| unsent.bundle != slot.bundle)
+    }
+
+    /// Reads the next line of the reply to the bundle at the front, and brings the request it is for to
+    /// the front, which was `front` and is afterwards. `None` while the line's end is missing.
+    pub fn bundle_turn(
+        &mut self,
+        bytes: &[u8],
+        front: &mut Slot,
+    ) -> Result<Option<Turn>, BadReply> {
+        let Some(opening) = self.protocol.opening(bytes)? else {
+            return Ok(None);
+        };
+        let bundle = front.bundle;
+        let is_in = |slot: &&Slot| slot.bundle == bundle;
+        let shared = self.is_shared();
+        let (key, data, len) = match opening {
+            Opening::End { len } => {
+                self.passed = 0;
+                return Ok(Some(Turn::End { len, shared }));
+            }
+            Opening::Value { key, data, len } => (key, data, len),
+        };
+        let print = Print::of(key);
+        let mut slots = self.slots.iter().take_while(is_in);
+        let place = slots.position(|slot| slot.print == print);
+        let place = place.ok_or(BadReply::Kind)?;
+        // Those passed by before are at the front now, and this may be one of them.
+        self.passed = place.max((self.passed as usize).saturating_sub(1)) as u32;
+        if place > 0
+            && let Some(slot) = self.slots.remove(place)
+        {
+            self.slots.push_front(slot);
+            *front = slot;
+            if place >= self.late {
+                // The late ones are not at the front any more. They are found again when it is.
+                self.late = 0;
+            }
+        }
+        Ok(Some(Turn::Value { len, data, shared }))
+    }
+
+    /// Takes out the first of the slots the reply has passed by.
+    fn take_passed(&mut self, stats: &ServerStats) -> Option<Slot> {
+        self.passed = self.passed.checked_sub(1)?;
+        self.uncount(1, stats);
+        let slot = self.slots.remove(1)?;
+        // All of a bundle was sent before its reply is looked at.
+        self.sent_slots -= 1;
+        if self.late > 1 {
+            self.late -= 1;
+        }
+        if !self.is_shared() {
+            // The end of the value at hand is its own now.
+            self.scan.unsever();
+        }
+        Some(slot)
+    }
+
+    /// Whether the request behind the one at the front, which is in a bundle, is in the same.
+    fn is_shared(&self) -> bool {
+        let mut slots = self.slots.iter().map(|slot| slot.bundle);
+        slots.next() == slots.next()
+    }
+}
+
+impl Proxy {
+    /// The reply at the front cannot go on before its client has got others: those its bundle has passed
+    /// by are told that nothing was found. Says whether there were any.
+    pub(super) fn tell_passed(&mut self, id: LinkId) -> bool {
+        let mut any = false;
+        while let Some(link) = self.links.find_mut(id) {
+            let (pool, begun) = (link.pool, link.begun);
+            let stats = &self.stats.pools[pool.index()].servers[link.server.index()];
+            let Some(slot) = link.take_passed(stats) else {
+                break;
+            };
+            any = true;
+            self.moved += 1;
+            let mark = self.measure(pool, &slot, begun);
+            if let Some(client) = slot.client
+                && self.clients.find(client).is_some()
+            {
+                stats.responses.add(1);
+                let end = Input::copied(END);
+                self.deliver(client, slot.sequence, &mut Queue::new(), end, Some(mark));
+            }
+        }
+        any
+    }
+
+    /// A value is whole whose END others wait for, too: it gets its own.
+    pub(super) fn severed_done(&mut self, id: LinkId, slot: Slot, last: Input<'_>) {
+        let Some(link) = self.links.find_mut(id) else {
+            return;
+        };
+        if !link.partial.is_empty() || last.len() >= SHARE_MIN {
+            link.partial.push_input(last, &mut self.buffers);
+            return self.reply_done(id, slot, Input::copied(END));
+        }
+        let mut value = mem::take(&mut self.scratch.value);
+        value.clear();
+        value.extend_from_slice(last.bytes());
+        value.extend_from_slice(END);
+        self.reply_done(id, slot, Input::copied(&value));
+        self.scratch.value = value;
+    }
+}
