@@ -2,6 +2,9 @@
 
 use crate::buffer::Queue;
 
+/// Requests of up to so many fragments are joined in the quicker way.
+pub(crate) const USUAL_FRAGMENTS: usize = 16;
+
 /// The reply to one fragment, as far as it came.
 #[derive(Debug, Default)]
 pub struct FragmentReply {

@@ -210,8 +210,9 @@ impl Proxy {
             self.moved += 1;
             let mark = self.measure(pool, &slot, begun);
             if let Some(client) = slot.client
-                && self.clients.find(client).is_some()
+                && let Some(known) = self.clients.find_mut(client)
             {
+                known.note_reply(&slot, 0);
                 stats.responses.add(1);
                 let end = Input::copied(END);
                 self.deliver(client, slot.sequence, &mut Queue::new(), end, Some(mark));

@@ -33,6 +33,15 @@ pub fn feed(scan: &mut ReplyScan, bytes: &[u8]) -> Result<Fed, BadReply> {
                 return Ok(Fed { used, done: false });
             }
         }
+        // Nearly all elements of an array.
+        while scan.items > 0
+            && let Some(len) = whole_bulk(&bytes[used..])
+            && bytes[..used + len].ends_with(b"\r\n")
+        {
+            scan.items -= 1;
+            scan.begun = true;
+            used += len;
+        }
         while scan.items == 0 {
             match scan.outer.pop() {
                 Some(items) => scan.items = items,
@@ -45,6 +54,17 @@ pub fn feed(scan: &mut ReplyScan, bytes: &[u8]) -> Result<Fed, BadReply> {
         used += line;
         scan.begun = true;
     }
+}
+
+/// The length of the bulk string that `bytes` start with, if it is one and all there, whatever may stand
+/// where its line end must.
+#[inline]
+pub(super) fn whole_bulk(bytes: &[u8]) -> Option<usize> {
+    let Number::Line { value, len } = number_line(bytes.strip_prefix(b"$")?) else {
+        return None;
+    };
+    let len = 1 + len as u64 + value + 2;
+    (value < USUAL_LENGTHS && len <= bytes.len() as u64).then_some(len as usize)
 }
 
 /// Takes the line that starts an element; `None` when its end is missing.

@@ -1,9 +1,11 @@
 //! Requests cut over several servers, and their replies joined again.
 
 use super::commands::{Keys, Rule, Table};
+use super::reply::whole_bulk;
 use super::request::args;
-use crate::buffer::{BufferPool, Queue};
+use crate::buffer::{BufferPool, Queue, SHARE_MIN};
 use crate::protocol::body::{Number, number_line};
+use crate::protocol::joining::USUAL_FRAGMENTS;
 use crate::protocol::{FragmentReply, Join, Joined, Span, Unit};
 
 /// Longest line a join reads: the header of an array or bulk.
@@ -11,6 +13,9 @@ pub(super) const HEADER_MAX: usize = 32;
 
 /// The bytes of `_` CR LF.
 const NULL_LEN: u64 = 3;
+
+/// The null of RESP2.
+const NIL: &[u8] = b"$-1\r\n";
 
 /// Appends the units of a whole request, in order.
 pub fn units(bytes: &[u8], command: Option<u16>, table: &Table, units: &mut Vec<Unit>) {
@@ -121,17 +126,15 @@ pub fn join_arrays(
             }
             continue;
         }
-        let fragment = order[join.next];
+        join_usual(join, replies, order, out, pool);
+        let Some(&fragment) = order.get(join.next) else {
+            break;
+        };
         match open_array(&mut replies[usize::from(fragment)], pool) {
             Joined::Done => {}
             other => return other,
         }
         let reply = &mut replies[usize::from(fragment)];
-        if let Some(len) = whole_bulk(reply.bytes.front()) {
-            join.next += 1;
-            reply.bytes.move_front(len, out, pool);
-            continue;
-        }
         if reply.bytes.front().first() == Some(&b'_') {
             // The null of RESP3.
             join.left = NULL_LEN;
@@ -150,14 +153,36 @@ pub fn join_arrays(
     Joined::Done
 }
 
-/// The length of the bulk that `front` starts with, if it is one and stands there whole: nearly always.
-#[inline]
-fn whole_bulk(front: &[u8]) -> Option<usize> {
-    let Number::Line { value, len } = number_line(front.strip_prefix(b"$")?) else {
-        return None;
-    };
-    let len = 1 + len as u64 + value + 2;
-    (len <= front.len() as u64).then_some(len as usize)
+/// Passes on the elements that are small and stand whole in the first piece of their fragments, up to the
+/// first that does not: nearly always all of them.
+fn join_usual(
+    join: &mut Join,
+    replies: &mut [FragmentReply],
+    order: &[u16],
+    out: &mut Queue,
+    pool: &mut BufferPool,
+) {
+    let mut taken = [0; USUAL_FRAGMENTS];
+    if replies.len() > taken.len() {
+        return;
+    }
+    for &fragment in &order[join.next..] {
+        let fragment = usize::from(fragment);
+        let rest = &replies[fragment].bytes.front()[taken[fragment]..];
+        let null = || rest.starts_with(NIL).then_some(NIL.len());
+        let Some(len) = whole_bulk(rest)
+            .or_else(null)
+            .filter(|&len| len < SHARE_MIN)
+        else {
+            break;
+        };
+        out.push(&rest[..len], pool);
+        taken[fragment] += len;
+        join.next += 1;
+    }
+    for (reply, taken) in replies.iter_mut().zip(taken) {
+        reply.bytes.consume(taken, pool);
+    }
 }
 
 /// Takes the header off a fragment's array and checks its count.
