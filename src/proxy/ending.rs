@@ -10,6 +10,9 @@ use super::{Action, CloseHow, Proxy};
 use crate::config::FailedGet;
 use crate::protocol::Merge;
 
+/// When a client that leaves had so many bytes kept for it, they are given back soon, whatever else goes on.
+const RELEASE_MIN: usize = 256 * 1024;
+
 impl Proxy {
     /// Closes a client. What it is owed still comes from the servers and is thrown away.
     pub(super) fn close_client(&mut self, id: ClientId, ending: Ending, how: CloseHow) {
@@ -23,10 +26,17 @@ impl Proxy {
         }
         stats.client_connections.sub(1);
         self.stats.curr_connections.sub(1);
-        client.out.clear(&mut self.buffers);
+        let held = client.out.len() + client.ring.waiting_bytes;
+        let is_much = held >= RELEASE_MIN;
+        if is_much {
+            // Nobody else will need so many buffers soon: they are freed, not kept.
+            self.released += held;
+        } else {
+            client.out.clear(&mut self.buffers);
+        }
         while let Some(exchange) = client.ring.pop() {
             match exchange {
-                Exchange::Ready(mut reply, _) => reply.clear(&mut self.buffers),
+                Exchange::Ready(mut reply, _) if !is_much => reply.clear(&mut self.buffers),
                 Exchange::Fanout(fanout) => self.recycle(fanout),
                 Exchange::Asking(asking) => self.leave_group(client.pool, asking.group),
                 _ => {}

@@ -197,6 +197,8 @@ pub struct Proxy {
     draws: u64,
     /// See [`Proxy::moved`].
     moved: u64,
+    /// See [`Proxy::take_released`].
+    released: usize,
     draining: bool,
     actions: VecDeque<Action>,
     /// Connections with output that was not announced yet.
@@ -258,6 +260,7 @@ impl Proxy {
             print: Print::NONE,
             draws: settings.seed | 1,
             moved: 0,
+            released: 0,
             draining: false,
             actions: VecDeque::new(),
             dirty: Vec::new(),

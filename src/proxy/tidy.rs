@@ -4,6 +4,8 @@
 //! traffic; that is what makes requests cheap. From time to time the worker asks to have given back
 //! what was not needed meanwhile, so that a burst does not cost memory for ever.
 
+use std::mem;
+
 use super::Proxy;
 
 /// Clients that are looked at in one call: it must not take long.
@@ -22,6 +24,11 @@ pub struct Tidied {
 }
 
 impl Proxy {
+    /// Bytes that were freed because clients left for whom much was kept, since it was last asked.
+    pub fn take_released(&mut self) -> usize {
+        mem::take(&mut self.released)
+    }
+
     /// Gives back what was not needed since the last call.
     pub fn tidy(&mut self) -> Tidied {
         let mut freed = self.buffers.tidy() + self.clients.tidy() + self.links.tidy();

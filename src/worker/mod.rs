@@ -545,6 +545,7 @@ impl Loop {
             return;
         };
         self.departed += 1;
+        self.tidying.released(self.proxy.take_released(), self.now);
         match how {
             CloseHow::Reset => link.socket.close(CloseMode::Reset),
             CloseHow::Gracefully if link.settled || link.seat.is_none() => {

@@ -11,6 +11,9 @@ use crate::proxy::{Tidied, Time};
 /// back after about three of them.
 const EVERY: Duration = Duration::from_secs(2);
 
+/// The time until a look when much was freed at once.
+const SOON: Duration = Duration::from_millis(250);
+
 /// When so many bytes were freed, the allocator is asked to give them to the system. Less is not worth
 /// its walk through the heap, which takes about a millisecond for 10 MB.
 const WORTH: usize = 256 * 1024;
@@ -28,6 +31,16 @@ impl Tidying {
     pub fn busy(&mut self, now: Time) {
         if self.due.is_none() {
             self.due = Some(now + EVERY);
+        }
+    }
+
+    /// So many bytes were freed already; if they are worth it, the system is to have them soon.
+    #[inline]
+    pub fn released(&mut self, bytes: usize, now: Time) {
+        self.freed += bytes;
+        if self.freed >= WORTH {
+            let soon = now + SOON;
+            self.due = Some(self.due.map_or(soon, |due| due.min(soon)));
         }
     }
 
@@ -57,6 +70,20 @@ impl Tidying {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_released_at_once_is_given_back_soon() {
+        let mut tidying = Tidying::default();
+        let now = Time(5);
+        tidying.busy(now);
+        tidying.released(WORTH - 1, now);
+        assert_eq!(tidying.next(), Some(now + EVERY));
+        tidying.released(1, now);
+        assert_eq!(tidying.next(), Some(now + SOON));
+        assert!(tidying.tidied(Tidied::default(), now + SOON));
+        tidying.released(WORTH, now);
+        assert_eq!(tidying.next(), Some(now + SOON), "also of an idle worker");
+    }
 
     #[test]
     fn it_goes_on_while_it_brings_something_and_then_rests() {
