@@ -48,6 +48,7 @@ const DIFFERENCES: &[(&str, &[&str])] = &[
             "-ERR this command cannot be part of a transaction",
             "-EXECABORT Transaction discarded because of previous errors.",
             "-ERR This instance has cluster support disabled",
+            "-ERR wrong number of arguments for",
         ],
     ),
     (

@@ -27,6 +27,7 @@ const TRANSACTIONS: &str = r#"
     !in-transaction MULTI | CLIENT ID | SET {k}a 1 | EXEC | MULTI | SELECT 0 | EXEC | MULTI | INFO | EXEC
     !in-transaction@four MULTI | DBSIZE | EXEC | MULTI | RANDOMKEY | SET {k}a 1 | EXEC
     !in-transaction MULTI | READONLY | SET {k}a 1 | EXEC
+    !in-transaction MULTI | MSET {k}a 1 {k}b | PING a b | SET {k}a 1 | EXEC
     MULTI | LPUSH {k}a 1 | INCR {k}a | GET {k}a | EXEC
     WATCH {k}a | MULTI | SET {k}a 1 | EXEC | WATCH {k}a | SET {k}a 2 | MULTI | GET {k}a | EXEC | GET {k}a
     WATCH {k}a {k}b | UNWATCH | SET {k}a 2 | MULTI | GET {k}a | EXEC | WATCH | UNWATCH x
