@@ -129,6 +129,12 @@ impl BufferPool {
         spare * self.size
     }
 
+    /// Frees idle buffers, as many as `bytes` filled at the least.
+    pub fn release(&mut self, bytes: usize) {
+        let kept = self.free.len().saturating_sub(bytes.div_ceil(self.size));
+        self.free.truncate(kept);
+    }
+
     /// How many idle buffers are kept at the moment.
     pub fn idle_count(&self) -> usize {
         self.free.len()

@@ -1,9 +1,9 @@
 //! Requests that several servers answer: how they are sent, and how the replies become one.
 
-use crate::buffer::Queue;
+use crate::buffer::{BufferPool, Queue, SHARE_MIN};
 
 /// Requests of up to so many fragments are joined in the quicker way.
-pub(crate) const USUAL_FRAGMENTS: usize = 16;
+const USUAL_FRAGMENTS: usize = 16;
 
 /// The reply to one fragment, as far as it came.
 #[derive(Debug, Default)]
@@ -38,6 +38,40 @@ impl Join {
             self.next
         };
         order.get(unit).copied()
+    }
+
+    /// Passes on the parts that are small and stand whole in the first piece of their fragments, up to the
+    /// first that does not: nearly always all of them. `part` is asked how long that of a unit is, by what
+    /// its fragment goes on with and the unit's place; 0 if there is none, `None` if that cannot be said.
+    #[inline]
+    pub(crate) fn pass_usual(
+        &mut self,
+        replies: &mut [FragmentReply],
+        order: &[u16],
+        out: &mut Queue,
+        pool: &mut BufferPool,
+        part: impl Fn(&[u8], usize) -> Option<usize>,
+    ) {
+        let mut taken = [0; USUAL_FRAGMENTS];
+        if replies.len() > taken.len() {
+            return;
+        }
+        for &fragment in &order[self.next..] {
+            let fragment = usize::from(fragment);
+            let rest = &replies[fragment].bytes.front()[taken[fragment]..];
+            let Some(len) = part(rest, self.next).filter(|&len| len < SHARE_MIN) else {
+                break;
+            };
+            if len > 0 {
+                out.push(&rest[..len], pool);
+                self.started = true;
+                taken[fragment] += len;
+            }
+            self.next += 1;
+        }
+        for (reply, taken) in replies.iter_mut().zip(taken) {
+            reply.bytes.consume(taken, pool);
+        }
     }
 }
 

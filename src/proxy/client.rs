@@ -199,9 +199,12 @@ impl Client {
     /// A reply to it, or one of several that are joined, is `len` bytes long.
     #[inline]
     pub fn note_reply(&mut self, slot: &Slot, len: u64) {
-        let parts = match (slot.fragment, self.ring.find(slot.sequence)) {
-            (Some(_), Some(Exchange::Fanout(fanout))) => fanout.replies.len() as u64,
-            _ => 1,
+        let parts = if slot.fragment.is_some()
+            && let Some(Exchange::Fanout(fanout)) = self.ring.find(slot.sequence)
+        {
+            fanout.replies.len() as u64
+        } else {
+            1
         };
         let len = (len * parts).min(MEMORABLE_REPLY) as u32;
         self.replies_len = self.replies_len - self.replies_len / 8 + len;
@@ -235,16 +238,6 @@ impl Client {
             usual.max(limits.join)
         } else {
             usual
-        }
-    }
-
-    /// Whether a reply with this sequence number may be passed on or kept where there may be `most` bytes.
-    #[inline]
-    pub fn has_room(&self, sequence: u32, most: usize) -> bool {
-        if self.ring.is_head(sequence) {
-            self.out.len() < most
-        } else {
-            self.ring.waiting_bytes < most
         }
     }
 }

@@ -27,20 +27,19 @@ impl Proxy {
         stats.client_connections.sub(1);
         self.stats.curr_connections.sub(1);
         let held = client.out.len() + client.ring.waiting_bytes;
-        let is_much = held >= RELEASE_MIN;
-        if is_much {
-            // Nobody else will need so many buffers soon: they are freed, not kept.
-            self.released += held;
-        } else {
-            client.out.clear(&mut self.buffers);
-        }
+        client.out.clear(&mut self.buffers);
         while let Some(exchange) = client.ring.pop() {
             match exchange {
-                Exchange::Ready(mut reply, _) if !is_much => reply.clear(&mut self.buffers),
+                Exchange::Ready(mut reply, _) => reply.clear(&mut self.buffers),
                 Exchange::Fanout(fanout) => self.recycle(fanout),
                 Exchange::Asking(asking) => self.leave_group(client.pool, asking.group),
                 _ => {}
             }
+        }
+        if held >= RELEASE_MIN {
+            // Nobody else will need so many buffers soon.
+            self.buffers.release(held);
+            self.released += held;
         }
         if let Some(Stage::Stream(link)) = client.upload.take().map(|upload| upload.stage) {
             self.drop_link(link);

@@ -46,6 +46,17 @@ impl Part {
     }
 }
 
+impl Scratch {
+    /// A request that is split, with nothing in it yet.
+    pub fn fanout(&mut self, merge: Merge, partial: Partial) -> Box<Fanout> {
+        let mut fanout = self.fanouts.pop().unwrap_or_default();
+        fanout.order.clear();
+        fanout.labels.clear();
+        (fanout.merge, fanout.partial) = (merge, partial);
+        fanout
+    }
+}
+
 impl Proxy {
     /// A command whose units go where their keys live.
     pub(super) fn split(
@@ -102,11 +113,8 @@ impl Proxy {
         };
         let pool_index = client.pool;
         let server_count = self.pools[pool_index.index()].server_count();
-        let mut fanout = scratch.fanouts.pop().unwrap_or_default();
+        let mut fanout = scratch.fanout(merge, Partial::Fail);
         group(scratch, server_count, &mut fanout.order);
-        fanout.merge = merge;
-        fanout.partial = Partial::Fail;
-        fanout.labels.clear();
         if merge == Merge::Values {
             // A value names its key: by that it finds its place.
             for unit in &scratch.units {
@@ -184,8 +192,7 @@ impl Proxy {
         scratch
             .parts
             .extend(scratch.servers.iter().copied().map(Part::whole));
-        let mut fanout = scratch.fanouts.pop().unwrap_or_default();
-        fanout.order.clear();
+        let mut fanout = scratch.fanout(fan.merge, fan.partial);
         fanout.order.extend(0..scratch.parts.len() as u16);
         if fan.merge == Merge::Any {
             let first = self.draw() as usize % scratch.parts.len();
@@ -193,9 +200,6 @@ impl Proxy {
         }
         let is_kept = matches!(fan.merge, Merge::Script | Merge::Settings);
         fanout.request = (is_kept && input.len() <= SCRIPT_MAX).then(|| input.bytes().into());
-        fanout.merge = fan.merge;
-        fanout.partial = fan.partial;
-        fanout.labels.clear();
         let labelled = matches!(fan.merge, Merge::Stats | Merge::Packets);
         if let Some(client) = self.clients.find(id).filter(|_| labelled) {
             let servers = &self.pools[client.pool.index()].config.servers;
@@ -263,12 +267,8 @@ impl Proxy {
             Ok(link) => link,
             Err(cause) => return self.answer_error(id, cause),
         };
-        let mut fanout = self.scratch.fanouts.pop().unwrap_or_default();
-        fanout.order.clear();
+        let mut fanout = self.scratch.fanout(Merge::Scan(turn), Partial::Fail);
         fanout.order.push(0);
-        fanout.merge = Merge::Scan(turn);
-        fanout.labels.clear();
-        fanout.partial = Partial::Fail;
         let Some(sequence) = self.push_fanout(id, fanout, &[part]) else {
             return;
         };

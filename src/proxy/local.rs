@@ -507,7 +507,9 @@ impl Proxy {
             }
             (b"REPLY", [mode]) => return quieten(client, mode, reply),
             (b"KILL", filters @ [_, ..]) => return self.client_kill(id, filters, reply),
-            (b"HELP", []) => help(HELP, reply),
+            (b"HELP", []) => {
+                reply.help(HELP);
+            }
             (b"MAINT_NOTIFICATIONS", _) => {
                 reply.error("ERR maintenance notifications are not supported by nutcrab");
             }
@@ -552,14 +554,6 @@ impl Proxy {
             text(&session.library),
             text(&session.library_version),
         )
-    }
-}
-
-/// Lines of text, as Redis gives them.
-fn help(lines: &[&str], reply: &mut Writer) {
-    reply.array(lines.len());
-    for line in lines {
-        reply.status(line);
     }
 }
 

@@ -50,13 +50,9 @@ impl Proxy {
             }
         }
         let requests = [wait::BEFORE[0], wait::BEFORE[1], input.bytes()];
-        let of_each = |&server: &ServerIndex| [Part::whole(server); 3];
+        let of_each = |&server: &ServerIndex| requests.map(|_| Part::whole(server));
         let parts: Vec<Part> = servers.iter().flat_map(of_each).collect();
-        let mut fanout = self.scratch.fanouts.pop().unwrap_or_default();
-        fanout.order.clear();
-        fanout.labels.clear();
-        fanout.merge = Merge::Waited;
-        fanout.partial = Partial::Fail;
+        let fanout = self.scratch.fanout(Merge::Waited, Partial::Fail);
         let Some(sequence) = self.push_fanout(id, fanout, &parts) else {
             return true;
         };

@@ -23,8 +23,8 @@ impl Proxy {
         let most = client.allowance(most, &self.limits, self.now);
         let (full, room) = (client.ring.waiting_bytes >= most, client.out.len() < most);
         let is_head = client.ring.is_head(slot.sequence);
-        if let Some(Exchange::Fanout(fanout)) = client.ring.find(slot.sequence)
-            && let Some(fragment) = slot.fragment
+        if let Some(fragment) = slot.fragment
+            && let Some(Exchange::Fanout(fanout)) = client.ring.find(slot.sequence)
         {
             if fanout.is_lost() {
                 return false;
@@ -41,7 +41,7 @@ impl Proxy {
                 };
             }
         }
-        !client.has_room(slot.sequence, most)
+        if is_head { !room } else { full }
     }
 
     /// Leaves a connection unread until `client` has room again.

@@ -5,8 +5,7 @@ use memchr::memchr;
 use super::Words;
 use super::reply::{Kind, kind, usual, usual_numbers};
 use super::request::line_keys;
-use crate::buffer::{BufferPool, Queue, SHARE_MIN};
-use crate::protocol::joining::USUAL_FRAGMENTS;
+use crate::buffer::{BufferPool, Queue};
 use crate::protocol::{FragmentReply, Join, Joined, Plan, Span, Unit};
 
 /// Longest line a join reads: `VALUE`, a key of 250 bytes, three numbers, and something to spare.
@@ -82,7 +81,12 @@ pub fn join_values(
                 return Head::More.stops(reply.done);
             }
         }
-        join_usual(join, replies, plan, out, pool);
+        join.pass_usual(replies, order, out, pool, |rest, unit| {
+            match value_of(rest, labels.at(unit)) {
+                Some(len) => (len <= rest.len() as u64).then_some(len as usize),
+                None => usual(rest).map(|_| 0),
+            }
+        });
         let Some(&fragment) = order.get(join.next) else {
             break;
         };
@@ -107,39 +111,6 @@ pub fn join_values(
     }
     out.push(b"END\r\n", pool);
     Joined::Done
-}
-
-/// Passes on the values that are small and stand whole in the first piece of their fragments, up to the
-/// first that does not: nearly always all of them.
-fn join_usual(
-    join: &mut Join,
-    replies: &mut [FragmentReply],
-    plan: Plan<'_>,
-    out: &mut Queue,
-    pool: &mut BufferPool,
-) {
-    let mut taken = [0; USUAL_FRAGMENTS];
-    if replies.len() > taken.len() {
-        return;
-    }
-    for &fragment in &plan.order[join.next..] {
-        let fragment = usize::from(fragment);
-        let rest = &replies[fragment].bytes.front()[taken[fragment]..];
-        if let Some(len) = value_of(rest, plan.labels.at(join.next)) {
-            if len >= SHARE_MIN as u64 || len > rest.len() as u64 {
-                break;
-            }
-            out.push(&rest[..len as usize], pool);
-            join.started = true;
-            taken[fragment] += len as usize;
-        } else if usual(rest).is_none() {
-            break;
-        }
-        join.next += 1;
-    }
-    for (reply, taken) in replies.iter_mut().zip(taken) {
-        reply.bytes.consume(taken, pool);
-    }
 }
 
 /// The length of the value that `bytes` start with, if it is that of this key and its head is all there.

@@ -94,10 +94,7 @@ pub fn answer(words: &[&[u8]], table: &Table, reply: &mut Writer) {
             }
         }
         b"HELP" if rest.is_empty() => {
-            reply.array(HELP.len());
-            for line in HELP {
-                reply.status(line);
-            }
+            reply.help(HELP);
         }
         b"GETKEYS" if !rest.is_empty() => get_keys(rest, table, reply),
         _ => {

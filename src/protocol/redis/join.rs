@@ -164,13 +164,12 @@ pub fn each(
 
 /// The smallest integer, or of arrays the smallest at each place.
 pub fn least(replies: &[FragmentReply], out: &mut Queue, pool: &mut BufferPool) -> Joined {
-    let mut mark = [0];
-    if let Some(reply) = replies.first() {
-        reply.bytes.peek(&mut mark);
-    }
     let smaller = |one: i64, other: i64| Some(one.min(other));
-    match mark {
-        [b'*'] => each(replies, smaller, out, pool),
+    match replies
+        .first()
+        .and_then(|reply| reply.bytes.front().first())
+    {
+        Some(b'*') => each(replies, smaller, out, pool),
         _ => fold(replies, smaller, out, pool),
     }
 }

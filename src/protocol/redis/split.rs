@@ -3,9 +3,8 @@
 use super::commands::{Keys, Rule, Table};
 use super::reply::whole_bulk;
 use super::request::args;
-use crate::buffer::{BufferPool, Queue, SHARE_MIN};
+use crate::buffer::{BufferPool, Queue};
 use crate::protocol::body::{Number, number_line};
-use crate::protocol::joining::USUAL_FRAGMENTS;
 use crate::protocol::{FragmentReply, Join, Joined, Span, Unit};
 
 /// Longest line a join reads: the header of an array or bulk.
@@ -126,7 +125,9 @@ pub fn join_arrays(
             }
             continue;
         }
-        join_usual(join, replies, order, out, pool);
+        join.pass_usual(replies, order, out, pool, |rest, _| {
+            whole_bulk(rest).or_else(|| rest.starts_with(NIL).then_some(NIL.len()))
+        });
         let Some(&fragment) = order.get(join.next) else {
             break;
         };
@@ -151,38 +152,6 @@ pub fn join_arrays(
         }
     }
     Joined::Done
-}
-
-/// Passes on the elements that are small and stand whole in the first piece of their fragments, up to the
-/// first that does not: nearly always all of them.
-fn join_usual(
-    join: &mut Join,
-    replies: &mut [FragmentReply],
-    order: &[u16],
-    out: &mut Queue,
-    pool: &mut BufferPool,
-) {
-    let mut taken = [0; USUAL_FRAGMENTS];
-    if replies.len() > taken.len() {
-        return;
-    }
-    for &fragment in &order[join.next..] {
-        let fragment = usize::from(fragment);
-        let rest = &replies[fragment].bytes.front()[taken[fragment]..];
-        let null = || rest.starts_with(NIL).then_some(NIL.len());
-        let Some(len) = whole_bulk(rest)
-            .or_else(null)
-            .filter(|&len| len < SHARE_MIN)
-        else {
-            break;
-        };
-        out.push(&rest[..len], pool);
-        taken[fragment] += len;
-        join.next += 1;
-    }
-    for (reply, taken) in replies.iter_mut().zip(taken) {
-        reply.bytes.consume(taken, pool);
-    }
 }
 
 /// Takes the header off a fragment's array and checks its count.

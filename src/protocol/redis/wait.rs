@@ -73,18 +73,14 @@ fn verdict(replies: &[FragmentReply]) -> Option<Verdict> {
     if !reply.done || reply.bytes.is_empty() {
         return None;
     }
-    let begins = |reply: &FragmentReply| {
-        let mut start = [0];
-        reply.bytes.peek(&mut start);
-        start[0]
-    };
-    if begins(reply) == b'-' {
+    let begins = |reply: &FragmentReply, mark: u8| reply.bytes.front().first() == Some(&mark);
+    if begins(reply, b'-') {
         return Some(Verdict::Failed);
     }
     let about = about.bytes.to_vec();
     let facts = Facts::told(&about);
     let is_marked = facts.is_some_and(|facts| {
-        facts.is_older_than(7, 2) || (!facts.in_cluster && begins(mark) == b':')
+        facts.is_older_than(7, 2) || (!facts.in_cluster && begins(mark, b':'))
     });
     Some(if is_marked {
         Verdict::Counts

@@ -115,6 +115,15 @@ impl Writer {
         self.number(b'*', count as i64)
     }
 
+    /// An array of lines of text, as a command's HELP is answered; they are ours and have no line end.
+    pub fn help(&mut self, lines: &[&str]) -> &mut Self {
+        self.array(lines.len());
+        for line in lines {
+            self.status(line);
+        }
+        self
+    }
+
     /// The head of a set of `count` elements: an array in RESP2.
     pub fn set(&mut self, count: usize) -> &mut Self {
         match self.version {
