@@ -103,8 +103,7 @@ fn a_scan_sees_each_key_that_is_there_all_the_while() {
                 rounds.fetch_add(1, Ordering::Relaxed);
             }
         });
-        // The writer ends even if a scan is not what it must be.
-        let _over = Over(&is_over);
+        let _end = AtEnd(&is_over);
         let mut passing_seen = 0;
         while rounds.load(Ordering::Relaxed) < ROUNDS {
             for (options, sees_strings, sees_lists) in SCANS {
@@ -135,14 +134,5 @@ fn count(reply: &Reply) -> usize {
     match reply {
         Reply::Integer(count) => *count as usize,
         other => panic!("{other:?}"),
-    }
-}
-
-/// Says that something is over when it goes.
-struct Over<'a>(&'a AtomicBool);
-
-impl Drop for Over<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
     }
 }

@@ -220,18 +220,7 @@ fn a_waiting_client_gets_what_another_pushes_and_holds_up_nobody() {
 fn a_client_that_leaves_takes_nothing_from_the_list_it_waited_for() {
     for count in [1, 4] {
         let (servers, proxy, [key, _]) = start(count);
-        let blocked = || {
-            let info = |server: &Server| {
-                let text = String::from_utf8(server.ask(&["INFO", "clients"]).bytes());
-                let text = text.expect("text");
-                let line = text
-                    .lines()
-                    .find(|line| line.starts_with("blocked_clients:"));
-                line.and_then(|line| line[16..].trim().parse::<usize>().ok())
-                    .expect("a number")
-            };
-            servers.iter().map(info).sum::<usize>()
-        };
+        let blocked = || servers.iter().map(Server::blocked_clients).sum::<usize>();
         let mut clients: Vec<Wire> = (0..20).map(|_| proxy.client("alpha")).collect();
         for client in &mut clients {
             client.send(&pipeline(&[&format!("BLPOP {key} 0"), "PING"]));

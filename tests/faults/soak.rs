@@ -5,7 +5,7 @@
 //! each quiet time and must not grow from one to the next.
 
 use std::io::Write;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crate::book::SLACK;
@@ -108,15 +108,6 @@ fn reading(proxy: &mut Proxy) -> Reading {
 fn say(text: &str) {
     // Past the capture of the test harness: a run of half an hour should say where it is.
     let _ = writeln!(std::io::stderr(), "{text}");
-}
-
-/// Says stop when it goes.
-struct AtEnd<'a>(&'a AtomicBool);
-
-impl Drop for AtEnd<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::SeqCst);
-    }
 }
 
 /// `SOAK_SECONDS` of mixed faults; 25 if not said.

@@ -485,7 +485,7 @@ impl Client {
 }
 
 /// What stands behind a classic command.
-fn behind(owed: Owed) -> &'static [&'static [u8]] {
+pub fn behind(owed: Owed) -> &'static [&'static [u8]] {
     match owed {
         Owed::Reply => &[],
         Owed::Perhaps | Owed::Nothing => &[b"noreply"],

@@ -8,7 +8,7 @@ use nutcrab::protocol::Protocol;
 use crate::cache;
 use crate::client::Client;
 use crate::judging::{Element, Owed, Owned, Pending, Want};
-use crate::lines::Way;
+use crate::lines::{self, Way};
 use crate::redis::Reply;
 use crate::scene::Scene;
 use crate::value::{self, Mark, Shape};
@@ -182,10 +182,7 @@ impl Client {
         };
         let request = match way {
             Way::Classic => {
-                let silent: &[&[u8]] = match owed {
-                    Owed::Reply => &[],
-                    _ => &[b"noreply"],
-                };
+                let silent = lines::behind(owed);
                 match condition {
                     Condition::Absent => memcache::store(b"add", &key, &value, silent),
                     Condition::Present => memcache::store(b"replace", &key, &value, silent),
@@ -234,12 +231,7 @@ impl Client {
         let request = match way {
             Way::Classic => {
                 let name: &[u8] = if appends { b"append" } else { b"prepend" };
-                let silent: &[&[u8]] = if owed == Owed::Reply {
-                    &[]
-                } else {
-                    &[b"noreply"]
-                };
-                memcache::store(name, &key, &value, silent)
+                memcache::store(name, &key, &value, lines::behind(owed))
             }
             Way::Meta => {
                 let flag: &[u8] = if appends { b"MA" } else { b"MP" };

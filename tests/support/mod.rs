@@ -31,6 +31,7 @@ pub use server::Server;
 pub use value::Random;
 pub use wire::{Address, End, Wire};
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// How long anything that should happen at once may take on a busy machine before the test fails.
@@ -47,6 +48,15 @@ pub fn eventually<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T 
         }
         assert!(Instant::now() < deadline, "not within {PATIENCE:?}: {what}");
         std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// Says when it goes that threads are to stop: also when the test fails, which would wait for them.
+pub struct AtEnd<'a>(pub &'a AtomicBool);
+
+impl Drop for AtEnd<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
     }
 }
 

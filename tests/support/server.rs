@@ -212,6 +212,15 @@ impl Server {
         wire.reply()
     }
 
+    /// For redis: how many of its clients wait for something to happen.
+    #[track_caller]
+    pub fn blocked_clients(&self) -> usize {
+        let text = String::from_utf8(self.ask(&["INFO", "clients"]).bytes()).expect("text");
+        let mut lines = text.lines();
+        let count = lines.find_map(|line| line.strip_prefix("blocked_clients:"));
+        count.and_then(|count| count.parse().ok()).expect("a count")
+    }
+
     /// For redis: waits until it has as many clients besides the one that asks.
     #[track_caller]
     pub fn wait_for_clients(&self, count: usize) {
