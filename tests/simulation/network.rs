@@ -228,6 +228,12 @@ impl Network {
         if way.stalled_until > now {
             return;
         }
+        if wire.broken[end as usize] {
+            // Whoever sends does not know it yet; nothing arrives behind a break.
+            way.flight.clear();
+            way.flying = 0;
+            return;
+        }
         let mut note = None;
         while way.flight.front().is_some_and(|(at, _)| *at <= now) {
             let Some((_, parcel)) = way.flight.pop_front() else {
