@@ -240,6 +240,11 @@ impl Client {
             usual
         }
     }
+
+    /// Whether it ever had more than that.
+    pub fn was_excused(&self) -> bool {
+        self.excused_until > Time::default()
+    }
 }
 
 /// The bit of a server among those a client has sent requests to.

@@ -21,6 +21,7 @@ mod bundle;
 mod cause;
 mod client;
 mod deadlines;
+mod dirty;
 mod ending;
 mod exchange;
 mod fragments;
@@ -79,6 +80,7 @@ pub use tidy::Tidied;
 pub use time::Time;
 
 use client::Client;
+use dirty::Dirty;
 use exchange::Fanout;
 use heavy::Print;
 use ids::{ClientId, LinkId, Side, Slab};
@@ -202,7 +204,7 @@ pub struct Proxy {
     draining: bool,
     actions: VecDeque<Action>,
     /// Connections with output that was not announced yet.
-    dirty: Vec<ConnId>,
+    dirty: Dirty,
     /// Connections whose stalled input is to be looked at again.
     waking: Vec<ConnId>,
     scratch: Scratch,
@@ -263,7 +265,7 @@ impl Proxy {
             released: 0,
             draining: false,
             actions: VecDeque::new(),
-            dirty: Vec::new(),
+            dirty: Dirty::default(),
             waking: Vec::new(),
             scratch: Scratch::default(),
             tidied: 0,
@@ -372,6 +374,14 @@ impl Proxy {
         match conn.side() {
             Side::Client(id) => self.clients.find(id).map(|client| &client.out),
             Side::Server(id) => self.links.find(id).and_then(Link::output),
+        }
+    }
+
+    /// Whether a client was ever allowed more than the usual output, since it waited for a slow server.
+    pub fn was_excused(&self, conn: ConnId) -> bool {
+        match conn.side() {
+            Side::Client(id) => self.clients.find(id).is_some_and(Client::was_excused),
+            Side::Server(_) => false,
         }
     }
 

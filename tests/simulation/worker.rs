@@ -524,20 +524,21 @@ impl Worker {
         let limits = &scene.plan.limits;
         let plan = &scene.plan;
         // What was taken in for it, and what had waited for an earlier reply.
-        let most = 2 * limits.slack() + 2 * limits.cut_through + 4 * plan.chunk + 64 * 1024;
-        let mut largest = 0;
+        let usual = 2 * limits.slack() + 2 * limits.cut_through + 4 * plan.chunk + 64 * 1024;
         for conn in self.by_conn.keys() {
             if let Some(Socket {
                 link: Link::Client(_),
                 ..
             }) = self.find(*conn)
             {
-                largest = largest.max(self.proxy.output(*conn).map_or(0, |out| out.len()));
+                let out = self.proxy.output(*conn).map_or(0, |out| out.len());
+                let excused = self.proxy.was_excused(*conn);
+                let most = usual + if excused { 2 * limits.join } else { 0 };
+                if out > most {
+                    let text = format!("{out} bytes wait for a client, {most} at most");
+                    scene.ledger.violate(scene.now, text);
+                }
             }
-        }
-        if largest > most {
-            let text = format!("{largest} bytes wait for a client, {most} at most");
-            scene.ledger.violate(scene.now, text);
         }
         let sockets = self.by_conn.keys().filter_map(|conn| self.find(*conn));
         let accepted = sockets.filter(|socket| matches!(socket.link, Link::Client(_)));
