@@ -445,7 +445,8 @@ pub const PROCESS_KEYS: &[Key<ProcessDraft>] = &[
         name: "gather",
         presence: Presence::Default("100"),
         help: "The longest a worker with many active clients waits for more requests, so that they \
-               leave in one write per server. 0: it never waits. Only where the system can sleep \
+               leave in one write per server. Every five seconds it tries whether that pays, and \
+               does not wait where it does not. 0: it never waits. Only where the system can sleep \
                so shortly (Linux).",
         form: Form::Number {
             min: 0,

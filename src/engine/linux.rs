@@ -28,6 +28,12 @@ pub fn nap(length: Duration) {
     let _ = rustix::thread::clock_nanosleep_relative(ClockId::Monotonic, &length);
 }
 
+/// CPU time this thread has used.
+pub fn thread_cpu_time() -> Option<Duration> {
+    let used = rustix::time::clock_gettime(ClockId::ThreadCPUTime);
+    Duration::try_from(used).ok()
+}
+
 /// How much memory of the process is in use.
 #[expect(clippy::disallowed_methods, reason = "the kernel tells it in a file")]
 pub fn resident_bytes() -> Option<u64> {

@@ -48,7 +48,7 @@ pub use mailbox::Mailbox;
 pub use memory::{give_back_memory, share_one_heap};
 pub use names::Resolver;
 pub use socket::{CloseMode, Endpoint, Socket, SocketOptions, Taken};
-pub use system::{nap, prepare_naps};
+pub use system::{nap, prepare_naps, thread_cpu_time};
 pub use systemd::notify;
 
 /// How many events one wait can report; the rest follow in the next.

@@ -4,13 +4,16 @@
 //! at a time; one that waits a moment, while many clients are active, sends what all of them asked
 //! of a server in one write, and its server answers them in one. With few clients there is nothing
 //! to gather, and the wait would only be added to each reply. So the wait is chosen from what was
-//! observed in the last epoch: how many different clients were heard, and how fast events came.
+//! observed in the last epoch: how many different clients were heard, and how fast events came. Whether
+//! waits pay at all where the worker runs is found out by trying ([`Trial`]).
 //!
 //! This is pure: it is told what happened and the time, and answers with a length.
 
 use std::time::Duration;
 
 use crate::proxy::Time;
+
+use super::trial::{Epoch, Trial};
 
 /// How long clients are counted before the counts are used. Short, so that a change is noticed; long
 /// enough to hear each of those who pipeline, and so ask seldom.
@@ -45,6 +48,7 @@ pub struct Gather {
     active: u32,
     rate: u64,
     pace: u64,
+    trial: Trial,
 }
 
 impl Gather {
@@ -61,6 +65,7 @@ impl Gather {
             active: 0,
             rate: 0,
             pace: 0,
+            trial: Trial::new(),
         }
     }
 
@@ -74,27 +79,43 @@ impl Gather {
     }
 
     /// A turn starts, with so many events; those before brought `moved` requests and replies, counted
-    /// from the start of everything.
+    /// from the start of everything. `cpu` tells the CPU time of this thread, if the system does.
     #[inline]
-    pub fn turn(&mut self, now: Time, events: usize, moved: u64) {
+    pub fn turn(
+        &mut self,
+        now: Time,
+        events: usize,
+        moved: u64,
+        cpu: impl FnOnce() -> Option<Duration>,
+    ) {
         self.events += events as u64;
         let elapsed = now.since(self.began);
         if elapsed >= EPOCH {
             let micros = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX);
+            let brought = moved.wrapping_sub(self.moved);
             self.rate = self.events * 1_000_000 / micros;
-            self.pace = moved.wrapping_sub(self.moved).saturating_mul(1_000_000) / micros;
+            self.pace = brought.saturating_mul(1_000_000) / micros;
             self.moved = moved;
             self.active = self.heard;
             (self.heard, self.events) = (0, 0);
             self.epoch = self.epoch.wrapping_add(1);
             self.began = now;
+            if !self.limit.is_zero() {
+                let epoch = Epoch {
+                    now,
+                    length: elapsed,
+                    moved: brought,
+                    crowd: self.active >= ACTIVE_MIN,
+                };
+                self.trial.ended(epoch, cpu);
+            }
         }
     }
 
     /// How long to wait for more than the `ready` events that are there. `None`: not at all.
     #[inline]
     pub fn nap(&self, ready: usize) -> Option<Duration> {
-        if self.active < ACTIVE_MIN || ready == 0 {
+        if self.active < ACTIVE_MIN || ready == 0 || !self.trial.waits() {
             return None;
         }
         // Half of those who are active: the other half is probably waiting for its replies.
@@ -124,7 +145,7 @@ mod tests {
         for _ in 0..120 {
             now = now + Duration::from_micros(100);
             let events = clients * times / 10;
-            gather.turn(now, events, moved);
+            gather.turn(now, events, moved, || None);
             moved += events as u64;
             for _ in 0..events {
                 gather.heard(&mut marks[next % clients]);
@@ -164,7 +185,7 @@ mod tests {
         let mut gather = Gather::new(LIMIT);
         let mut marks = vec![Mark::default(); 1000];
         for number in 0..1000_u64 {
-            gather.turn(Time(number * 100), 1, number);
+            gather.turn(Time(number * 100), 1, number, || None);
             gather.heard(&mut marks[number as usize]);
             assert_eq!(gather.nap(1), None);
         }
@@ -176,7 +197,7 @@ mod tests {
         let mut gather = Gather::new(LIMIT);
         let mut marks = [Mark::default(); 40];
         for number in 0..120_usize {
-            gather.turn(Time(number as u64 * 100), 1, number as u64 * 32);
+            gather.turn(Time(number as u64 * 100), 1, number as u64 * 32, || None);
             gather.heard(&mut marks[number % 40]);
         }
         assert_eq!(gather.nap(1), Some(LIMIT));
@@ -186,7 +207,7 @@ mod tests {
     fn a_burst_long_ago_is_forgotten() {
         let mut gather = after(100, 1, LIMIT);
         assert!(gather.nap(1).is_some());
-        gather.turn(Time(10_000_000), 1, 0);
+        gather.turn(Time(10_000_000), 1, 0, || None);
         assert_eq!(gather.nap(1), None);
     }
 }

@@ -23,6 +23,7 @@ mod parting;
 #[cfg(test)]
 mod tests;
 mod tidying;
+mod trial;
 
 use std::io;
 use std::net::SocketAddr;
@@ -210,7 +211,9 @@ impl Loop {
                 self.engine.collect(&mut ready)?;
             }
             self.begin_turn();
-            self.gather.turn(self.now, ready.len(), self.proxy.moved());
+            let moved = self.proxy.moved();
+            self.gather
+                .turn(self.now, ready.len(), moved, engine::thread_cpu_time);
             if !ready.is_empty() {
                 self.tidying.busy(self.now);
             }
