@@ -145,6 +145,8 @@ counters! {
             "connections ever made: clients, servers (also failed attempts) and listeners";
         curr_connections Gauge Twemproxy "connections open now, listeners among them";
         memory_bytes Gauge Nutcrab "memory in use by the workers, in bytes";
+        gathering Gauge Nutcrab
+            "workers that wait a moment for more requests: many clients are active, and it pays";
     }
 
     /// What one thread counted for one pool.

@@ -112,10 +112,16 @@ impl Gather {
         }
     }
 
+    /// Whether there may be waits: many clients are active, and waits were found to pay.
+    #[inline]
+    pub fn is_on(&self) -> bool {
+        self.active >= ACTIVE_MIN && !self.limit.is_zero() && self.trial.waits()
+    }
+
     /// How long to wait for more than the `ready` events that are there. `None`: not at all.
     #[inline]
     pub fn nap(&self, ready: usize) -> Option<Duration> {
-        if self.active < ACTIVE_MIN || ready == 0 || !self.trial.waits() {
+        if ready == 0 || !self.is_on() {
             return None;
         }
         // Half of those who are active: the other half is probably waiting for its replies.
@@ -166,7 +172,10 @@ mod tests {
     fn many_active_clients_are_waited_for_but_not_beyond_the_limit() {
         let gather = after(50, 1, LIMIT);
         assert_eq!(gather.nap(1), Some(LIMIT));
-        assert_eq!(after(50, 1, Duration::ZERO).nap(1), None);
+        assert!(gather.is_on());
+        let never = after(50, 1, Duration::ZERO);
+        assert_eq!(never.nap(1), None);
+        assert!(!never.is_on());
     }
 
     #[test]

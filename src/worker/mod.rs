@@ -274,7 +274,9 @@ impl Loop {
     /// Tells the core how much memory is left, and does what follows from it.
     fn weigh(&mut self) {
         let pressure = self.memory.turn(self.now);
-        self.setup.stats.memory_bytes.set(self.memory.mine());
+        let stats = &self.setup.stats;
+        stats.memory_bytes.set(self.memory.mine());
+        stats.gathering.set(i64::from(self.gather.is_on()));
         if let Some(pressure) = pressure {
             self.proxy.set_pressure(pressure);
             self.obey_all();
