@@ -87,6 +87,9 @@ impl Proxy {
             let lane = self.pools[pool.index()].lane_of(group, server);
             let link = match self.primary(pool, lane, server, 0) {
                 Ok(link) => link,
+                Err(failed @ (Cause::Version | Cause::Database)) => {
+                    return self.conclude(id, sequence, Err(failed));
+                }
                 Err(failed) => {
                     cause = failed;
                     continue;

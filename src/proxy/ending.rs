@@ -84,7 +84,11 @@ impl Proxy {
             let at_once = self.pool(pool).config.server_failure_limit.get().max(3);
             let (longest, now) = (self.limits.backoff_max, self.now);
             let lane = self.pools[pool.index()].lane(lane);
-            lane.connect_failed(cause, at_once, longest, now, draw);
+            if asks_too_much {
+                lane.refused(cause, now);
+            } else {
+                lane.connect_failed(cause, at_once, longest, now, draw);
+            }
         }
         // A server may close connections that are not used; that says nothing about its health.
         if !blameless {
@@ -104,7 +108,8 @@ impl Proxy {
             .iter()
             .filter(|slot| slot.client.is_some())
             .count();
-        if !(idle && cause == Cause::Eof) {
+        // Why a server refused a greeting was told when it did.
+        if !(idle && cause == Cause::Eof || asks_too_much) {
             let what = What::LinkClosed { cause, failed };
             self.notice_server(pool, server, what);
         }

@@ -14,6 +14,9 @@ use crate::protocol::redis::info::Facts;
 use crate::protocol::{self, Commands, Protocol, Topic, Version};
 use crate::route::{Router, ServerIndex, Weighted};
 
+/// How long a server's refusal of a database or of a version is believed.
+const REFUSED_PAUSE: Duration = Duration::from_secs(10);
+
 /// One pool as one worker sees it.
 #[derive(Debug)]
 pub(super) struct Pool {
@@ -352,6 +355,13 @@ impl Lane {
     pub fn connected(&mut self) {
         self.failures = 0;
         self.retry_at = Time::default();
+    }
+
+    /// The server does not have what all connections of the lane are to have. It will not have it a moment
+    /// later either, and each client that asks would cost it a connection, and us a line in the log.
+    pub fn refused(&mut self, cause: Cause, now: Time) {
+        self.last_cause = cause;
+        self.retry_at = now + REFUSED_PAUSE;
     }
 
     /// An attempt to connect failed. The first few repeat at once, as every request does in twemproxy,

@@ -83,6 +83,35 @@ fn a_wish_that_a_server_cannot_fulfil_is_no_failure_of_the_server() {
 }
 
 #[test]
+fn a_refusal_is_believed_for_a_while() {
+    let (mut rig, first) = ready(pool(2), Limits::default());
+    rig.receive(first, ask("HELLO 3"));
+    rig.establish();
+    rig.receive(rig.link(0), "-ERR unknown command 'HELLO'\r\n");
+    assert!(rig.take(first).starts_with("-NOPROTO "));
+    let links = rig.links.len();
+    for _ in 0..20 {
+        let client = rig.client();
+        rig.receive(client, ask("HELLO 3"));
+        assert!(rig.take(client).starts_with("-NOPROTO "));
+    }
+    assert_eq!(rig.links.len(), links, "no server is asked again");
+    assert!(
+        matches!(rig.notices[..], [What::Greeting { .. }]),
+        "told once: {:?}",
+        rig.notices
+    );
+    // The server may be a newer one now.
+    rig.pass(Duration::from_secs(11));
+    let client = rig.client();
+    rig.receive(client, ask("HELLO 3"));
+    rig.establish();
+    rig.receive(rig.link(0), "%0\r\n");
+    rig.receive(rig.link(0), ANSWER);
+    assert!(rig.take(client).starts_with("%7\r\n"));
+}
+
+#[test]
 fn hello_waits_for_a_server_that_answers() {
     let mut rig = Rig::new(pool(2));
     let client = rig.client();
