@@ -205,7 +205,7 @@ pub(super) struct Ring {
     /// The same for each request, where the protocol has it.
     stamps: VecDeque<Stamp>,
     pub stamped: bool,
-    /// How many there may be until there are none.
+    /// How many there may be, if fewer than usual.
     most: Option<usize>,
 }
 
@@ -221,10 +221,15 @@ impl Ring {
         self.exchanges.is_empty()
     }
 
-    /// Until there are none, no more than `most` requests may be added, and there may be more already.
+    /// No more requests may be added as long as there are `most`; there may be more already.
     #[cold]
     pub fn limit(&mut self, most: usize) {
         self.most = Some(most);
+    }
+
+    /// There may be as many as others have, until the next [`Ring::limit`].
+    pub fn lift_limit(&mut self) {
+        self.most = None;
     }
 
     /// Whether there may be one more where there may be `most`.

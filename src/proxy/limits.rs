@@ -12,7 +12,7 @@ pub struct Limits {
     /// left unread.
     pub outstanding: usize,
     /// When so many requests wait at a server, most of them of other clients, a client that adds to them
-    /// may have no more than its `share` unanswered, until it has none.
+    /// is left unread until it has fewer than its `share` unanswered.
     pub crowd: usize,
     /// See [`crowd`](Self::crowd).
     pub share: usize,

@@ -77,6 +77,8 @@ impl Proxy {
             return;
         }
         client.stalled = false;
+        // Where there is still a crowd, the next request tells.
+        client.ring.lift_limit();
         let pending = mem::take(&mut client.pending);
         if !pending.is_empty() {
             self.reread(id, pending);

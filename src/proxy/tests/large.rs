@@ -410,6 +410,24 @@ fn what_a_client_had_asked_when_it_stopped_reading_holds_nobody_up() {
 }
 
 #[test]
+fn a_client_that_never_rests_is_held_to_its_share_only_while_there_is_a_crowd() {
+    let limits = Limits {
+        crowd: 100,
+        share: 10,
+        ..limits()
+    };
+    let (mut rig, first) = ready(pool(1), limits);
+    rig.receive(first, ask("GET a").repeat(100));
+    let last = rig.client();
+    rig.receive(last, ask("GET b").repeat(300));
+    let asked = ask("GET a").repeat(100) + &ask("GET b").repeat(10);
+    assert_eq!(rig.take(rig.link(0)), asked);
+    // One of its requests is unanswered all the time.
+    rig.receive(rig.link(0), ":1\r\n".repeat(109));
+    assert_eq!(rig.take(rig.link(0)), ask("GET b").repeat(290));
+}
+
+#[test]
 fn clients_that_crowd_a_server_have_a_small_share_of_its_queue() {
     let limits = Limits {
         crowd: 100,
