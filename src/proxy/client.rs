@@ -113,8 +113,6 @@ pub(super) struct Upload {
     pub server: ServerIndex,
     /// Whether it will be answered.
     pub answer: Answer,
-    /// Whether the answer is for nobody.
-    pub mute: bool,
     /// What it is counted under.
     pub topic: Topic,
     /// When something of it came last.

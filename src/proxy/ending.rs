@@ -118,7 +118,7 @@ impl Proxy {
             match slot.fragment {
                 // A part of the reply is with the client already: the rest can never come, and
                 // nothing else may follow it.
-                None if index == 0 && link.streaming => {
+                None if index == 0 && link.streaming && !self.is_silent(client, slot.sequence) => {
                     self.close_client(client, Ending::Error, CloseHow::Reset);
                 }
                 None => self.fail_request(client, slot.sequence, cause),
@@ -129,6 +129,13 @@ impl Proxy {
             self.own_lost(owner, id);
         }
         self.serve_waiting(pool, lane);
+    }
+
+    /// Whether nothing of the reply to a request is for its client.
+    pub(super) fn is_silent(&mut self, id: ClientId, sequence: u32) -> bool {
+        let client = self.clients.find_mut(id);
+        let exchange = client.and_then(|client| client.ring.find(sequence));
+        matches!(exchange, Some(Exchange::Silent))
     }
 
     /// Closes a connection that is of no more use, through no fault of its server.
@@ -185,6 +192,9 @@ impl Proxy {
         self.stats.pools[client.pool.index()].forward_error.add(1);
         match client.ring.find(sequence) {
             Some(Exchange::Silent) => client.ring.serve_silent(sequence),
+            Some(Exchange::Errand(errand)) if errand.mute.is_now() => {
+                client.ring.serve_silent(sequence);
+            }
             _ => client.ring.keep(sequence, error.bytes()),
         }
         if client.ring.is_head(sequence) {

@@ -122,9 +122,12 @@ impl Fanout {
         held
     }
 
-    /// Whether the request will be answered with an error, whatever its fragments still bring.
+    /// Whether what its fragments still bring is for nobody: the request will be answered with an error,
+    /// or not at all and nothing else follows from them.
     pub fn is_lost(&self) -> bool {
-        self.mute || (self.failure.is_some() && self.partial == Partial::Fail && !self.join.started)
+        let is_heeded = self.given.is_some() || matches!(self.merge, Merge::Script | Merge::Forget);
+        (self.mute && !is_heeded)
+            || (self.failure.is_some() && self.partial == Partial::Fail && !self.join.started)
     }
 
     /// Whether a part of the joined reply can be passed on before all fragments are whole.

@@ -75,8 +75,9 @@ impl Proxy {
             // What is not reloaded waits as any other.
             if let Some(client) = self.clients.find_mut(id)
                 && let Some(exchange) = client.ring.find(sequence)
+                && let Exchange::Errand(errand) = exchange
             {
-                *exchange = Exchange::Waiting;
+                *exchange = errand.owed();
             }
             return true;
         }
@@ -102,31 +103,38 @@ impl Proxy {
         let Some(Exchange::Errand(errand)) = client.ring.take_last() else {
             return;
         };
+        // As it was when the request came.
+        let mute = std::mem::replace(&mut client.mute, errand.mute);
+        self.dispatch_described(id, &errand);
+        if let Some(client) = self.clients.find_mut(id) {
+            client.mute = mute;
+        }
+        self.advance(id);
+    }
+
+    /// Serves a request whose command was described, or tells why not.
+    fn dispatch_described(&mut self, id: ClientId, errand: &Errand) {
         if errand.answer.first() == Some(&b'-') {
             // The server's own words, such as that it is loading.
-            self.answer(id, &errand.answer);
-            return self.advance(id);
+            return self.answer(id, &errand.answer);
         }
+        let Some(client) = self.clients.find_mut(id) else {
+            return;
+        };
         let pool = &mut self.pools[client.pool.index()];
         pool.commands.learn(&errand.request, &errand.answer);
         let limits = &pool.config.limits;
         let mut scan = RequestScan::default();
         match pool.commands.parse(&errand.request, &mut scan, limits) {
             Parse::Done { request, .. } => {
-                // As it was when the request came.
-                let mute = std::mem::replace(&mut client.mute, errand.mute);
                 self.asked_for_transaction(id);
                 if !self.dispatch(id, request, Input::copied(&errand.request)) {
                     // It waits at its server, and the client is owed other replies before.
                     self.answer(id, b"-ERR the command is known now, ask again\r\n");
                 }
-                if let Some(client) = self.clients.find_mut(id) {
-                    client.mute = mute;
-                }
             }
             // It was whole before.
             _ => self.answer_error(id, Cause::Invalid),
         }
-        self.advance(id);
     }
 }

@@ -301,12 +301,15 @@ impl Proxy {
         let Some(link) = self.links.find_mut(id) else {
             return;
         };
-        let Some(client_id) = slot.client else {
+        let client = slot.client.and_then(|client| self.clients.find_mut(client));
+        let (Some(client_id), Some(client)) = (slot.client, client) else {
+            link.streaming = true;
             return link.partial.clear(&mut self.buffers);
         };
-        let Some(client) = self.clients.find_mut(client_id) else {
+        if let Some(Exchange::Silent) = client.ring.find(slot.sequence) {
+            link.streaming = true;
             return link.partial.clear(&mut self.buffers);
-        };
+        }
         let nothing = Input::copied(&[]);
         if let Some(fragment) = slot.fragment {
             // Only arrays and values can be passed on in parts; the rest is small.
@@ -342,14 +345,7 @@ impl Proxy {
             return;
         };
         let is_errand = match client.ring.find(sequence) {
-            Some(Exchange::Silent) => {
-                partial.clear(&mut self.buffers);
-                if done {
-                    client.ring.serve_silent(sequence);
-                    self.advance_if_head(id, sequence);
-                }
-                return;
-            }
+            Some(Exchange::Silent) => return self.pass_over(id, sequence, partial, done),
             Some(Exchange::Asking(asking)) => {
                 asking.hear(partial, last, &mut self.buffers);
                 if done {
@@ -360,8 +356,13 @@ impl Proxy {
             Some(Exchange::Errand(_)) => true,
             _ => false,
         };
-        if is_errand && !self.errand_reply(id, sequence, partial, last, done) {
-            return;
+        if is_errand {
+            if !self.errand_reply(id, sequence, partial, last, done) {
+                return;
+            }
+            if self.is_silent(id, sequence) {
+                return self.pass_over(id, sequence, partial, done);
+            }
         }
         let Some(client) = self.clients.find_mut(id) else {
             return;
@@ -447,6 +448,15 @@ impl Proxy {
         }
     }
 
+    /// Throws away a reply, or a part of it, that is for nobody.
+    fn pass_over(&mut self, id: ClientId, sequence: u32, partial: &mut Queue, done: bool) {
+        partial.clear(&mut self.buffers);
+        if done && let Some(client) = self.clients.find_mut(id) {
+            client.ring.serve_silent(sequence);
+            self.advance_if_head(id, sequence);
+        }
+    }
+
     fn advance_if_head(&mut self, id: ClientId, sequence: u32) {
         let client = self.clients.find(id);
         if client.is_some_and(|client| client.ring.is_head(sequence)) {
@@ -515,7 +525,7 @@ impl Proxy {
         };
         let whole = fanout.pending == 0;
         if fanout.mute {
-            return whole && self.end_fanout(id, None);
+            return whole && self.end_in_silence(id);
         }
         let may_start = whole || (early && fanout.can_stream());
         if !may_start && !fanout.join.started {
@@ -568,11 +578,7 @@ impl Proxy {
             return self.end_fanout(id, None);
         }
         let scripts = &mut self.pools[client.pool.index()].scripts;
-        if let (Some(load), Some(reply)) = (fanout.request.take(), fanout.replies.first()) {
-            scripts.remember(load, &reply.bytes, self.limits.scripts);
-        } else if fanout.merge == Merge::Forget {
-            scripts.forget();
-        }
+        scripts.heed(fanout, self.limits.scripts);
         let held = fanout.held();
         let joined = protocol.join(
             fanout.merge,
@@ -603,6 +609,31 @@ impl Proxy {
             }
             Joined::Bad => whole && self.end_fanout(id, Some(Cause::Invalid)),
         }
+    }
+
+    /// The split request at the head was served, or failed, and its client wants no reply. What follows
+    /// from that does so all the same.
+    fn end_in_silence(&mut self, id: ClientId) -> bool {
+        let Some(client) = self.clients.find_mut(id) else {
+            return false;
+        };
+        let (protocol, sequence) = (client.protocol, client.ring.first());
+        let Some(Exchange::Fanout(fanout)) = client.ring.head() else {
+            return false;
+        };
+        let has_failed =
+            fanout.failure.is_some() || protocol.fragment_error(&fanout.replies).is_some();
+        match fanout.given.take() {
+            Some(given) if has_failed => self.subscription_failed(id, sequence, given),
+            // What confirms a subscription is no reply.
+            Some(given) => client.out.push(&given, &mut self.buffers),
+            None if has_failed => {}
+            None => {
+                let scripts = &mut self.pools[client.pool.index()].scripts;
+                scripts.heed(fanout, self.limits.scripts);
+            }
+        }
+        self.end_fanout(id, None)
     }
 
     /// The split request at the head is answered, or is now, with an error.

@@ -229,7 +229,6 @@ impl Proxy {
                     client.scan = RequestScan::default();
                     self.begin_request(id);
                     self.begin_upload(id, request, rest, body);
-                    self.end_request(id);
                     used = input.len();
                 }
                 Parse::Inline { request, len } => {
@@ -241,6 +240,7 @@ impl Proxy {
                 }
                 Parse::More => return used,
                 Parse::Bad(refusal) => {
+                    self.begin_request(id);
                     self.refuse_for_good(id, &refusal);
                     return input.len();
                 }
@@ -286,14 +286,16 @@ impl Proxy {
             &pool.stranger
         };
         let mut scan = RequestScan::default();
-        match pool.commands.parse(bytes, &mut scan, limits) {
-            Parse::Done { request, len } => {
-                return self.handle(id, request, Input::copied(&bytes[..len]));
-            }
-            Parse::Bad(refusal) => self.refuse_for_good(id, &refusal),
-            // Nothing at all, for an empty line.
-            Parse::More | Parse::Head { .. } | Parse::Inline { .. } => {}
+        let parse = pool.commands.parse(bytes, &mut scan, limits);
+        if let Parse::Done { request, len } = parse {
+            return self.handle(id, request, Input::copied(&bytes[..len]));
         }
+        self.begin_request(id);
+        if let Parse::Bad(refusal) = parse {
+            self.refuse_for_good(id, &refusal);
+        }
+        // Nothing at all, for an empty line; but it is one to skip the reply to.
+        self.end_request(id);
         true
     }
 
@@ -317,7 +319,7 @@ impl Proxy {
     }
 
     #[inline]
-    fn end_request(&mut self, id: ClientId) {
+    pub(super) fn end_request(&mut self, id: ClientId) {
         if let Some(client) = self.clients.find_mut(id)
             && client.mute == Mute::Once
         {
@@ -586,12 +588,20 @@ impl Proxy {
 
     /// Gives a reply that is known at once, in its turn.
     pub(super) fn answer(&mut self, id: ClientId, reply: &[u8]) {
+        if self
+            .clients
+            .find(id)
+            .is_some_and(|client| !client.is_mute())
+        {
+            self.tell(id, reply);
+        }
+    }
+
+    /// Gives what is no reply to a client that wants none, in its turn.
+    pub(super) fn tell(&mut self, id: ClientId, reply: &[u8]) {
         let Some(client) = self.clients.find_mut(id) else {
             return;
         };
-        if client.is_mute() {
-            return;
-        }
         if client.ring.is_empty() {
             client.out.push(reply, &mut self.buffers);
             self.flush_client(id);

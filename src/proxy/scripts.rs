@@ -7,12 +7,12 @@
 use std::collections::{HashMap, VecDeque};
 
 use super::Proxy;
-use super::exchange::Exchange;
+use super::exchange::{Exchange, Fanout};
 use super::ids::ClientId;
 use super::link::Slot;
 use super::session::Mute;
 use crate::buffer::{Input, Queue};
-use crate::protocol::Answer;
+use crate::protocol::{Answer, Merge};
 use crate::route::ServerIndex;
 
 /// Longest request that loads a remembered script.
@@ -35,6 +35,15 @@ pub(super) struct Scripts {
 }
 
 impl Scripts {
+    /// All servers have done what a request about scripts asks for, if it is one.
+    pub fn heed(&mut self, fanout: &mut Fanout, limit: usize) {
+        match (fanout.merge, fanout.request.take(), fanout.replies.first()) {
+            (Merge::Script, Some(load), Some(reply)) => self.remember(load, &reply.bytes, limit),
+            (Merge::Forget, ..) => self.forget(),
+            _ => {}
+        }
+    }
+
     /// Remembers a script by the request that loaded it and the reply. The oldest make room beyond
     /// `limit` bytes.
     pub fn remember(&mut self, load: Box<[u8]>, reply: &Queue, limit: usize) {
@@ -66,7 +75,7 @@ impl Scripts {
     }
 
     /// Forgets them all.
-    pub fn forget(&mut self) {
+    fn forget(&mut self) {
         *self = Self::default();
     }
 }
@@ -88,6 +97,13 @@ pub(super) struct Errand {
     pub request: Vec<u8>,
     /// What has come of the answer to the question that goes before it.
     pub answer: Vec<u8>,
+}
+
+impl Errand {
+    /// The exchange of its request once nothing else is asked for it.
+    pub fn owed(&self) -> Exchange {
+        Exchange::owed(self.mute.is_now(), Answer::Always)
+    }
 }
 
 /// Why a request is kept.
@@ -114,14 +130,15 @@ impl Proxy {
         let pool = &self.pools[client.pool.index()];
         let name = pool.commands.script_name(input.bytes(), command);
         let is_known = name.is_some_and(|name| pool.scripts.load(name).is_some());
-        if !is_known || input.len() > SCRIPT_MAX || client.is_mute() {
+        if !is_known || input.len() > SCRIPT_MAX {
             return false;
         }
+        let mute = client.mute;
         let Ok(link) = self.link_for(id, server) else {
             return false;
         };
         let errand = Errand {
-            mute: Mute::No,
+            mute,
             purpose: Purpose::Script(server),
             request: input.bytes().to_vec(),
             answer: Vec::new(),
@@ -154,6 +171,7 @@ impl Proxy {
         let Exchange::Errand(errand) = std::mem::replace(exchange, Exchange::Waiting) else {
             return false;
         };
+        *exchange = errand.owed();
         let Purpose::Script(server) = errand.purpose else {
             return false;
         };

@@ -49,6 +49,14 @@ pub(super) enum Mute {
     Yes,
 }
 
+impl Mute {
+    /// Whether the request at hand is not to be answered.
+    #[inline]
+    pub fn is_now(self) -> bool {
+        matches!(self, Mute::Once | Mute::Yes)
+    }
+}
+
 impl Session {
     /// Bytes of memory, more or less, that grow with what the client says.
     pub fn held(&self) -> usize {
@@ -73,7 +81,7 @@ impl Client {
     /// Whether the request at hand is not to be answered.
     #[inline]
     pub fn is_mute(&self) -> bool {
-        matches!(self.mute, Mute::Once | Mute::Yes)
+        self.mute.is_now()
     }
 
     /// Whether it is read although its requests wait: it may be waiting for ever, and its end is the end

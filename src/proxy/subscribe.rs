@@ -3,8 +3,9 @@
 //! A channel lives where a key of its name would: it is subscribed to there, and PUBLISH goes there.
 //! Patterns are subscribed to on every server. A subscriber has a connection of its own to each server
 //! it listens to. Replies to it are ours: their count is that of the client, not of one server; they
-//! are given when all servers concerned have confirmed. Messages are passed on as they come, between
-//! replies, never within one.
+//! are given when all servers concerned have confirmed, and to a client that wants no replies as well: they
+//! count as messages, as in Redis, though an error in their place does not. Messages are passed on as they
+//! come, between replies, never within one.
 //!
 //! When a server was gone, or keys moved, the client is subscribed anew as soon as may be; what was
 //! published meanwhile is lost, as it is for a client of Redis that reconnects.
@@ -296,7 +297,7 @@ impl Proxy {
             None => reply.null(),
         };
         reply.integer(count as i64);
-        self.answer(id, &reply.into_bytes());
+        self.tell(id, &reply.into_bytes());
     }
 
     /// The servers on which a name is subscribed to.

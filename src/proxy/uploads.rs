@@ -36,14 +36,12 @@ impl Proxy {
         client.ring.stamp = client.protocol.stamp(input.bytes());
         let (pool, authenticated, protocol) = (client.pool, client.authenticated, client.protocol);
         let answer = request.answer;
-        let mute = client.is_mute();
         let topic = self.pool(pool).topic(protocol, request.command);
         let discard = Upload {
             body,
             stage: Stage::Discard,
             server: ServerIndex(0),
             answer,
-            mute,
             topic,
             heard: self.now,
         };
@@ -189,11 +187,12 @@ impl Proxy {
         self.topic = upload.topic;
         match upload.stage {
             Stage::Gather(queue) | Stage::Wait(queue) => {
-                self.forward_gathered(id, upload.server, queue, upload.answer, upload.mute);
+                self.forward_gathered(id, upload.server, queue, upload.answer);
             }
             Stage::Stream(link) => self.uploaded(link, upload.answer),
             Stage::Discard => {}
         }
+        self.end_request(id);
     }
 
     /// Queues a gathered request, as `forward` does with one that stands in one place.
@@ -203,7 +202,6 @@ impl Proxy {
         server: ServerIndex,
         mut queue: Queue,
         answer: Answer,
-        mute: bool,
     ) {
         let link = match self.link_for(id, server) {
             Ok(link) => link,
@@ -218,7 +216,7 @@ impl Proxy {
         let Some(client) = self.clients.find_mut(id) else {
             return;
         };
-        let sequence = client.ring.push(Exchange::owed(mute, answer));
+        let sequence = client.ring.push(Exchange::owed(client.is_mute(), answer));
         let mut slot = self.slot(id, sequence, None, answer);
         let mut len = queue.len() as u64;
         if let Some(target) = self.links.find_mut(link) {
@@ -312,6 +310,7 @@ impl Proxy {
         let Some(client) = self.clients.find_mut(id) else {
             return;
         };
+        let mute = client.is_mute();
         let Some(upload) = &mut client.upload else {
             return;
         };
@@ -324,7 +323,7 @@ impl Proxy {
             .family(queue.front());
         let slot = Slot {
             client: Some(id),
-            sequence: client.ring.push(Exchange::owed(upload.mute, answer)),
+            sequence: client.ring.push(Exchange::owed(mute, answer)),
             fragment: None,
             topic: upload.topic,
             print: Print::NONE,

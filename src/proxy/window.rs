@@ -41,7 +41,8 @@ impl Proxy {
                 };
             }
         }
-        if is_head { !room } else { full }
+        let waits = if is_head { !room } else { full };
+        waits && !self.is_silent(id, slot.sequence)
     }
 
     /// Leaves a connection unread until `client` has room again.

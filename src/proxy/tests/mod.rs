@@ -10,6 +10,7 @@ mod killing;
 mod large;
 mod latency;
 mod memcached;
+mod muting;
 mod order;
 mod patience;
 mod scripts;
