@@ -147,10 +147,15 @@ impl Proxy {
         let found = clients.find(|(_, client)| {
             client.number == whom.number && client.pool == whom.pool && host(client) == whom.host
         });
-        let found = found.map(|(id, _)| id);
+        let found = found.map(|(id, client)| (id, client.is_settled()));
         drop(clients);
-        if let Some(other) = found {
-            self.close_client(other, Ending::Error, CloseHow::Reset);
+        if let Some((other, is_settled)) = found {
+            let how = if is_settled {
+                CloseHow::Gracefully
+            } else {
+                CloseHow::Reset
+            };
+            self.close_client(other, Ending::Error, how);
         }
         found.is_some()
     }

@@ -23,6 +23,41 @@ fn a_client_is_put_out_by_its_number_or_its_own_address() {
     assert!(rig.is_closed(first));
 }
 
+#[test]
+fn a_client_is_put_out_as_one_that_was_served_unless_it_is_owed_something() {
+    let (mut rig, first) = ready(pool(1), Limits::default());
+    let [idle, owed] = [rig.client(), rig.client()];
+    rig.receive(owed, ask("GET a"));
+    for (victim, number, how) in [(idle, 2, CloseHow::Gracefully), (owed, 3, CloseHow::Reset)] {
+        rig.receive(first, ask(&format!("CLIENT KILL ID {number}")));
+        assert_eq!(rig.take(first), ":1\r\n");
+        assert!(rig.closed.contains(&(victim, how)), "{number}");
+    }
+}
+
+#[test]
+fn what_a_client_that_left_had_asked_is_read_to_its_end() {
+    let limits = Limits {
+        cut_through: 1024,
+        ..Limits::default()
+    };
+    let (mut rig, killer) = ready(pool(1), limits);
+    let victim = rig.client();
+    let requests = ["MULTI", "GET a", "EXEC"].map(ask).concat();
+    rig.receive(victim, requests);
+    let start = format!("+OK\r\n+QUEUED\r\n*1\r\n$3000\r\n{}", "v".repeat(2000));
+    rig.receive(rig.link(0), start);
+    rig.receive(killer, ask("CLIENT KILL ID 2"));
+    assert_eq!(rig.take(killer), ":1\r\n");
+    assert!(rig.is_closed(victim));
+    // What is left of it looks like an error.
+    rig.receive(rig.link(0), "-".repeat(1000) + "\r\n");
+    rig.receive(killer, ask("GET a"));
+    rig.receive(rig.link(0), "$1\r\na\r\n");
+    assert_eq!(rig.take(killer), "$1\r\na\r\n");
+    assert_eq!(rig.links.len(), 1, "the connection was kept");
+}
+
 /// A client from this address.
 fn client_from(rig: &mut Rig, peer: &str) -> ConnId {
     let peer = peer.parse().expect("an address");
