@@ -5,6 +5,7 @@ use nutcrab::protocol::Protocol;
 
 use crate::client::Client;
 use crate::judging::{Element, Pending, Want};
+use crate::muting::Wish;
 use crate::plan::PASSWORD;
 use crate::redis;
 use crate::scene::{Phase, Scene};
@@ -57,6 +58,11 @@ impl Client {
         }
         let seq = scene.ledger.asked(self.conn);
         let odd = scene.plan.pools[self.pool].odd;
+        if self.authed
+            && let Some((bytes, pending)) = self.compose_muting(scene, seq)
+        {
+            return (bytes, vec![pending]);
+        }
         let (bytes, want) = if !self.authed {
             self.introduce(scene, seq)
         } else if let Some(asked) = self.compose_session(scene, seq) {
@@ -67,12 +73,14 @@ impl Client {
             asked
         } else if let Some(asked) = self.compose_shift(scene) {
             asked
+        } else if let Some(asked) = self.compose_identity(scene) {
+            asked
         } else if scene.phase == Phase::Faults && self.draw.permille(odd) {
             self.odd(scene, seq)
         } else {
             self.usual(scene, seq)
         };
-        (bytes, vec![Pending::new(seq, want)])
+        (bytes, vec![self.as_wished(scene, seq, want)])
     }
 
     /// QUIT.
@@ -82,13 +90,14 @@ impl Client {
         }
         let seq = scene.ledger.asked(self.conn);
         let want = Want::Bytes(b"+OK\r\n".to_vec());
-        (redis::request(&[b"QUIT"]), vec![Pending::new(seq, want)])
+        let pending = self.as_wished(scene, seq, want);
+        (redis::request(&[b"QUIT"]), vec![pending])
     }
 
     /// Something that is no request.
     pub(crate) fn compose_garbage(&mut self, scene: &mut Scene) -> (Vec<u8>, Pending) {
         let seq = scene.ledger.asked(self.conn);
-        let mut pending = Pending::new(seq, Want::Garbage);
+        let mut pending = self.as_wished(scene, seq, Want::Garbage);
         let mut bytes;
         if self.dialect != Protocol::Redis {
             (bytes, pending) = self.memcached_garbage(seq);
@@ -194,6 +203,10 @@ impl Client {
             }
             5 => {
                 let line = self.draw.pick(&["echo a\r\n", "\r\n  ECHO 'a'\n"]);
+                if line.starts_with('\r') && self.wish == Wish::Skip {
+                    // The empty line is what it has the reply skipped to.
+                    self.wish = Wish::All;
+                }
                 (line.into(), bytes(b"$1\r\na\r\n"))
             }
             6 => self.select(scene),

@@ -9,8 +9,10 @@ use nutcrab::protocol::Protocol;
 
 use crate::agenda::{Event, Micros};
 use crate::draw::Draw;
+use crate::identity::Identity;
 use crate::judging::{Owned, Pending};
 use crate::ledger::Fault;
+use crate::muting::Wish;
 use crate::network::{End, Read, WireId, Written};
 use crate::redis::{self, Version};
 use crate::scanning::Iteration;
@@ -29,8 +31,8 @@ pub struct Client {
     pub pool: usize,
     pub(crate) draw: Draw,
     state: State,
-    wire: WireId,
-    worker: usize,
+    pub(crate) wire: WireId,
+    pub(crate) worker: usize,
     /// The number of its connection.
     pub(crate) conn: u32,
     outbox: VecDeque<u8>,
@@ -52,6 +54,10 @@ pub struct Client {
     pub(crate) scan: Option<Iteration>,
     /// Scripts it may rely on.
     pub(crate) scripts: Known,
+    /// Who it is on its connection.
+    pub(crate) identity: Identity,
+    /// Whether it wants replies.
+    pub(crate) wish: Wish,
     /// One of the requests before the next certain reply has failed, and nobody knows which.
     pub(crate) doubts: bool,
     /// Requests it will make in this phase.
@@ -113,6 +119,8 @@ impl Client {
             shifts: 0,
             scan: None,
             scripts: Known::new(),
+            identity: Identity::new(&mut draw),
+            wish: Wish::default(),
             doubts: false,
             left: plan.requests,
             halved: false,
@@ -177,8 +185,11 @@ impl Client {
         } else {
             fewest
         };
-        self.wire = workers[self.worker].accept(scene, self.index, self.pool);
         self.conn = scene.ledger.connected(self.pool);
+        self.identity.connect(self.conn);
+        self.wish = Wish::default();
+        let peer = self.identity.peer;
+        self.wire = workers[self.worker].accept(scene, self.index, self.pool, peer);
         self.state = State::Open;
         self.halved = false;
         let config = &scene.plan.pools[self.pool].config;
@@ -249,6 +260,7 @@ impl Client {
         }
         self.leave_session(&waiting);
         self.end_scan(scene);
+        scene.ledger.roster.part(self.conn);
         self.outbox.clear();
         self.inbox.clear();
         self.need = 0;
@@ -292,6 +304,11 @@ impl Client {
             }
             self.outbox.extend(bytes);
             self.waiting.extend(wanted);
+            if self.identity.is_ending {
+                self.state = State::Leaving;
+                scene.ledger.roster.part(self.conn);
+                break;
+            }
             let last = scene.plan.pools[self.pool].last;
             if self.authed && scene.phase == Phase::Faults && self.draw.permille(last) {
                 self.finish(scene);
@@ -303,6 +320,7 @@ impl Client {
 
     /// Does something after which it will ask nothing more on this connection.
     fn finish(&mut self, scene: &mut Scene) {
+        scene.ledger.roster.part(self.conn);
         // memcached says nothing to a client that quits in a line.
         let quits = self.dialect != Protocol::Memcache;
         self.state = match self.draw.below(3) {
@@ -377,9 +395,11 @@ impl Client {
         while used < inbox.len() && inbox.len() - used >= self.need {
             self.need = 0;
             self.plant_version(scene, &mut inbox, used);
+            self.plant_muting(scene, &mut inbox, used);
+            self.plant_count(scene, &mut inbox, used);
             let rest = &inbox[used..];
             let read = match self.dialect {
-                Protocol::Redis => redis::read_reply(rest, self.version_of_next())
+                Protocol::Redis => redis::read_reply(rest, self.version_of_next(scene))
                     .map(|read| read.map(|(reply, len)| (reply, len, None))),
                 Protocol::Memcache => memcache::read_reply(rest),
                 Protocol::Binary => binary::read_reply(rest)
@@ -424,9 +444,10 @@ impl Client {
     /// The proxy sends no more.
     fn ended(&mut self, scene: &mut Scene) {
         let drained = scene.phase >= Phase::Farewell;
+        let is_killed = scene.ledger.roster.is_aimed_at(self.conn);
         let wrong = if !self.inbox.is_empty() {
             Some("within a reply")
-        } else if drained || self.halved && self.is_waiting() {
+        } else if drained || is_killed || self.halved && self.is_waiting() {
             None
         } else if self.owed() > 0 {
             Some("with replies owed")
@@ -452,6 +473,7 @@ impl Client {
     /// The wire is broken.
     fn broken(&mut self, scene: &mut Scene) {
         let explained = scene.now <= self.blame_until
+            || scene.ledger.roster.is_aimed_at(self.conn)
             || scene
                 .ledger
                 .is_explained(scene.now, self.pool, &Fault::OF_SERVERS)
@@ -529,6 +551,19 @@ impl Client {
             }
             self.leave(scene);
         }
+    }
+
+    /// Whether it will ask more on its connection.
+    pub(crate) fn means_to_stay(&self) -> bool {
+        self.state == State::Open
+    }
+
+    /// What it is still there for, though it was closed.
+    pub fn survival(&self, scene: &Scene) -> Option<String> {
+        let is_there = self.state != State::Away;
+        let is_over = self.identity.is_ending || scene.ledger.roster.is_over(self.conn);
+        let text = || format!("client {} was killed and is there", self.index);
+        (is_there && is_over).then(text)
     }
 
     /// The wire it is on, unless it is away.

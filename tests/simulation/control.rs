@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use nutcrab::proxy::{Health, HealthChange, PoolIndex, Pressure, Time};
+use nutcrab::proxy::{Health, HealthChange, Kill, PoolIndex, Pressure, Time};
 use nutcrab::route::{Router, ServerIndex};
 
 use crate::agenda::{Event, Micros};
@@ -15,6 +15,10 @@ pub enum Report {
     Failed(PoolIndex, ServerIndex, Time),
     /// A server that had failed has replied.
     Succeeded(PoolIndex, ServerIndex),
+    /// A client wants one of another worker closed.
+    Kill(Kill),
+    /// Whether there was such a client.
+    Killed(Kill, bool),
 }
 
 /// What a worker is told.
@@ -33,6 +37,8 @@ pub enum Order {
 pub struct Control {
     health: Health,
     wake: Option<Micros>,
+    /// What one worker is to be told: a client's wish, or whether it came true.
+    pub kills: Vec<(usize, Kill, Option<bool>)>,
 }
 
 impl Control {
@@ -47,6 +53,7 @@ impl Control {
         Self {
             health: Health::new(&pools),
             wake: None,
+            kills: Vec::new(),
         }
     }
 
@@ -77,6 +84,15 @@ impl Control {
             changes.extend(match report {
                 Report::Failed(pool, server, since) => self.health.failed(pool, server, since, now),
                 Report::Succeeded(pool, server) => self.health.succeeded(pool, server),
+                Report::Kill(kill) => {
+                    self.kills.push((kill.worker as usize, kill, None));
+                    None
+                }
+                Report::Killed(kill, done) => {
+                    self.kills
+                        .push((kill.asker_worker as usize, kill, Some(done)));
+                    None
+                }
             });
         }
         changes.extend(self.health.expire(now));

@@ -4,7 +4,9 @@
 use nutcrab::config::FailedGet;
 use nutcrab::protocol::Protocol;
 
+use crate::agenda::Micros;
 use crate::client::Client;
+use crate::killing::Aim;
 use crate::ledger::{Fault, explanations};
 use crate::memcache;
 use crate::redis::{self, Reply, Version};
@@ -37,6 +39,8 @@ pub enum Owed {
     Perhaps,
     /// It is not, and nobody will know what became of it.
     Nothing,
+    /// It is not, as its client wanted when it asked then; but it is done. See `muting`.
+    Unheard(Micros),
 }
 
 impl Pending {
@@ -112,6 +116,12 @@ pub enum Want {
     Greeted(Version),
     /// That all is as it was when the connection was new.
     Reset,
+    /// That so many connections were closed.
+    Killed(Aim),
+    /// The number of the connection.
+    Numbered,
+    /// One of these names.
+    Named(Vec<Option<Vec<u8>>>),
 }
 
 /// An element of an array reply.
@@ -214,7 +224,7 @@ impl Client {
         *scene.ledger.totals.errors.entry(error).or_default() += 1;
     }
 
-    fn protest(&self, scene: &mut Scene, pending: &Pending, wrong: &str, raw: &[u8]) {
+    pub(crate) fn protest(&self, scene: &mut Scene, pending: &Pending, wrong: &str, raw: &[u8]) {
         let shown = String::from_utf8_lossy(&raw[..raw.len().min(200)]);
         let text = format!(
             "client {} (connection {}, request {}) wants {}, got {shown:?}: {wrong}",
@@ -231,7 +241,15 @@ impl Client {
         let plan = &scene.plan.pools[self.pool];
         let explained = |faults: &[Fault]| scene.ledger.is_explained(scene.now, self.pool, faults);
         // What the proxy answers by itself needs no server and cannot fail.
-        if matches!(pending.want, Want::Bytes(_) | Want::Error(_) | Want::Reset) {
+        if matches!(
+            pending.want,
+            Want::Bytes(_)
+                | Want::Error(_)
+                | Want::Reset
+                | Want::Killed(_)
+                | Want::Numbered
+                | Want::Named(_)
+        ) {
             return false;
         }
         if error.starts_with("LOADING") {
@@ -379,6 +397,11 @@ impl Client {
                 self.version = Version::default();
                 Ok(())
             }
+            (Want::Killed(aim), _) => self.accept_killed(scene, *aim, reply),
+            (Want::Numbered, Reply::Number(number)) => {
+                self.learn_number(&mut scene.ledger, *number)
+            }
+            (Want::Named(names), _) => Self::accept_name(names, reply),
             _ => Err("another kind of reply"),
         }
     }
@@ -506,6 +529,7 @@ impl Client {
                 Owed::Reply => true,
                 Owed::Perhaps => nameless || front.opaque == opaque,
                 Owed::Nothing => false,
+                Owed::Unheard(_) => self.confirms(front, reply),
             };
             if is_it {
                 break;
@@ -528,7 +552,7 @@ impl Client {
             scene.ledger.violate(scene.now, text);
         }
         self.doubts = match pending.owed {
-            Owed::Reply => false,
+            Owed::Reply | Owed::Unheard(_) => false,
             _ => self.doubts || matches!(reply, Reply::Error(_)) && opaque.is_none(),
         };
         Some(pending)
@@ -536,6 +560,9 @@ impl Client {
 
     /// A request went without a reply.
     fn unanswered(&mut self, scene: &mut Scene, pending: &Pending) {
+        if let Owed::Unheard(asked) = pending.owed {
+            return self.unheard(scene, pending, asked);
+        }
         // Only of some requests is it known without a reply what became of them.
         let is_sure = matches!(pending.want, Want::Stored(_) | Want::Removed(_));
         let is_sure = is_sure && scene.plan.never_fails();
@@ -556,7 +583,7 @@ impl Client {
     pub fn owed(&self) -> usize {
         let waiting = self.waiting.iter();
         waiting
-            .filter(|pending| pending.owed != Owed::Nothing)
+            .filter(|pending| matches!(pending.owed, Owed::Reply | Owed::Perhaps))
             .count()
     }
 

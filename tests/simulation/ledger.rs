@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::agenda::Micros;
+use crate::killing::Roster;
 use crate::listening::Published;
 use crate::scripts::Shelf;
 use crate::value::Mark;
@@ -261,6 +262,10 @@ pub struct Ledger {
     pub kept: BTreeSet<Vec<u8>>,
     /// What is known of scripts, per pool.
     pub shelves: Vec<Shelf>,
+    /// Connections whose number was told.
+    pub roster: Roster,
+    /// Requests without a reply that must be done.
+    pub muted: BTreeSet<(u32, u32)>,
     /// The first thing that should not have happened.
     pub violation: Option<String>,
     /// The sums.
@@ -292,6 +297,8 @@ impl Ledger {
             published: Vec::new(),
             kept: BTreeSet::new(),
             shelves: vec![Shelf::default(); pools.len()],
+            roster: Roster::default(),
+            muted: BTreeSet::new(),
             violation: None,
             totals: Totals::default(),
             trace: std::collections::VecDeque::new(),

@@ -488,6 +488,6 @@ impl Client {
 pub fn behind(owed: Owed) -> &'static [&'static [u8]] {
     match owed {
         Owed::Reply => &[],
-        Owed::Perhaps | Owed::Nothing => &[b"noreply"],
+        _ => &[b"noreply"],
     }
 }

@@ -52,7 +52,8 @@ pub struct Published {
     asked: Micros,
 }
 
-fn name(pool: usize, topic: Topic) -> Vec<u8> {
+/// What it is called.
+pub fn name(pool: usize, topic: Topic) -> Vec<u8> {
     match topic {
         Topic::Channel(number) => format!("ch:{pool}:{number}").into_bytes(),
         Topic::All => format!("ch:{pool}:*").into_bytes(),
@@ -160,19 +161,24 @@ impl Client {
                 !none && listens || none && (raw == b"+PONG\r\n" || refused && listens)
             }
             Wanted::Published(topic, mark, asked) => {
-                if scene.phase == Phase::Fresh {
-                    scene.ledger.published.push(Published {
-                        pool: self.pool,
-                        topic: *topic,
-                        mark: *mark,
-                        asked: *asked,
-                    });
-                }
+                self.published(scene, *topic, *mark, *asked);
                 matches!(reply, Reply::Number(0..))
             }
             _ => false,
         };
         if right { Ok(()) } else { Err("another reply") }
+    }
+
+    /// What it published was; if nothing could fail any more, all must hear it.
+    pub(crate) fn published(&self, scene: &mut Scene, topic: Topic, mark: Mark, asked: Micros) {
+        if scene.phase == Phase::Fresh {
+            scene.ledger.published.push(Published {
+                pool: self.pool,
+                topic,
+                mark,
+                asked,
+            });
+        }
     }
 
     /// Whether this is a message, which comes between replies; it is judged here.

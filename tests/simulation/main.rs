@@ -33,12 +33,15 @@ mod faults;
 mod greeting;
 mod heed;
 mod held;
+mod identity;
 mod judging;
+mod killing;
 mod ledger;
 mod lines;
 mod listening;
 mod memcache;
 mod misdeeds;
+mod muting;
 mod network;
 mod plan;
 mod plant;
@@ -92,6 +95,7 @@ fn every_planted_mix_up_is_found() {
             }
             let mut plan = Plan::quiet(seed);
             plan.plant = Some(plant);
+            plan.provoke(plant);
             if plant == Plant::DropKeys {
                 // Of the few who look for their own keys alone, few have any.
                 plan.widen();

@@ -99,6 +99,12 @@ pub struct PoolPlan {
     pub flushes: bool,
     /// Of a thousand requests so many change the version of the protocol.
     pub shifts: u32,
+    /// Of a thousand requests so many are ones whose replies are left out from then on.
+    pub mutes: u32,
+    /// Of a thousand requests so many are about the client's connection.
+    pub abouts: u32,
+    /// Of a thousand requests so many have a connection closed.
+    pub kills: u32,
     /// Whether clients of memcached empty all servers now and then.
     pub empties: bool,
     /// Whether its servers know RESP2 only.
@@ -145,9 +151,31 @@ impl Plan {
         plan
     }
 
-    /// The plan of a seed without any faults.
+    /// The plan of a seed without any faults, in which clients read every reply and stay.
     pub fn quiet(seed: u64) -> Plan {
-        Self::drawn(seed, &mut Draw::new(seed), true)
+        let mut plan = Self::drawn(seed, &mut Draw::new(seed), true);
+        for pool in &mut plan.pools {
+            (pool.mutes, pool.kills) = (0, 0);
+        }
+        plan
+    }
+
+    /// Has clients do what it takes for `plant`.
+    pub fn provoke(&mut self, plant: Plant) {
+        match plant {
+            Plant::Unmute | Plant::Swallow | Plant::Neglect => {
+                self.widen();
+                self.limits.own = 1000;
+                self.limits.transaction = Limits::default().transaction;
+                self.pools.iter_mut().for_each(|pool| pool.mutes = 100);
+            }
+            Plant::KillAnother | Plant::Miscount => {
+                self.widen();
+                let pools = self.pools.iter_mut();
+                pools.for_each(|pool| (pool.abouts, pool.kills) = (100, 50));
+            }
+            _ => {}
+        }
     }
 
     fn drawn(seed: u64, draw: &mut Draw, quiet: bool) -> Plan {
@@ -224,6 +252,12 @@ impl Plan {
     /// Whether requests may be refused because too many wait.
     pub fn is_cramped(&self) -> bool {
         self.limits.queue < 1024 * 1024
+    }
+
+    /// Whether no client need be refused because of what others have.
+    pub fn is_roomy(&self) -> bool {
+        let roomy = self.limits.own >= 1000 && self.limits.transaction >= 1024 * 1024;
+        roomy && !self.is_cramped()
     }
 
     /// Leaves room enough everywhere that no request need fail.
@@ -402,6 +436,9 @@ fn pool(draw: &mut Draw, index: usize, large: u32, quiet: bool) -> PoolPlan {
         scripts: draw.pick(&[0, 20, 150]),
         flushes: draw.one_in(3),
         shifts: draw.pick(&[0, 20, 200]),
+        mutes: draw.pick(&[0, 20, 100]),
+        abouts: draw.pick(&[0, 20, 100]),
+        kills: draw.pick(&[0, 0, 5, 30]),
         empties: !redis && draw.one_in(6),
         old: draw.one_in(10),
     }

@@ -40,11 +40,21 @@ pub enum Plant {
     SwapValues,
     /// A page of SCAN lacks keys of one server that were there all the while.
     DropKeys,
+    /// A reply is given that was to be left out.
+    Unmute,
+    /// Behind a reply that is left out another one is.
+    Swallow,
+    /// A request whose reply is left out is not done.
+    Neglect,
+    /// With a client that is to be closed another one is.
+    KillAnother,
+    /// Another number of clients is told than were closed.
+    Miscount,
 }
 
 impl Plant {
     /// Every one.
-    pub const ALL: [Plant; 14] = [
+    pub const ALL: [Plant; 19] = [
         Plant::SwapClients,
         Plant::SwapRequests,
         Plant::Lose,
@@ -59,6 +69,11 @@ impl Plant {
         Plant::LeaveOut,
         Plant::SwapValues,
         Plant::DropKeys,
+        Plant::Unmute,
+        Plant::Swallow,
+        Plant::Neglect,
+        Plant::KillAnother,
+        Plant::Miscount,
     ];
 }
 
@@ -66,8 +81,10 @@ impl Plant {
 /// increment its counters, and of its keys some may be in doubt.
 fn tells(reply: &[u8]) -> bool {
     let is_count = reply.starts_with(b":") || reply.first().is_some_and(u8::is_ascii_digit);
+    // That a key was there says no more.
+    let is_sign = reply.starts_with(b"HD ");
     // A binary reply carries its request's number.
-    !is_count && reply != b"DELETED\r\n" && reply != b"NOT_FOUND\r\n"
+    !is_count && !is_sign && reply != b"DELETED\r\n" && reply != b"NOT_FOUND\r\n"
 }
 
 /// Not before this, so that the run is well under way.
@@ -138,12 +155,8 @@ impl Scene {
                     && asked(blocks[0]).is_some()
                     && asked(blocks[0]) == asked(blocks[1])
             }),
-            Plant::CountTwice
-            | Plant::OtherVersion
-            | Plant::OtherScript
-            | Plant::StoreAnyway
-            | Plant::Shirk
-            | Plant::DropKeys => None,
+            // These are done elsewhere.
+            _ => None,
         };
         let Some(at) = at else { return };
         if !self.strikes(plant) {
@@ -182,12 +195,7 @@ impl Scene {
                 let second = memcache::blocks(reply)[1].len();
                 reply[..first + second].rotate_left(first);
             }
-            Plant::CountTwice
-            | Plant::OtherVersion
-            | Plant::OtherScript
-            | Plant::StoreAnyway
-            | Plant::Shirk
-            | Plant::DropKeys => {}
+            _ => {}
         }
     }
 }

@@ -241,7 +241,7 @@ impl Client {
     }
 
     /// Whether a script that the client loaded may be found nowhere.
-    fn may_be_missing(&self, scene: &Scene, since: Micros) -> bool {
+    pub(crate) fn may_be_missing(&self, scene: &Scene, since: Micros) -> bool {
         let ledger = &scene.ledger;
         let is_cramped = scene.plan.limits.scripts < 1024 * 1024 || scene.plan.is_cramped();
         let followed = !self.waiting.is_empty();

@@ -443,6 +443,7 @@ impl Server {
             scripts::mix_up(&mut outcome.reply);
         }
         scene.plant_in_outcome(args, &mut outcome);
+        scene.plant_in_muted(&mut outcome);
         if let Some(mark) = outcome.everywhere {
             let part = self.number as u32;
             outcome.marks.push(value::Mark { part, ..mark });

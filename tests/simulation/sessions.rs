@@ -10,9 +10,10 @@ use std::collections::VecDeque;
 
 use crate::agenda::Micros;
 use crate::client::Client;
-use crate::judging::{Pending, Want};
+use crate::judging::{Owed, Pending, Want};
 use crate::ledger::Fault;
 use crate::listening::{Listening, Topic};
+use crate::muting::Wish;
 use crate::redis::{self, Reply, Version};
 use crate::scene::{Phase, Scene};
 use crate::value::{self, Mark, Shape};
@@ -101,11 +102,26 @@ pub enum Part {
 
 /// Whether something happened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Changed {
+pub enum Changed {
+    /// It did not.
     #[default]
     No,
+    /// Nobody knows.
     Maybe,
+    /// It did.
     Yes,
+}
+
+/// What a client is in the middle of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Within {
+    /// Nothing that keeps it from asking what it likes.
+    #[default]
+    Nothing,
+    /// A transaction.
+    Transaction,
+    /// It listens.
+    Listening,
 }
 
 /// What a client has under way that is more than one request.
@@ -115,19 +131,30 @@ pub struct Session {
     pub listening: Listening,
     /// What it will ask next.
     script: VecDeque<Step>,
+    /// What it is in the middle of, by what it has asked.
+    pub(crate) within: Within,
     /// Since when keys are watched, if they are, and whether they were changed.
-    watch: Option<(Micros, Changed)>,
+    pub(crate) watch: Option<(Micros, Changed)>,
     /// Counters it will have asked to be incremented once it says EXEC.
     counts: Vec<usize>,
     /// When the transaction was begun.
-    begun: Micros,
+    pub(crate) begun: Micros,
     /// What was queued, with the number of its request.
-    parts: Vec<(u32, Part)>,
+    pub(crate) parts: Vec<(u32, Part)>,
     /// Whether a part of it was refused.
-    broken: bool,
+    pub(crate) broken: bool,
+    /// Whether a part of it may have been refused without a reply.
+    pub(crate) is_hazy: bool,
     /// Whether it asked for a wait longer than the timeout of its pool. Two, one behind the other, could
     /// last longer than faults are given to be over.
     pub(crate) waited: bool,
+}
+
+impl Session {
+    /// It goes no further than it must.
+    pub(crate) fn hurry(&mut self) {
+        self.script.retain(|step| *step != Step::Ping);
+    }
 }
 
 impl Client {
@@ -142,7 +169,7 @@ impl Client {
                 return None;
             }
             let mut share = scene.plan.pools[self.pool].sessions;
-            if scene.phase == Phase::Fresh {
+            if scene.phase == Phase::Fresh || self.wish != Wish::All {
                 // Few are asked then.
                 share *= 3;
             }
@@ -165,6 +192,13 @@ impl Client {
             return None;
         }
         let step = self.session.script.pop_front()?;
+        self.session.within = match step {
+            Step::Multi => Within::Transaction,
+            Step::Subscribe(_) => Within::Listening,
+            Step::Exec | Step::Discard => Within::Nothing,
+            Step::Unsubscribe(_) if self.session.script.is_empty() => Within::Nothing,
+            _ => self.session.within,
+        };
         Some(self.step(scene, seq, step))
     }
 
@@ -374,7 +408,7 @@ impl Client {
     }
 
     /// Whether a fault since then may have cost a connection, or moved keys.
-    fn is_lost_since(&self, scene: &Scene, since: Micros) -> bool {
+    pub(crate) fn is_lost_since(&self, scene: &Scene, since: Micros) -> bool {
         let ledger = &scene.ledger;
         let others = [Fault::Overload, Fault::Memory, Fault::SlowReader];
         ledger.is_explained(since, self.pool, &Fault::OF_SERVERS)
@@ -423,7 +457,7 @@ impl Client {
     }
 
     /// EXEC came, and nothing of what was queued was executed.
-    fn exec_was_in_vain(&mut self, scene: &mut Scene) {
+    pub(crate) fn exec_was_in_vain(&mut self, scene: &mut Scene) {
         for (_, part) in &self.session.parts {
             if let Part::Counted(counter) = part {
                 scene.ledger.tally(self.pool, *counter).sent -= 1;
@@ -491,11 +525,14 @@ impl Client {
 
     /// Whether it waits at a server for something: then it gets no reply once it has closed its side.
     pub(crate) fn is_waiting(&self) -> bool {
-        let first = self.waiting.front().map(|pending| &pending.want);
-        matches!(
-            first,
-            Some(Want::Session(Wanted::Waited(_) | Wanted::Replicated(..)))
-        )
+        let is_owed = |pending: &&Pending| !matches!(pending.owed, Owed::Unheard(_));
+        let unheard = self.waiting.iter().take_while(|pending| !is_owed(pending));
+        let mut first = unheard.chain(self.waiting.iter().find(is_owed));
+        first.any(|pending| {
+            let waits =
+                |wanted: &Wanted| matches!(wanted, Wanted::Waited(_) | Wanted::Replicated(..));
+            matches!(&pending.want, Want::Session(wanted) if waits(wanted))
+        })
     }
 
     /// Its connection is no more, and what it had under way is as if it had never been begun, or done.

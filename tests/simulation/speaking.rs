@@ -6,7 +6,8 @@
 use nutcrab::protocol::Protocol;
 
 use crate::client::Client;
-use crate::judging::Want;
+use crate::judging::{Owed, Pending, Want};
+use crate::muting::Wish;
 use crate::plan::PASSWORD;
 use crate::plant::Plant;
 use crate::redis::{self, Reply, Version};
@@ -19,9 +20,13 @@ impl Client {
         if !self.draw.permille(share) || !self.is_between_sessions() {
             return None;
         }
+        // Without a reply it must be clear what is spoken from then on.
+        let is_clear = self.wish == Wish::All || scene.plan.never_fails();
+        let choice = if is_clear { self.draw.below(8) } else { 0 };
         self.shifts += 1;
-        Some(match self.draw.below(8) {
+        Some(match choice {
             0 => {
+                self.identity.forget_name();
                 self.authed = scene.plan.pools[self.pool].config.redis_auth.is_none();
                 (redis::request(&[b"reset"]), Want::Reset)
             }
@@ -31,6 +36,7 @@ impl Client {
             ),
             _ => {
                 let request = redis::request(&[b"hello", b"3", b"SETNAME", b"sim"]);
+                self.identity.may_be_called(b"sim");
                 (request, Want::Greeted(Version::Three))
             }
         })
@@ -67,10 +73,16 @@ impl Client {
     }
 
     /// The version the next reply must be in.
-    pub(crate) fn version_of_next(&self) -> Version {
-        match self.waiting.front().map(|pending| &pending.want) {
+    pub(crate) fn version_of_next(&self, scene: &Scene) -> Version {
+        let is_owed = |pending: &&Pending| !matches!(pending.owed, Owed::Unheard(_));
+        match self
+            .waiting
+            .iter()
+            .find(is_owed)
+            .map(|pending| &pending.want)
+        {
             Some(Want::Greeted(version)) => *version,
-            _ => self.version,
+            _ => self.version_behind(scene),
         }
     }
 
@@ -102,9 +114,10 @@ impl Client {
             && field(b"proto") == Some(&Reply::Number(number))
             && field(b"server") == Some(&Reply::Bulk(Some(b"redis")))
             && matches!(field(b"id"), Some(Reply::Number(1..)));
-        if !right {
+        let Some(Reply::Number(id)) = field(b"id").filter(|_| right) else {
             return Err("another greeting");
-        }
+        };
+        self.learn_number(&mut scene.ledger, *id)?;
         self.shifts -= 1;
         self.version = version;
         scene.ledger.count(match version {

@@ -6,11 +6,12 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io::IoSlice;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use nutcrab::buffer::{Chunk, Input};
-use nutcrab::proxy::{Action, Cause, CloseHow, ConnId, PoolIndex, Proxy, Settings, Time};
+use nutcrab::proxy::{Action, Cause, CloseHow, ConnId, Kill, PoolIndex, Proxy, Settings, Time};
 use nutcrab::stats::WorkerStats;
 
 use crate::agenda::{Event, Micros};
@@ -45,8 +46,9 @@ pub struct Worker {
 
 #[derive(Debug)]
 enum Message {
-    Client(usize, PoolIndex),
+    Client(usize, PoolIndex, Option<SocketAddr>),
     Order(Order),
+    Kill(Kill, Option<bool>),
     Preconnect,
     Drain,
 }
@@ -116,7 +118,7 @@ impl Worker {
         let mut draw = scene.draw.fork();
         let settings = Settings {
             buffer_size: plan.buffer_size,
-            worker: (0, 1),
+            worker: (index as u32, plan.workers as u32),
             seed: draw.next(),
             limits: plan.limits,
         };
@@ -138,7 +140,13 @@ impl Worker {
     }
 
     /// Hands a client over; gives the wire it is on.
-    pub fn accept(&mut self, scene: &mut Scene, client: usize, pool: usize) -> WireId {
+    pub fn accept(
+        &mut self,
+        scene: &mut Scene,
+        client: usize,
+        pool: usize,
+        peer: Option<SocketAddr>,
+    ) -> WireId {
         let socket = self.sockets.len();
         let owner = Owner::Worker(self.index, socket);
         let wire = scene
@@ -147,7 +155,7 @@ impl Worker {
         self.sockets
             .push(Some(Socket::new(None, Link::Client(wire))));
         self.inbox
-            .push_back(Message::Client(socket, PoolIndex(pool as u16)));
+            .push_back(Message::Client(socket, PoolIndex(pool as u16), peer));
         self.clients += 1;
         self.stir(scene);
         wire
@@ -156,6 +164,12 @@ impl Worker {
     /// Tells it what follows from the health table.
     pub fn order(&mut self, scene: &mut Scene, order: Order) {
         self.inbox.push_back(Message::Order(order));
+        self.stir(scene);
+    }
+
+    /// Tells it what a client of another worker wants, or what became of the wish of one of its own.
+    pub fn kill(&mut self, scene: &mut Scene, kill: Kill, done: Option<bool>) {
+        self.inbox.push_back(Message::Kill(kill, done));
         self.stir(scene);
     }
 
@@ -243,7 +257,7 @@ impl Worker {
         scene.ledger.totals.turns += 1;
         self.proxy.turn(Time(scene.now));
         while let Some(message) = self.inbox.pop_front() {
-            self.hear(message);
+            self.hear(scene, message);
         }
         let mut ready = std::mem::take(&mut self.ready);
         while !ready.is_empty() {
@@ -268,10 +282,10 @@ impl Worker {
         }
     }
 
-    fn hear(&mut self, message: Message) {
+    fn hear(&mut self, scene: &mut Scene, message: Message) {
         match message {
-            Message::Client(socket, pool) => {
-                let conn = self.proxy.accept(pool);
+            Message::Client(socket, pool, peer) => {
+                let conn = self.proxy.accept_from(pool, peer);
                 self.by_conn.insert(conn, socket);
                 if let Some(known) = &mut self.sockets[socket] {
                     known.conn = Some(conn);
@@ -285,6 +299,11 @@ impl Worker {
                 self.proxy.set_failing(pool, server, failing);
             }
             Message::Order(Order::Pressure(pressure)) => self.proxy.set_pressure(pressure),
+            Message::Kill(kill, Some(done)) => self.proxy.killed(&kill, done),
+            Message::Kill(kill, None) => {
+                let done = self.proxy.kill(&kill);
+                scene.reports.push(Report::Killed(kill, done));
+            }
             Message::Preconnect => self.proxy.preconnect(),
             Message::Drain => {
                 self.drained = true;
@@ -481,9 +500,7 @@ impl Worker {
                 Action::Succeeded { pool, server } => {
                     scene.reports.push(Report::Succeeded(pool, server));
                 }
-                Action::Kill(_) => scene
-                    .ledger
-                    .violate(scene.now, "asks another worker, and there is none"),
+                Action::Kill(kill) => scene.reports.push(Report::Kill(kill)),
                 Action::Notice(notice) => {
                     heed(scene, self.index, &notice);
                 }

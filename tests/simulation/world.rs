@@ -187,6 +187,9 @@ impl World {
                         worker.order(scene, order.clone());
                     }
                 }
+                for (worker, kill, done) in self.control.kills.drain(..) {
+                    self.workers[worker].kill(scene, kill, done);
+                }
                 self.control.stir(scene);
             }
             Event::Fault => self.strike(),
@@ -259,7 +262,8 @@ impl World {
     /// Clients that are owed something now are owed it for ever.
     fn complain(&mut self) {
         for client in &self.clients {
-            if let Some(complaint) = client.complaint() {
+            let complaint = client.complaint();
+            if let Some(complaint) = complaint.or_else(|| client.survival(&self.scene)) {
                 self.scene.ledger.violate(self.scene.now, complaint);
             }
         }
