@@ -6,8 +6,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, mpsc};
 use std::time::{Duration, Instant};
 
+use crate::killing::KILLED_ELSEWHERE;
 use crate::ledger::Totals;
 use crate::memcache::BUNDLED;
+use crate::muting::UNHEARD;
 use crate::plan::Plan;
 use crate::world::{self, Outcome};
 
@@ -132,6 +134,10 @@ impl Report {
         if self.seeds >= 1000 {
             let bundles = self.totals.done.get(BUNDLED).copied();
             assert!(bundles > Some(self.seeds), "{BUNDLED}: {bundles:?}");
+            for what in [UNHEARD, KILLED_ELSEWHERE] {
+                let count = self.totals.done.get(what).copied();
+                assert!(count > Some(self.seeds / 100), "{what}: {count:?}");
+            }
         }
         if let Some((seed, text)) = self.failures.first() {
             let line = |text: &str| text.lines().next().unwrap_or_default().to_owned();

@@ -16,6 +16,9 @@ use crate::plant::Plant;
 use crate::redis::{self, Reply};
 use crate::scene::Scene;
 
+/// What is counted when one was closed that another worker has.
+pub const KILLED_ELSEWHERE: &str = "clients that others closed over workers";
+
 /// What is known of connections whose number was told.
 #[derive(Debug, Default)]
 pub struct Roster {
@@ -238,7 +241,7 @@ impl Client {
         let is_here = entry.worker == worker;
         scene.ledger.count(match is_here {
             true => "clients that others closed",
-            false => "clients that others closed over workers",
+            false => KILLED_ELSEWHERE,
         });
         self.plant_kill(scene, conn);
         Ok(())

@@ -30,6 +30,9 @@ pub enum Wish {
     Off(usize),
 }
 
+/// What is counted when a request without a reply must have been done.
+pub const UNHEARD: &str = "replies left out";
+
 /// What became of a request without a reply, or why that cannot be.
 type Verdict = Result<(), &'static str>;
 
@@ -192,7 +195,7 @@ impl Client {
             want => self.must_be_done(scene, want),
         };
         if sure {
-            scene.ledger.count("replies left out");
+            scene.ledger.count(UNHEARD);
             scene.ledger.succeeded(scene.now, self.conn, pending.seq);
         }
         if let Err(wrong) = verdict {
