@@ -7,8 +7,10 @@
 //!
 //! What the bytes mean, and how much of them may wait where, is decided elsewhere.
 
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::io::IoSlice;
+use std::mem;
 use std::ops::Range;
 use std::rc::Rc;
 
@@ -21,10 +23,12 @@ const JOIN_COPY_MAX: usize = 2 * 1024;
 
 /// A block of memory that reads fill.
 ///
-/// It starts zeroed and keeps its length; `Rc::get_mut` tells whether it may be filled again.
+/// It keeps its length; `Rc::get_mut` tells whether it may be filled again.
 #[derive(Debug)]
 pub struct Chunk {
     bytes: Box<[u8]>,
+    /// Where its memory goes when nobody refers to it any more.
+    shelf: Option<Rc<Shelf>>,
 }
 
 impl Chunk {
@@ -32,6 +36,7 @@ impl Chunk {
     pub fn new(len: usize) -> Self {
         Self {
             bytes: vec![0; len].into_boxed_slice(),
+            shelf: None,
         }
     }
 
@@ -43,6 +48,84 @@ impl Chunk {
     /// The whole block.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
+    }
+}
+
+impl Drop for Chunk {
+    fn drop(&mut self) {
+        if let Some(shelf) = self.shelf.take() {
+            shelf.put(mem::take(&mut self.bytes));
+        }
+    }
+}
+
+/// The memory of chunks that nobody refers to any more. What came last is taken first: it is the most
+/// likely to be in the processor's cache.
+///
+/// Without it each large value would have its memory zeroed by the allocator, and taken from the system
+/// and given back.
+#[derive(Debug)]
+pub struct Shelf {
+    /// Bytes of a chunk.
+    len: usize,
+    /// The most that are kept.
+    keep: usize,
+    stock: RefCell<Stock>,
+}
+
+#[derive(Debug, Default)]
+struct Stock {
+    free: Vec<Box<[u8]>>,
+    /// The fewest there were since the last [`Shelf::tidy`].
+    spare: usize,
+}
+
+impl Shelf {
+    /// For chunks of `len` bytes; keeps the memory of at most `keep`.
+    pub fn new(len: usize, keep: usize) -> Rc<Self> {
+        Rc::new(Self {
+            len,
+            keep,
+            stock: RefCell::default(),
+        })
+    }
+
+    /// A chunk whose memory comes back. What it holds is of no meaning.
+    pub fn take(self: &Rc<Self>) -> Chunk {
+        let mut stock = self.stock.borrow_mut();
+        let bytes = stock.free.pop();
+        stock.spare = stock.spare.min(stock.free.len());
+        Chunk {
+            bytes: bytes.unwrap_or_else(|| vec![0; self.len].into_boxed_slice()),
+            shelf: Some(Rc::clone(self)),
+        }
+    }
+
+    fn put(&self, bytes: Box<[u8]>) {
+        let mut stock = self.stock.borrow_mut();
+        if stock.free.len() < self.keep {
+            stock.free.push(bytes);
+        }
+    }
+
+    /// Frees what was not needed since it was last called, and says how many bytes that is.
+    pub fn tidy(&self) -> usize {
+        let mut stock = self.stock.borrow_mut();
+        // What was put there first has lain the longest.
+        let freed = stock.spare.min(stock.free.len());
+        stock.free.drain(..freed);
+        stock.spare = stock.free.len();
+        freed * self.len
+    }
+
+    /// Frees everything.
+    pub fn clear(&self) {
+        *self.stock.borrow_mut() = Stock::default();
+    }
+
+    /// How many are there.
+    pub fn count(&self) -> usize {
+        self.stock.borrow().free.len()
     }
 }
 

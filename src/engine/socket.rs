@@ -2,7 +2,7 @@
 //!
 //! Never blocks. Addresses are given as numbers or paths; host names are `names.rs`'s work.
 
-use std::io::{self, IoSlice, Read, Write};
+use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::net::{Shutdown, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -131,16 +131,28 @@ impl Socket {
 
     /// Fills `space` from the front.
     pub fn read(&mut self, space: &mut [u8]) -> Taken {
+        self.take(space.len(), |stream| stream.read(space))
+    }
+
+    /// Fills `pieces` from the front, one after the other, with one call.
+    pub fn read_pieces(&mut self, pieces: &mut [IoSliceMut<'_>]) -> Taken {
+        let room = pieces.iter().map(|piece| piece.len()).sum();
+        self.take(room, |stream| stream.read_vectored(pieces))
+    }
+
+    fn take(
+        &mut self,
+        room: usize,
+        mut read: impl FnMut(&mut dyn Read) -> io::Result<usize>,
+    ) -> Taken {
         loop {
             let result = match self {
-                Self::Tcp(stream) => stream.read(space),
-                Self::Unix(stream) => stream.read(space),
+                Self::Tcp(stream) => read(stream),
+                Self::Unix(stream) => read(stream),
             };
             return match result {
                 Ok(0) => Taken::End,
-                Ok(count) if count < space.len() && system::SHORT_READ_EMPTIES => {
-                    Taken::Last(count)
-                }
+                Ok(count) if count < room && system::SHORT_READ_EMPTIES => Taken::Last(count),
                 Ok(count) => Taken::Bytes(count),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => Taken::Nothing,

@@ -1,6 +1,6 @@
 //! The engine's contract, on real sockets: what the worker relies on, for each kind of socket.
 
-use std::io::{Read, Write};
+use std::io::{IoSliceMut, Read, Write};
 use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -195,6 +195,38 @@ fn what_was_left_unread_can_be_read_without_an_edge_tcp() {
 #[test]
 fn what_was_left_unread_can_be_read_without_an_edge_unix() {
     what_was_left_unread_can_be_read_without_an_edge(unix());
+}
+
+fn one_read_fills_several_pieces_in_order<P: Peer>(mut pair: Pair<P>) {
+    pair.peer
+        .write_all(&pattern(100))
+        .expect("the socket is open");
+    pair.wait_for(|ready| ready.readable);
+    let (mut first, mut second) = ([0; 30], [0; 20]);
+    let mut pieces = [&mut first[..], &mut second].map(IoSliceMut::new);
+    assert!(matches!(
+        pair.socket.read_pieces(&mut pieces),
+        Taken::Bytes(50)
+    ));
+    assert_eq!([&first[..], &second].concat(), pattern(100)[..50]);
+    let (mut third, mut rest) = ([0; 40], [7; 20]);
+    let mut pieces = [&mut third[..], &mut rest].map(IoSliceMut::new);
+    let taken = pair.socket.read_pieces(&mut pieces);
+    assert!(matches!(taken, Taken::Last(50) | Taken::Bytes(50)));
+    let is_last = matches!(taken, Taken::Last(_));
+    assert_eq!(is_last, system::SHORT_READ_EMPTIES);
+    assert_eq!([&third[..], &rest[..10]].concat(), pattern(100)[50..]);
+    assert_eq!(rest[10..], [7; 10], "nothing is written behind");
+}
+
+#[test]
+fn one_read_fills_several_pieces_in_order_tcp() {
+    one_read_fills_several_pieces_in_order(tcp());
+}
+
+#[test]
+fn one_read_fills_several_pieces_in_order_unix() {
+    one_read_fills_several_pieces_in_order(unix());
 }
 
 /// A queue of many pieces and more bytes than a socket takes: each writable edge lets some through.

@@ -1,101 +1,182 @@
 //! The memory a worker reads into.
 //!
-//! There is one chunk at a time, for all connections. When the core has kept a reference to it
-//! (large pieces are passed on without a copy), the worker goes on with another, and comes back to
-//! the first one when nobody refers to it any more.
+//! All connections are read into the same few chunks. When the core has kept a reference to one (large
+//! pieces are passed on without a copy), the worker goes on with another. The memory of those that were
+//! let go is used again.
 
-use std::collections::VecDeque;
+use std::array;
+use std::io::IoSliceMut;
 use std::rc::Rc;
 
-use crate::buffer::Chunk;
+use super::READS_PER_TURN;
+use crate::buffer::{Chunk, Input, Shelf};
+use crate::engine::{Socket, Taken};
 
-/// Bytes of a chunk: a full pipeline, or a large piece of a large value, in one read.
-pub const CHUNK_LEN: usize = 64 * 1024;
+/// Bytes of a chunk: a full pipeline, or a large piece of a large value, in one read. The lengths of
+/// values are often powers of two, and with what stands before and behind it one of 64 KiB fits, or
+/// four of 16.
+pub const CHUNK_LEN: usize = 66 * 1024;
 
-/// Chunks in use elsewhere that are remembered for reuse; others are freed when they are let go.
-const LENT_MAX: usize = 16;
+/// Chunks that are kept for the next large values, 16 MiB. What is not needed is given back soon.
+const KEEP: usize = 16 * 1024 * 1024 / CHUNK_LEN;
 
 /// The chunks of one worker.
 #[derive(Debug)]
 pub struct Chunks {
-    current: Rc<Chunk>,
-    lent: VecDeque<Rc<Chunk>>,
+    /// Those to read into, the first ones first.
+    current: Vec<Rc<Chunk>>,
+    shelf: Rc<Shelf>,
 }
 
 impl Chunks {
-    /// With one chunk.
+    /// With none yet.
     pub fn new() -> Self {
         Self {
-            current: Rc::new(Chunk::new(CHUNK_LEN)),
-            lent: VecDeque::new(),
+            current: Vec::with_capacity(READS_PER_TURN),
+            shelf: Shelf::new(CHUNK_LEN, KEEP),
         }
     }
 
-    /// The chunk to read into; nobody else refers to it.
-    pub fn fresh(&mut self) -> &mut Rc<Chunk> {
-        if Rc::get_mut(&mut self.current).is_none() {
-            self.change();
+    /// Reads from `socket`, with one call, into so many chunks, at most [`READS_PER_TURN`].
+    pub fn read(&mut self, socket: &mut Socket, count: usize) -> Taken {
+        if count == 1 {
+            return socket.read(self.space());
         }
-        &mut self.current
+        let mut pieces: [IoSliceMut<'_>; READS_PER_TURN] =
+            array::from_fn(|_| IoSliceMut::new(&mut []));
+        let fresh = self.fresh(count);
+        for (piece, chunk) in pieces.iter_mut().zip(fresh) {
+            *piece = IoSliceMut::new(space_of(chunk));
+        }
+        socket.read_pieces(&mut pieces[..count])
     }
 
-    /// Forgets the chunks that are lent: those that come back are freed.
+    /// The `len` bytes that the last read brought, chunk by chunk.
+    pub fn filled(&self, len: usize) -> impl Iterator<Item = Input<'_>> {
+        let starts = (0..len).step_by(CHUNK_LEN);
+        let pieces = starts.zip(&self.current);
+        pieces.map(move |(start, chunk)| Input::shared(chunk, CHUNK_LEN.min(len - start)))
+    }
+
+    /// Memory for one read whose bytes nobody keeps.
+    pub fn space(&mut self) -> &mut [u8] {
+        space_of(&mut self.fresh(1)[0])
+    }
+
+    /// So many chunks nobody else refers to.
+    fn fresh(&mut self, count: usize) -> &mut [Rc<Chunk>] {
+        for chunk in self.current.iter_mut().take(count) {
+            if Rc::get_mut(chunk).is_none() {
+                *chunk = Rc::new(self.shelf.take());
+            }
+        }
+        while self.current.len() < count {
+            self.current.push(Rc::new(self.shelf.take()));
+        }
+        &mut self.current[..count]
+    }
+
+    /// Frees what was not needed since it was last called, and says how many bytes that is.
     pub fn tidy(&mut self) -> usize {
-        let free = self
-            .lent
-            .iter()
-            .filter(|chunk| Rc::strong_count(chunk) == 1)
-            .count();
-        self.lent.clear();
-        free * CHUNK_LEN
+        self.current.truncate(1);
+        self.shelf.tidy()
     }
 
-    #[cold]
-    fn change(&mut self) {
-        let free = self
-            .lent
-            .iter_mut()
-            .position(|chunk| Rc::get_mut(chunk).is_some());
-        let next = free.and_then(|index| self.lent.swap_remove_back(index));
-        let next = next.unwrap_or_else(|| Rc::new(Chunk::new(CHUNK_LEN)));
-        let lent = std::mem::replace(&mut self.current, next);
-        if self.lent.len() == LENT_MAX {
-            self.lent.pop_front();
-        }
-        self.lent.push_back(lent);
+    /// Whether [`Chunks::tidy`] may free something if it is called again.
+    pub fn are_kept(&self) -> bool {
+        self.shelf.count() > 0
     }
+
+    /// Frees what is kept for later.
+    pub fn clear(&mut self) {
+        self.shelf.clear();
+    }
+}
+
+fn space_of(chunk: &mut Rc<Chunk>) -> &mut [u8] {
+    Rc::get_mut(chunk)
+        .expect("a fresh chunk is referred to nowhere else")
+        .space()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn places(chunks: &mut Chunks, count: usize) -> Vec<*const u8> {
+        let fresh = chunks.fresh(count).iter();
+        fresh.map(|chunk| chunk.bytes().as_ptr()).collect()
+    }
+
     #[test]
-    fn a_chunk_nobody_kept_is_used_again() {
+    fn chunks_nobody_kept_are_used_again() {
         let mut chunks = Chunks::new();
-        let first = chunks.fresh().bytes().as_ptr();
-        assert_eq!(chunks.fresh().bytes().as_ptr(), first);
+        let first = places(&mut chunks, 3);
+        assert_eq!(places(&mut chunks, 1), first[..1]);
+        assert_eq!(places(&mut chunks, 3), first);
     }
 
     #[test]
     fn a_kept_chunk_is_left_alone_until_it_is_let_go() {
         let mut chunks = Chunks::new();
-        let kept = Rc::clone(chunks.fresh());
-        let second = chunks.fresh().bytes().as_ptr();
-        assert_ne!(second, kept.bytes().as_ptr());
-        let kept_too = Rc::clone(chunks.fresh());
-        let first = kept.bytes().as_ptr();
+        let kept = Rc::clone(&chunks.fresh(2)[0]);
+        let (second, both) = (places(&mut chunks, 1), places(&mut chunks, 2));
+        assert_ne!(second[0], kept.bytes().as_ptr());
+        assert_eq!(second, both[..1]);
+        let (first, next) = (kept.bytes().as_ptr(), Rc::clone(&chunks.fresh(1)[0]));
         drop(kept);
-        assert_eq!(chunks.fresh().bytes().as_ptr(), first);
-        drop(kept_too);
+        assert_eq!(places(&mut chunks, 1), [first]);
+        drop(next);
     }
 
     #[test]
-    fn chunks_lent_for_long_are_not_hoarded() {
+    fn what_was_read_stands_in_the_chunks_in_its_order() {
         let mut chunks = Chunks::new();
-        let kept: Vec<_> = (0..100).map(|_| Rc::clone(chunks.fresh())).collect();
-        assert!(chunks.lent.len() <= LENT_MAX);
+        let found = chunks.fresh(READS_PER_TURN);
+        for (number, chunk) in found.iter_mut().enumerate() {
+            space_of(chunk).fill(number as u8);
+        }
+        for (len, lens) in [
+            (1, &[1][..]),
+            (CHUNK_LEN, &[CHUNK_LEN]),
+            (CHUNK_LEN + 1, &[CHUNK_LEN, 1]),
+            (3 * CHUNK_LEN - 1, &[CHUNK_LEN, CHUNK_LEN, CHUNK_LEN - 1]),
+        ] {
+            let inputs: Vec<Input<'_>> = chunks.filled(len).collect();
+            assert!(
+                inputs.iter().map(Input::len).eq(lens.iter().copied()),
+                "{len}"
+            );
+            for (number, input) in inputs.iter().enumerate() {
+                assert!(input.bytes().iter().all(|&byte| byte == number as u8));
+            }
+        }
+    }
+
+    #[test]
+    fn a_crowd_of_chunks_is_not_hoarded() {
+        let mut chunks = Chunks::new();
+        let mut kept: Vec<_> = (0..KEEP + 10)
+            .map(|_| Rc::clone(&chunks.fresh(1)[0]))
+            .collect();
+        kept.pop();
         drop(kept);
-        assert!(chunks.lent.len() <= LENT_MAX);
+        assert_eq!(chunks.shelf.count(), KEEP);
+        chunks.clear();
+        assert!(!chunks.are_kept());
+    }
+
+    #[test]
+    fn what_a_busier_time_needed_is_given_back() {
+        let mut chunks = Chunks::new();
+        let kept: Vec<_> = (0..20).map(|_| Rc::clone(&chunks.fresh(1)[0])).collect();
+        drop(kept);
+        assert!(chunks.are_kept());
+        assert_eq!(chunks.tidy(), 0, "it was needed a moment ago");
+        let kept: Vec<_> = (0..5).map(|_| Rc::clone(&chunks.fresh(1)[0])).collect();
+        drop(kept);
+        assert!(chunks.tidy() >= 14 * CHUNK_LEN);
+        chunks.tidy();
+        assert!(!chunks.are_kept());
     }
 }

@@ -34,6 +34,8 @@ pub struct Link {
     pub writable: bool,
     /// An end or an error stands behind what is left to read.
     pub read_closed: bool,
+    /// The last read brought a whole chunk: the next one will probably bring more.
+    pub brimming: bool,
     /// It stands in the list of those to be read. So it does at most once.
     pub listed: bool,
     /// When it was last heard, if it is a client's.
@@ -53,6 +55,7 @@ impl Link {
             readable: false,
             writable: true,
             read_closed: false,
+            brimming: false,
             listed: false,
             heard: Mark::default(),
             settled: false,

@@ -47,8 +47,9 @@ impl Memory {
         }
     }
 
-    /// At the end of a turn: what the core must be told, if anything.
-    pub fn turn(&mut self, now: Time) -> Option<Pressure> {
+    /// At the end of a turn: what the core must be told, if anything. `relieve` frees what is kept for
+    /// later; nobody is to suffer for that.
+    pub fn turn(&mut self, now: Time, relieve: impl FnOnce()) -> Option<Pressure> {
         self.mine = memory::of_this_thread();
         self.peak = self.peak.max(self.mine);
         if self
@@ -58,7 +59,12 @@ impl Memory {
             engine::give_back_memory();
             (self.peak, self.trimmed) = (self.mine, now);
         }
-        let pressure = Pressure::of(memory::used(), self.limit?);
+        let limit = self.limit?;
+        let mut pressure = Pressure::of(memory::used(), limit);
+        if pressure != Pressure::None {
+            relieve();
+            pressure = Pressure::of(memory::used(), limit);
+        }
         let is_news = pressure != self.pressure || matches!(pressure, Pressure::Over { .. });
         self.pressure = pressure;
         is_news.then_some(pressure)

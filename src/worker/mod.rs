@@ -31,7 +31,6 @@ use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
-use crate::buffer::Input;
 use crate::config::{self, Address};
 use crate::engine::{
     self, CloseMode, Endpoint, Engine, Mailbox, Ready, Resolver, Socket, SocketOptions, Taken,
@@ -40,7 +39,7 @@ use crate::proxy::{Action, Cause, CloseHow, ConnId, PoolIndex, Proxy, Settings, 
 use crate::route::ServerIndex;
 use crate::stats::{Stats, WorkerStats};
 
-use chunks::Chunks;
+use chunks::{CHUNK_LEN, Chunks};
 use gather::Gather;
 use links::{Entry, Link, Links};
 use memory::Memory;
@@ -273,7 +272,7 @@ impl Loop {
 
     /// Tells the core how much memory is left, and does what follows from it.
     fn weigh(&mut self) {
-        let pressure = self.memory.turn(self.now);
+        let pressure = self.memory.turn(self.now, || self.chunks.clear());
         let stats = &self.setup.stats;
         stats.memory_bytes.set(self.memory.mine());
         stats.gathering.set(i64::from(self.gather.is_on()));
@@ -303,6 +302,7 @@ impl Loop {
         let departed = std::mem::take(&mut self.departed) * CLIENT_COST;
         let mut tidied = self.proxy.tidy();
         tidied.freed += departed + self.links.tidy() + self.chunks.tidy();
+        tidied.again |= self.chunks.are_kept();
         self.to_read.shrink_to(LIST_KEPT);
         if self.tidying.tidied(tidied, self.now) {
             engine::give_back_memory();
@@ -374,8 +374,7 @@ impl Loop {
     /// Writes down what an edge tells, and puts the connection on the list if it is to be read.
     fn note(&mut self, event: Ready) {
         if Parting::owns(event.number) {
-            let space = self.chunks.fresh();
-            self.parting.ready(event.number, space_of(space));
+            self.parting.ready(event.number, self.chunks.space());
             return;
         }
         match self.links.at(event.number) {
@@ -430,7 +429,8 @@ impl Loop {
 
     /// Reads one connection's share of a turn.
     fn read(&mut self, conn: ConnId) {
-        for _ in 0..READS_PER_TURN {
+        let mut share = READS_PER_TURN;
+        while share > 0 {
             if !self.proxy.wants_read(conn) {
                 // Its bytes stay where they are until the core says `Resume`.
                 return;
@@ -441,14 +441,20 @@ impl Loop {
             if link.seat.is_some() {
                 self.gather.heard(&mut link.heard);
             }
-            let chunk = self.chunks.fresh();
-            match link.socket.read(space_of(chunk)) {
-                Taken::Bytes(count) => self.proxy.received(conn, Input::shared(chunk, count)),
-                Taken::Last(count) => {
+            let count = if link.brimming { share } else { 1 };
+            share -= count;
+            let taken = self.chunks.read(&mut link.socket, count);
+            // Not of a server: a long read of its reply leaves its socket full for longer, which costs
+            // it more than is saved here.
+            link.brimming = link.seat.is_some()
+                && matches!(taken, Taken::Bytes(len) | Taken::Last(len) if len >= CHUNK_LEN);
+            match taken {
+                Taken::Bytes(len) => self.received(conn, len),
+                Taken::Last(len) => {
                     // An end that came before this read will cause no other edge.
                     link.readable = link.read_closed;
                     let more = link.readable;
-                    self.proxy.received(conn, Input::shared(chunk, count));
+                    self.received(conn, len);
                     if !more {
                         return;
                     }
@@ -468,6 +474,13 @@ impl Loop {
             }
         }
         self.list(conn);
+    }
+
+    /// Hands the `len` bytes that were just read to the core. It takes what lies beyond a limit of its, too.
+    fn received(&mut self, conn: ConnId, len: usize) {
+        for input in self.chunks.filled(len) {
+            self.proxy.received(conn, input);
+        }
     }
 
     /// Tells the core of a connection that broke while it was not read.
@@ -619,10 +632,4 @@ impl Loop {
             Err(error) => self.proxy.failed(conn, Cause::from_io(&error)),
         }
     }
-}
-
-fn space_of(chunk: &mut std::rc::Rc<crate::buffer::Chunk>) -> &mut [u8] {
-    std::rc::Rc::get_mut(chunk)
-        .expect("a fresh chunk is referred to nowhere else")
-        .space()
 }
