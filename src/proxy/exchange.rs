@@ -16,7 +16,7 @@ use super::cause::Cause;
 use super::owed::Mark;
 use super::scripts::Errand;
 use crate::buffer::{BufferPool, Queue};
-use crate::protocol::{Answer, FragmentReply, Join, Labels, Merge, Partial, Stamp};
+use crate::protocol::{Answer, FragmentReply, Join, Labels, Merge, Partial, Stamp, Version};
 
 /// How far one request has come.
 #[derive(Debug)]
@@ -69,6 +69,8 @@ pub(super) struct Fanout {
     pub merge: Merge,
     /// Whether the reply is for nobody.
     pub mute: bool,
+    /// The version of the protocol that was spoken when it was asked.
+    pub version: Version,
     /// The reply, if it is given here once all servers agree.
     pub given: Option<Vec<u8>>,
     /// What the failure of one fragment means for the others.
@@ -500,6 +502,7 @@ mod tests {
             mark: Mark::NONE,
             merge: Merge::Sum,
             mute: false,
+            version: Version::Resp2,
             given: None,
             partial: Partial::Fail,
             join: Join::default(),

@@ -15,7 +15,7 @@ use super::time::Time;
 use super::{Proxy, Scratch};
 use crate::buffer::Input;
 use crate::protocol::{
-    Answer, Fan, FragmentReply, Join, Labels, Merge, Partial, Reach, Request, ScanTurn,
+    Answer, Fan, FragmentReply, Join, Labels, Merge, Partial, Reach, Request, ScanTurn, Version,
 };
 use crate::route::ServerIndex;
 
@@ -292,6 +292,7 @@ impl Proxy {
     ) -> Option<u32> {
         let client = self.clients.find_mut(id)?;
         fanout.mute = client.is_mute();
+        fanout.version = client.version();
         fanout.mark = Mark {
             topic: self.topic,
             begun: Time::default(),
@@ -371,6 +372,7 @@ impl Default for Fanout {
             mark: Mark::NONE,
             merge: Merge::Sum,
             mute: false,
+            version: Version::Resp2,
             given: None,
             partial: Partial::Fail,
             join: Join::default(),

@@ -518,7 +518,7 @@ impl Proxy {
             return false;
         };
         let early = client.ring.waiting_bytes >= window;
-        let (protocol, version) = (client.protocol, client.version());
+        let protocol = client.protocol;
         let sequence = client.ring.first();
         let Some(Exchange::Fanout(fanout)) = client.ring.head() else {
             return false;
@@ -570,7 +570,7 @@ impl Proxy {
         if whole && fanout.merge == Merge::Settings {
             let request = fanout.request.take().unwrap_or_default();
             let config = &self.pools[client.pool.index()].config;
-            let reply = settings::joined(config, &request, &fanout.replies, version);
+            let reply = settings::joined(config, &request, &fanout.replies, fanout.version);
             fanout.given = Some(reply);
         }
         if let Some(given) = fanout.given.take() {

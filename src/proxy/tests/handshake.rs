@@ -55,6 +55,18 @@ fn the_second_client_of_a_version_asks_nobody() {
 }
 
 #[test]
+fn settings_are_told_in_the_version_they_were_asked_for_in() {
+    let (mut rig, client) = ready(pool(1), Limits::default());
+    let link = rig.link(0);
+    modern(&mut rig);
+    rig.receive(client, [ask("CONFIG GET save"), ask("HELLO 3")].concat());
+    let settings = "*2\r\n$4\r\nsave\r\n$0\r\n\r\n";
+    rig.receive(link, settings);
+    let reply = rig.take(client);
+    assert!(reply.starts_with(&format!("{settings}%7\r\n")), "{reply:?}");
+}
+
+#[test]
 fn a_server_without_resp3_is_told_apart_and_the_client_stays_as_it_was() {
     let (mut rig, client) = ready(pool(1), Limits::default());
     rig.receive(client, [ask("HELLO 3"), ask("GET k")].concat());
