@@ -71,6 +71,10 @@ impl Client {
             asked
         } else if let Some(asked) = self.compose_script(scene, seq) {
             asked
+        } else if let Some(asked) = self.compose_function(scene, seq) {
+            asked
+        } else if let Some(asked) = self.compose_for_all(scene, seq) {
+            asked
         } else if let Some(asked) = self.compose_shift(scene) {
             asked
         } else if let Some(asked) = self.compose_identity(scene) {
@@ -180,7 +184,7 @@ impl Client {
     fn odd(&mut self, scene: &mut Scene, seq: u32) -> Asked {
         let bytes = |text: &[u8]| Want::Bytes(text.to_vec());
         let key = self.echo(seq, 0, Shape::Value, 10);
-        match self.draw.below(12) {
+        match self.draw.below(10) {
             0 => (redis::request(&[b"PING"]), bytes(b"+PONG\r\n")),
             1 => {
                 let mut text = key;
@@ -218,8 +222,6 @@ impl Client {
                 redis::request(&[b"sim.echo", &key]),
                 Want::Echo(key.clone()),
             ),
-            9 => (redis::request(&[b"DBSIZE"]), Want::OfEach),
-            10 => (redis::request(&[b"SLOWLOG", b"GET"]), Want::OfEach),
             _ => {
                 let other = self.echo(seq, 1, Shape::Value, 10);
                 let request = redis::request(&[b"EVAL", b"return", b"2", &key, &other, b"x"]);

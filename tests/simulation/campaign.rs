@@ -7,6 +7,7 @@ use std::sync::{Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 use crate::killing::KILLED_ELSEWHERE;
+use crate::joins;
 use crate::ledger::Totals;
 use crate::memcache::BUNDLED;
 use crate::muting::UNHEARD;
@@ -138,6 +139,8 @@ impl Report {
                 let count = self.totals.done.get(what).copied();
                 assert!(count > Some(self.seeds / 100), "{what}: {count:?}");
             }
+            let missing = joins::missing(&self.totals);
+            assert!(missing.is_empty(), "never seen to succeed: {missing:?}");
         }
         if let Some((seed, text)) = self.failures.first() {
             let line = |text: &str| text.lines().next().unwrap_or_default().to_owned();

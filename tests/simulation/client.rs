@@ -20,7 +20,7 @@ use crate::scene::{Phase, Scene};
 use crate::scripts::Known;
 use crate::sessions::Session;
 use crate::worker::Worker;
-use crate::{binary, memcache};
+use crate::{binary, functions, memcache};
 
 /// A client; it keeps its keys over all its connections.
 #[derive(Debug)]
@@ -58,6 +58,8 @@ pub struct Client {
     pub(crate) identity: Identity,
     /// Whether it wants replies.
     pub(crate) wish: Wish,
+    /// Libraries of functions it may rely on.
+    pub(crate) libraries: functions::Known,
     /// One of the requests before the next certain reply has failed, and nobody knows which.
     pub(crate) doubts: bool,
     /// Requests it will make in this phase.
@@ -121,6 +123,7 @@ impl Client {
             scripts: Known::new(),
             identity: Identity::new(&mut draw),
             wish: Wish::default(),
+            libraries: functions::Known::new(),
             doubts: false,
             left: plan.requests,
             halved: false,

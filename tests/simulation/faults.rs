@@ -99,7 +99,9 @@ impl World {
         self.servers[server].drop_all(&mut self.scene);
         self.servers[server].lose_scripts();
         if self.scene.draw.one_in(2) {
-            self.servers[server].lose_data();
+            self.servers[server].lose_data(&mut self.scene);
+            // They are kept with the data.
+            self.servers[server].lose_functions(&mut self.scene);
             self.scene.ledger.lost[self.servers[server].pool] = true;
         }
         let mood = self.scene.draw.pick(&[Mood::Refusing, Mood::Up]);

@@ -1,11 +1,16 @@
 //! How a client judges what it gets: one reply per request, in order, of the right kind, with the
 //! right bytes; errors of the proxy's only while a fault explains their words.
 
+use std::collections::BTreeSet;
+
 use nutcrab::config::FailedGet;
 use nutcrab::protocol::Protocol;
 
 use crate::agenda::Micros;
 use crate::client::Client;
+use crate::everywhere::Fanned;
+use crate::functions::Functional;
+use crate::joins;
 use crate::killing::Aim;
 use crate::ledger::{Fault, explanations};
 use crate::memcache;
@@ -74,8 +79,6 @@ pub enum Want {
     Error(&'static str),
     /// The same, if the server that was asked could say so.
     Refused(&'static str),
-    /// Something of each of the servers that are live: a sum or an array of as many.
-    OfEach,
     /// That what was sent is no request; what of it reached a server may have failed before.
     Garbage,
     /// The same, if the servers could be asked.
@@ -112,6 +115,10 @@ pub enum Want {
     Listed(Listing),
     /// Something about scripts.
     Scripted(Scripted),
+    /// Something about functions.
+    Functional(Functional),
+    /// What all servers were asked at once.
+    Fanned(Fanned),
     /// A greeting, after which this version is spoken.
     Greeted(Version),
     /// That all is as it was when the connection was new.
@@ -142,6 +149,8 @@ pub struct Owned {
     known: Option<Mark>,
     /// Writes that may have happened, or may still: they were answered with an error, or never.
     unknown: Vec<Option<Mark>>,
+    /// Writes whose values were forgotten since, because somebody had all keys forgotten.
+    wiped: BTreeSet<Mark>,
     /// Its unique number, where memcached is spoken.
     pub unique: Unique,
 }
@@ -158,6 +167,7 @@ impl Owned {
             key,
             known: None,
             unknown: Vec::new(),
+            wiped: BTreeSet::new(),
             unique: Unique::default(),
         }
     }
@@ -189,9 +199,19 @@ impl Owned {
         !self.unknown.is_empty()
     }
 
+    /// What this request wrote was forgotten, together with all other keys.
+    pub fn wipe(&mut self, mark: Mark) {
+        self.wiped.insert(mark);
+    }
+
     /// Whether this may be its value.
     pub fn may_be(&self, mark: Option<Mark>) -> bool {
-        self.known == mark || self.unknown.contains(&mark)
+        // Of a later write its client may not have been told yet.
+        let last = |known: Mark| self.wiped.range(known..).next().is_some();
+        let late = |mark: &Mark| self.unknown.contains(&Some(*mark));
+        let is_wiped =
+            mark.is_none() && (self.known.is_some_and(last) || self.wiped.iter().any(late));
+        self.known == mark || self.unknown.contains(&mark) || is_wiped
     }
 
     /// Whether it is there, if nobody else has lost it.
@@ -211,6 +231,7 @@ impl Client {
         let verdict = self.accept(scene, &pending.want, reply, raw);
         let error = match (&verdict, reply) {
             (Ok(()), _) => {
+                joins::count(scene, self.pool, &pending.want, raw);
                 scene.ledger.succeeded(scene.now, self.conn, pending.seq);
                 return;
             }
@@ -296,18 +317,6 @@ impl Client {
             (Want::Either(one, other), _) => holds(raw == one || raw == other),
             (Want::Error(start), Reply::Error(text)) => holds(text.starts_with(start.as_bytes())),
             (Want::Refused(start), Reply::Error(text)) => holds(text.starts_with(start.as_bytes())),
-            (Want::OfEach, Reply::Number(sum)) => {
-                let of_one = redis::SIZE as i64;
-                let counts = self.live_counts(scene);
-                holds(sum % of_one == 0 && counts.contains(&((sum / of_one) as usize)))
-            }
-            (Want::OfEach, Reply::Array(Some(elements))) => {
-                let is_entry = |element: &Reply<'_>| *element == redis::entry();
-                holds(
-                    self.live_counts(scene).contains(&elements.len())
-                        && elements.iter().all(is_entry),
-                )
-            }
             (Want::Garbage, Reply::Error(text)) => {
                 let marks = match self.dialect {
                     Protocol::Redis => &[&b"ERR Protocol error: "[..]][..],
@@ -391,6 +400,8 @@ impl Client {
             (Want::Page, _) => self.accept_page(scene, reply),
             (Want::Listed(listing), _) => self.accept_listing(scene, listing, reply),
             (Want::Scripted(wanted), _) => self.accept_scripted(scene, wanted, reply, raw),
+            (Want::Functional(wanted), _) => self.accept_functional(scene, wanted, reply, raw),
+            (Want::Fanned(wanted), _) => self.accept_fanned(scene, wanted, reply, raw),
             (Want::Greeted(version), _) => self.greeted(scene, *version, reply),
             (Want::Reset, Reply::Status(b"RESET")) => {
                 self.shifts -= 1;
@@ -403,17 +414,6 @@ impl Client {
             }
             (Want::Named(names), _) => Self::accept_name(names, reply),
             _ => Err("another kind of reply"),
-        }
-    }
-
-    /// How many servers of the pool may be live.
-    fn live_counts(&self, scene: &Scene) -> std::ops::RangeInclusive<usize> {
-        let config = &scene.plan.pools[self.pool].config;
-        let all = config.servers.len();
-        if config.auto_eject_hosts {
-            1..=all
-        } else {
-            all..=all
         }
     }
 

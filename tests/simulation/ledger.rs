@@ -8,8 +8,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::agenda::Micros;
+use crate::everywhere::Rounds;
+use crate::functions::Shelves;
 use crate::killing::Roster;
 use crate::listening::Published;
+use crate::presence::Presence;
 use crate::scripts::Shelf;
 use crate::value::Mark;
 
@@ -266,6 +269,12 @@ pub struct Ledger {
     pub roster: Roster,
     /// Requests without a reply that must be done.
     pub muted: BTreeSet<(u32, u32)>,
+    /// The same of functions.
+    pub libraries: Vec<Shelves>,
+    /// What all servers of a pool were asked.
+    pub rounds: Vec<Rounds>,
+    /// Which keys there are.
+    pub presence: Vec<Presence>,
     /// The first thing that should not have happened.
     pub violation: Option<String>,
     /// The sums.
@@ -299,6 +308,9 @@ impl Ledger {
             shelves: vec![Shelf::default(); pools.len()],
             roster: Roster::default(),
             muted: BTreeSet::new(),
+            libraries: vec![Shelves::default(); pools.len()],
+            rounds: vec![Rounds::default(); pools.len()],
+            presence: vec![Presence::default(); pools.len()],
             violation: None,
             totals: Totals::default(),
             trace: std::collections::VecDeque::new(),

@@ -29,11 +29,15 @@ mod cache;
 mod client;
 mod control;
 mod draw;
+mod everywhere;
 mod faults;
+mod flushing;
+mod functions;
 mod greeting;
 mod heed;
 mod held;
 mod identity;
+mod joins;
 mod judging;
 mod killing;
 mod ledger;
@@ -45,6 +49,7 @@ mod muting;
 mod network;
 mod plan;
 mod plant;
+mod presence;
 mod redis;
 mod scanning;
 mod scene;
@@ -96,13 +101,6 @@ fn every_planted_mix_up_is_found() {
             let mut plan = Plan::quiet(seed);
             plan.plant = Some(plant);
             plan.provoke(plant);
-            if plant == Plant::DropKeys {
-                // Of the few who look for their own keys alone, few have any.
-                plan.widen();
-                for pool in &mut plan.pools {
-                    (pool.scans, pool.requests) = (200, pool.requests.max(100));
-                }
-            }
             let outcome = campaign::play(plan, false);
             if outcome.is_planted {
                 let violation = outcome.violation;

@@ -15,6 +15,7 @@ use nutcrab::route::Distribution;
 
 use crate::agenda::Micros;
 use crate::draw::Draw;
+use crate::everywhere;
 use crate::ledger::Fault;
 use crate::network::Traits;
 use crate::plant::Plant;
@@ -95,8 +96,16 @@ pub struct PoolPlan {
     pub scans: u32,
     /// Of a thousand requests so many are about scripts.
     pub scripts: u32,
-    /// Whether clients have scripts forgotten.
+    /// Whether clients have scripts and functions forgotten.
     pub flushes: bool,
+    /// Of a thousand requests so many are about functions.
+    pub functions: u32,
+    /// Of a thousand requests so many go to all servers.
+    pub fans: u32,
+    /// Of a thousand requests so many have all keys forgotten.
+    pub wipes: u32,
+    /// A bit for each server that knows what only some know.
+    pub able: u32,
     /// Of a thousand requests so many change the version of the protocol.
     pub shifts: u32,
     /// Of a thousand requests so many are ones whose replies are left out from then on.
@@ -174,7 +183,7 @@ impl Plan {
                 let pools = self.pools.iter_mut();
                 pools.for_each(|pool| (pool.abouts, pool.kills) = (100, 50));
             }
-            _ => {}
+            _ => self.favour(plant),
         }
     }
 
@@ -399,10 +408,7 @@ fn pool(draw: &mut Draw, index: usize, large: u32, quiet: bool) -> PoolPlan {
         cross_shard: draw.pick(&[CrossShard::Refuse, CrossShard::FirstKey]),
         commands: Policy {
             several: servers.len() > 1,
-            allow: match draw.one_in(2) {
-                true => vec!["KEYS".to_owned()],
-                false => Vec::new(),
-            },
+            allow: allowed(draw),
             ..Policy::default()
         },
         connect_timeout: Duration::from_micros(draw.micros(100_000, 3_000_000)),
@@ -435,6 +441,10 @@ fn pool(draw: &mut Draw, index: usize, large: u32, quiet: bool) -> PoolPlan {
         scans: draw.pick(&[0, 10, 50]),
         scripts: draw.pick(&[0, 20, 150]),
         flushes: draw.one_in(3),
+        functions: draw.pick(&[0, 20, 150]),
+        fans: draw.pick(&[0, 20, 150]),
+        wipes: draw.pick(&[0, 0, 4, 30]),
+        able: draw.pick(&[0, 1, 2, 4, 0b101, 0b111111]),
         shifts: draw.pick(&[0, 20, 200]),
         mutes: draw.pick(&[0, 20, 100]),
         abouts: draw.pick(&[0, 20, 100]),
@@ -442,6 +452,18 @@ fn pool(draw: &mut Draw, index: usize, large: u32, quiet: bool) -> PoolPlan {
         empties: !redis && draw.one_in(6),
         old: draw.one_in(10),
     }
+}
+
+/// The dangerous commands that a pool allows.
+fn allowed(draw: &mut Draw) -> Vec<String> {
+    let mut names = Vec::new();
+    if draw.one_in(2) {
+        names.push("KEYS");
+    }
+    if draw.one_in(2) {
+        names.extend(everywhere::ALLOWED);
+    }
+    names.into_iter().map(Into::into).collect()
 }
 
 fn server(draw: &mut Draw, pool: usize, number: usize) -> Server {

@@ -5,6 +5,7 @@
 //! these are not found.
 
 use crate::agenda::Micros;
+use crate::plan::{Plan, PoolPlan};
 use crate::scene::Scene;
 use crate::store::Outcome;
 use crate::{binary, memcache};
@@ -50,11 +51,21 @@ pub enum Plant {
     KillAnother,
     /// Another number of clients is told than were closed.
     Miscount,
+    /// A call gets what another library's function came to.
+    OtherFunction,
+    /// A server keeps its keys when all are told to forget theirs, and says that it did.
+    KeepKeys,
+    /// RANDOMKEY tells a key that was never there.
+    StrangeKey,
+    /// RANDOMKEY tells that there is no key, and there are.
+    NoKey,
+    /// A server's share of a sum is wrong.
+    WrongShare,
 }
 
 impl Plant {
     /// Every one.
-    pub const ALL: [Plant; 19] = [
+    pub const ALL: [Plant; 24] = [
         Plant::SwapClients,
         Plant::SwapRequests,
         Plant::Lose,
@@ -74,6 +85,11 @@ impl Plant {
         Plant::Neglect,
         Plant::KillAnother,
         Plant::Miscount,
+        Plant::OtherFunction,
+        Plant::KeepKeys,
+        Plant::StrangeKey,
+        Plant::NoKey,
+        Plant::WrongShare,
     ];
 }
 
@@ -89,6 +105,25 @@ fn tells(reply: &[u8]) -> bool {
 
 /// Not before this, so that the run is well under way.
 const EARLIEST: Micros = 20_000;
+
+impl Plan {
+    /// Makes clients ask more often for what this needs, if few do.
+    pub(crate) fn favour(&mut self, plant: Plant) {
+        let share: fn(&mut PoolPlan) -> &mut u32 = match plant {
+            // Of the few who look for their own keys alone, few have any.
+            Plant::DropKeys => |pool| &mut pool.scans,
+            Plant::OtherFunction => |pool| &mut pool.functions,
+            Plant::KeepKeys => |pool| &mut pool.wipes,
+            Plant::StrangeKey | Plant::NoKey | Plant::WrongShare => |pool| &mut pool.fans,
+            _ => return,
+        };
+        self.widen();
+        for pool in &mut self.pools {
+            *share(pool) = 200;
+            pool.requests = pool.requests.max(100);
+        }
+    }
+}
 
 impl Scene {
     /// Whether `plant` is to be done now; if so it is not done again.

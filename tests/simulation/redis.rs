@@ -274,14 +274,6 @@ pub fn echo_reply(key: &[u8], echo: Echo, version: Version) -> Vec<u8> {
     reply
 }
 
-/// What every server says its size is.
-pub const SIZE: usize = 7;
-
-/// What stands once in every server's slow log.
-pub fn entry() -> Reply<'static> {
-    Reply::Array(Some(vec![Reply::Number(1), Reply::Status(b"entry")]))
-}
-
 /// Bytes the incomplete reply at the start of `bytes` must at least have to be whole.
 pub fn reply_least(bytes: &[u8]) -> usize {
     match line(bytes) {

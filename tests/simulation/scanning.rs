@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 
 use nutcrab::route::Distribution;
 
+use crate::agenda::Micros;
 use crate::client::Client;
 use crate::draw::digest;
 use crate::judging::Want;
@@ -31,6 +32,8 @@ pub struct Iteration {
     prefix: Vec<u8>,
     count: Option<usize>,
     typed: bool,
+    /// When it began.
+    since: Micros,
 }
 
 /// What KEYS must find of a client's own keys, and what it must not.
@@ -38,6 +41,8 @@ pub struct Iteration {
 pub struct Listing {
     there: Vec<usize>,
     gone: Vec<usize>,
+    /// When it was asked for.
+    since: Micros,
 }
 
 /// A page, as a server makes it.
@@ -71,7 +76,8 @@ fn list(keys: &[Vec<u8>]) -> Vec<u8> {
 }
 
 impl Store {
-    fn keys(&self) -> impl Iterator<Item = &Vec<u8>> {
+    /// All keys.
+    pub fn keys(&self) -> impl Iterator<Item = &Vec<u8>> {
         self.values.keys().chain(self.counters.keys())
     }
 
@@ -131,8 +137,8 @@ impl Server {
         let is_kept = |key: &Vec<u8>| scene.ledger.kept.contains(key);
         // With this prefix all are the keys of who asks.
         let is_mine = prefix.len() > 2;
-        let is_sure =
-            pool.config.distribution != Distribution::Random && scene.plan.never_fails() && is_mine;
+        let stays = pool.config.distribution != Distribution::Random && pool.wipes == 0;
+        let is_sure = stays && scene.plan.never_fails() && is_mine;
         if is_sure && keys.iter().any(is_kept) {
             let left: Vec<_> = keys.iter().filter(|key| !is_kept(key)).cloned().collect();
             if scene.strikes(Plant::DropKeys) {
@@ -182,6 +188,7 @@ impl Client {
             prefix: prefix.into_bytes(),
             count: self.draw.pick(&[None, Some(2), Some(100)]),
             typed: self.draw.one_in(3),
+            since: scene.now,
         });
         Some(self.next_page(scene.phase))
     }
@@ -228,8 +235,8 @@ impl Client {
                 .collect(),
             false => Vec::new(),
         };
-        let there = self.surely_there();
-        (request, Want::Listed(Listing { there, gone }))
+        let (there, since) = (self.surely_there(), scene.now);
+        (request, Want::Listed(Listing { there, gone, since }))
     }
 
     /// The keys that are there, whatever becomes of what was asked.
@@ -309,7 +316,7 @@ impl Client {
             return Ok(());
         };
         scene.ledger.count("iterations over all keys");
-        if !self.do_keys_stay(scene) {
+        if !self.do_keys_stay(scene, scan.since) {
             return Ok(());
         }
         let is_missing = |number: &&usize| !scan.seen.contains(&self.owned[**number].key);
@@ -322,8 +329,11 @@ impl Client {
         Ok(())
     }
 
-    /// Whether each key is where it was.
-    fn do_keys_stay(&self, scene: &Scene) -> bool {
+    /// Whether each key is where it was then.
+    fn do_keys_stay(&self, scene: &Scene, since: Micros) -> bool {
+        if scene.ledger.presence[self.pool].was_wiped_since(since) {
+            return false;
+        }
         let config = &scene.plan.pools[self.pool].config;
         self.is_exact(scene)
             || scene.plan.never_fails() && config.distribution != Distribution::Random
@@ -347,7 +357,7 @@ impl Client {
         if !keys.iter().all(fits) {
             return Err("a key that does not match");
         }
-        if !self.do_keys_stay(scene) {
+        if !self.do_keys_stay(scene, listing.since) {
             return Ok(());
         }
         let count = |number: &usize| {

@@ -54,8 +54,8 @@ pub struct Server {
     /// Whether it refuses the pool's password.
     pub locked: bool,
     conns: Vec<Option<Conn>>,
-    store: Store,
-    changes: Changes,
+    pub(crate) store: Store,
+    pub(crate) changes: Changes,
     pub(crate) draw: Draw,
 }
 
@@ -380,6 +380,7 @@ impl Server {
             mut reply,
             marks,
             is_fragment,
+            is_share,
             ..
         }) = self.outcome(scene, conn, args)
         else {
@@ -403,14 +404,15 @@ impl Server {
             }
         }
         let asker = marks.first().map(|mark| mark.conn);
-        let asker = asker.filter(|_| !reply.is_empty());
+        // What becomes of a share that nobody looks at is not seen.
+        let asker = asker.filter(|_| !reply.is_empty() && !is_share);
         self.give(scene, conn, asker, reply)
     }
 
     /// Executes a command, and enters that into the book.
     fn outcome(&mut self, scene: &mut Scene, conn: &Conn, args: &[Vec<u8>]) -> Option<Outcome> {
         let mut outcome = match match conn.protocol {
-            Protocol::Redis => self.store.execute(args, conn.version),
+            Protocol::Redis => self.execute_redis(scene, args, conn.version),
             Protocol::Memcache => memcache::execute(&mut self.store, args),
             Protocol::Binary => binary::execute(&mut self.store, args),
         } {
@@ -432,6 +434,7 @@ impl Server {
             }
         }
         held::count_changes(args, &mut self.changes);
+        self.note_keys(scene, args);
         self.plant_in_page(scene, &mut outcome);
         if outcome.is_missed {
             scene.ledger.count("scripts loaded when they were missed");
@@ -464,6 +467,21 @@ impl Server {
             scene.ledger.tally(self.pool, counter).made += times;
         }
         Some(outcome)
+    }
+
+    fn execute_redis(
+        &mut self,
+        scene: &mut Scene,
+        args: &[Vec<u8>],
+        version: Version,
+    ) -> Result<Outcome, String> {
+        if let Some(outcome) = self.execute_function(scene, args, version) {
+            return outcome;
+        }
+        match self.execute_for_all(scene, args, version) {
+            Some(outcome) => Ok(outcome),
+            None => self.store.execute(args, version),
+        }
     }
 
     fn protocol(&self, scene: &Scene) -> Protocol {
@@ -511,7 +529,8 @@ impl Server {
     }
 
     /// Forgets all data.
-    pub fn lose_data(&mut self) {
+    pub fn lose_data(&mut self, scene: &mut Scene) {
+        scene.ledger.presence[self.pool].clear(self.number, scene.now);
         self.store.values.clear();
         self.store.counters.clear();
     }

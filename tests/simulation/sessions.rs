@@ -378,7 +378,8 @@ impl Client {
                 let Some((since, changed)) = self.session.watch else {
                     return Err("nothing was watched");
                 };
-                if changed == Changed::No && !self.is_lost_since(scene, since) {
+                let wiped = scene.ledger.presence[self.pool].was_wiped_since(since);
+                if changed == Changed::No && !wiped && !self.is_lost_since(scene, since) {
                     return Err("nothing was changed");
                 }
                 self.exec_was_in_vain(scene);

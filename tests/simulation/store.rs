@@ -1,6 +1,7 @@
 //! What a model server keeps, and what executing a command of Redis comes to.
 
-use crate::redis::{SIZE, Version, bulk, echo_bulk, echo_reply};
+use crate::functions::Libraries;
+use crate::redis::{Version, bulk, echo_bulk, echo_reply};
 use crate::scanning::Page;
 use crate::value::{self, Mark, Shape};
 use crate::{scripts, waits};
@@ -14,6 +15,8 @@ pub struct Store {
     pub counters: std::collections::BTreeMap<Vec<u8>, i64>,
     /// Scripts, by what they are called.
     pub scripts: std::collections::BTreeMap<Vec<u8>, Vec<u8>>,
+    /// Libraries of functions.
+    pub libraries: Libraries,
     /// The last one that was missed.
     pub missed: Option<Vec<u8>>,
     /// The server whose store it is.
@@ -35,6 +38,8 @@ pub struct Outcome {
     pub counted: Option<usize>,
     /// Whether this is a part of a split request, whose reply will be merged.
     pub is_fragment: bool,
+    /// Whether this is what one server says of what all are asked.
+    pub is_share: bool,
     /// Whether this is what a script came to that the server knew.
     pub is_scripted: bool,
     /// Whether this loads the script that was missed last.
@@ -87,8 +92,6 @@ impl Store {
                     Version::Three => b"*6\r\n$8\r\nsim.echo\r\n:2\r\n~0\r\n:1\r\n:1\r\n:1\r\n",
                 });
             }
-            b"DBSIZE" => outcome.reply = format!(":{SIZE}\r\n").into_bytes(),
-            b"SLOWLOG" => outcome.reply = b"*1\r\n*2\r\n:1\r\n+entry\r\n".to_vec(),
             b"MGET" => {
                 outcome.reply = format!("*{}\r\n", args.len() - 1).into_bytes();
                 for key in &args[1..] {

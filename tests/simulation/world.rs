@@ -156,6 +156,7 @@ impl World {
             };
             self.scene.now = at;
             self.happen(event);
+            self.tell_of_wipes();
             while let Some((owner, note)) = self.scene.net.notes.pop_front() {
                 self.tell(owner, note);
             }
@@ -238,6 +239,7 @@ impl World {
                 let scene = &mut self.scene;
                 scene.phase = Phase::Farewell;
                 scene.ledger.check_tallies(now);
+                scene.check_rounds();
                 if scene.plan.drains {
                     for worker in &mut self.workers {
                         worker.drain(scene);
