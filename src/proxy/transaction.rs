@@ -312,7 +312,8 @@ impl Proxy {
         let link = match (watched, transaction.server) {
             (Some(link), _) => Ok(link),
             (None, Some(server)) => self.link_for(id, server),
-            (None, None) => match self.route(id, PLACEHOLDER) {
+            // The server on which scripts without keys run outside a transaction, too.
+            (None, None) => match self.route(id, b"") {
                 Some(server) => self.link_for(id, server),
                 None => Err(super::Cause::Refused),
             },

@@ -111,3 +111,21 @@ fn what_redis_does_not_queue_is_refused_at_once() {
     }
     assert_eq!(rig.take(rig.link(0)), "");
 }
+
+/// Whatever a script without keys leaves behind, another one finds.
+#[test]
+fn scripts_without_keys_run_on_the_same_server_in_a_transaction() {
+    for count in 2..8 {
+        let (mut rig, client) = ready(pool(count), Limits::default());
+        let script = ask("FCALL f 0");
+        rig.receive(client, &script);
+        let is_asked = |rig: &mut Rig, text: &str| {
+            let mut servers = 0..count as u16;
+            servers.find(|&server| rig.take(rig.link(server)).contains(text))
+        };
+        let alone = is_asked(&mut rig, &script);
+        assert!(alone.is_some(), "{count} servers");
+        rig.receive(client, all(&["MULTI", "FCALL f 0", "EXEC"]));
+        assert_eq!(is_asked(&mut rig, &script), alone, "{count} servers");
+    }
+}

@@ -52,7 +52,7 @@ an ejected server is passed over, as its keys are.
 Scripts: `SCRIPT LOAD` goes to every live server and is remembered (each worker: scripts up to 64 KiB,
 1 MiB for a pool). A server that answers `-NOSCRIPT` to `EVALSHA` is given the script again and asked
 again, unless the client has asked something behind it already. Scripts without keys run on one server,
-always the same.
+always the same; in a transaction that has keys, on theirs.
 
 `WAIT` and `WAITAOF` go to each server the client has sent requests to (to all live ones if it has sent
 none), once all of these are answered. A server is asked `INFO server`, told `SPUBLISH nutcrab:wait` with
