@@ -294,8 +294,9 @@ impl Client {
                 break;
             }
             self.left -= 1;
-            let (bytes, wanted) = self.compose(scene);
-            for want in &wanted {
+            let (bytes, mut wanted) = self.compose(scene);
+            for want in &mut wanted {
+                want.asked = scene.now;
                 scene.ledger.detail(scene.now, || {
                     let (index, conn, seq) = (self.index, self.conn, want.seq);
                     format!(

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 
 use crate::agenda::Micros;
 use crate::client::Client;
+use crate::joins;
 use crate::judging::Want;
 use crate::ledger::Fault;
 use crate::plan::PoolPlan;
@@ -469,7 +470,7 @@ impl Client {
             }
             let asked = scene.ledger.parts(mark).count();
             if row.signed && asked < count {
-                scene.ledger.count("servers left out of a reply");
+                scene.ledger.count(joins::LEFT_OUT);
             }
         } else if is_whole {
             if !is_it(&all) {

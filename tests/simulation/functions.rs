@@ -17,6 +17,7 @@ use crate::plant::Plant;
 use crate::redis::{self, Reply, Version};
 use crate::scene::Scene;
 use crate::server::Server;
+use crate::sessions::Part;
 use crate::store::Outcome;
 use crate::value::{self, Mark, Shape};
 
@@ -357,6 +358,16 @@ impl Client {
         (redis::request(&words), wanted)
     }
 
+    /// A call without keys, as a part of a transaction that has none.
+    pub(crate) fn compose_bare_call(&mut self, seq: u32) -> (Vec<u8>, Part) {
+        let number = self.draw.below(LIBRARIES);
+        let key = self.echo(seq, 0, Shape::Value, 20);
+        let known = self.libraries.get(&number).copied();
+        let name = format!("fn{number}");
+        let request = redis::request(&[b"FCALL", name.as_bytes(), b"0", &key]);
+        (request, Part::Called(number, Argument::Bare(key), known))
+    }
+
     fn compose_call(&mut self, scene: &Scene, number: usize, seq: u32) -> (Vec<u8>, Functional) {
         let shapes = [Shape::Value, Shape::Nil, Shape::Map, Shape::Status];
         let shape = self.draw.pick(&shapes);
@@ -475,7 +486,7 @@ impl Client {
                 Functional::Called(number, argument, known)
                 | Functional::CalledIfTogether(number, argument, known),
                 _,
-            ) => return self.accept_call(scene, (*number, argument, *known), reply, raw),
+            ) => return self.accept_call(scene, (*number, argument, *known), reply),
             (Functional::Listed(mark, known), Reply::Array(Some(found))) => {
                 let [Reply::Number(asker), Reply::Array(Some(names))] = &found[..] else {
                     return Err(OTHER);
@@ -505,12 +516,12 @@ impl Client {
         Ok(())
     }
 
-    fn accept_call(
+    /// Whether it is what a function of this library comes to.
+    pub(crate) fn accept_call(
         &self,
         scene: &mut Scene,
         (library, argument, known): (usize, &Argument, Option<Micros>),
         reply: &Reply<'_>,
-        raw: &[u8],
     ) -> Result<(), &'static str> {
         let shelves = &scene.ledger.libraries[self.pool];
         if *reply == Reply::Error(b"ERR Function not found") {
@@ -534,7 +545,8 @@ impl Client {
         match argument {
             Argument::Echo(key) | Argument::Bare(key) => {
                 let echo = redis::reply_to(key, self.version);
-                if raw != result(loaded, *server as usize, &echo) {
+                let echo = redis::read_reply(&echo, self.version).ok().flatten();
+                if echo.is_none_or(|(echo, _)| echo != *value) {
                     return Err("another result");
                 }
             }

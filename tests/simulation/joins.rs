@@ -63,6 +63,9 @@ fn sign(merge: Merge) -> &'static str {
     }
 }
 
+/// Counted when what one server failed to say was left out.
+pub const LEFT_OUT: &str = "servers left out of a reply";
+
 /// Counts what was accepted as the reply of several servers. What is not named here is counted where it
 /// is accepted.
 pub fn count(scene: &mut Scene, pool: usize, want: &Want, raw: &[u8]) {
@@ -93,6 +96,7 @@ pub fn missing(totals: &Totals) -> Vec<&'static str> {
         .iter()
         .filter(|row| matches!(row.rule, Rule::Everywhere(_)) && row.name != "SHUTDOWN");
     let names = for_all.map(|row| row.name).chain(MERGES.map(sign));
+    let names = names.chain([LEFT_OUT]);
     names
         .filter(|name| !totals.done.contains_key(name))
         .collect()

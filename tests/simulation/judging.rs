@@ -27,6 +27,8 @@ use crate::value::{self, Mark};
 pub struct Pending {
     /// Its number on its connection.
     pub seq: u32,
+    /// When it was made.
+    pub asked: Micros,
     /// What the reply must be.
     pub want: Want,
     /// The number the reply must repeat, where it does.
@@ -53,6 +55,7 @@ impl Pending {
     pub fn new(seq: u32, want: Want) -> Self {
         Self {
             seq,
+            asked: Micros::MAX,
             want,
             opaque: None,
             owed: Owed::Reply,
@@ -260,7 +263,9 @@ impl Client {
     /// Whether this error may be the answer.
     fn is_excused(&self, scene: &Scene, pending: &Pending, error: &str) -> bool {
         let plan = &scene.plan.pools[self.pool];
-        let explained = |faults: &[Fault]| scene.ledger.is_explained(scene.now, self.pool, faults);
+        // What was answered then may have waited since for another part, or for what was asked before.
+        let asked = pending.asked.min(scene.now);
+        let explained = |faults: &[Fault]| scene.ledger.is_explained(asked, self.pool, faults);
         // What the proxy answers by itself needs no server and cannot fail.
         if matches!(
             pending.want,

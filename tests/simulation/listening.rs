@@ -161,8 +161,11 @@ impl Client {
                 !none && listens || none && (raw == b"+PONG\r\n" || refused && listens)
             }
             Wanted::Published(topic, mark, asked) => {
-                self.published(scene, *topic, *mark, *asked);
-                matches!(reply, Reply::Number(0..))
+                let is_done = matches!(reply, Reply::Number(0..));
+                if is_done {
+                    self.published(scene, *topic, *mark, *asked);
+                }
+                is_done
             }
             _ => false,
         };

@@ -10,6 +10,7 @@ use std::collections::VecDeque;
 
 use crate::agenda::Micros;
 use crate::client::Client;
+use crate::functions::Argument;
 use crate::judging::{Owed, Pending, Want};
 use crate::ledger::Fault;
 use crate::listening::{Listening, Topic};
@@ -45,6 +46,8 @@ pub enum Step {
     Count(usize),
     /// Whatever an echo key asks for.
     Echo,
+    /// A function, without keys.
+    Call,
     /// What no server would queue.
     Mistake,
     /// EXEC.
@@ -98,6 +101,8 @@ pub enum Part {
     Counted(usize),
     /// What this key asks for.
     Echo(Vec<u8>),
+    /// What a function of this library comes to; and since when the client may rely on that.
+    Called(usize, Argument, Option<Micros>),
 }
 
 /// Whether something happened.
@@ -135,6 +140,8 @@ pub struct Session {
     pub(crate) within: Within,
     /// Since when keys are watched, if they are, and whether they were changed.
     pub(crate) watch: Option<(Micros, Changed)>,
+    /// When that was asked for.
+    watch_asked: Micros,
     /// Counters it will have asked to be incremented once it says EXEC.
     counts: Vec<usize>,
     /// When the transaction was begun.
@@ -206,7 +213,7 @@ impl Client {
         let plan = &scene.plan.pools[self.pool];
         let mut script = VecDeque::new();
         let (owned, counters) = (self.owned.len(), plan.counters);
-        let body: Vec<Step> = match self.draw.below(4) {
+        let body: Vec<Step> = match self.draw.below(5) {
             0 | 1 => {
                 let number = self.draw.below(owned);
                 if self.draw.one_in(2) {
@@ -221,6 +228,7 @@ impl Client {
                 vec![Step::Set(number), Step::Get(number), Step::Set(number)]
             }
             2 => vec![Step::Count(self.draw.below(counters)); 2],
+            3 if plan.functions > 0 => vec![Step::Call; self.draw.within(1, 3)],
             _ => vec![Step::Echo; self.draw.within(1, 3)],
         };
         let kept = self.draw.within(0, body.len());
@@ -249,6 +257,7 @@ impl Client {
             }
             Step::Watch(number) => {
                 let request = redis::request(&[b"WATCH", &self.owned[number].key]);
+                self.session.watch_asked = scene.now;
                 (request, Wanted::Watched)
             }
             Step::Meddle(number) => {
@@ -280,6 +289,10 @@ impl Client {
                 let key = self.echo(seq, 0, shape, size);
                 let request = redis::request(&[b"HGET", &key, b"f"]);
                 (request, Wanted::Queued(seq, Part::Echo(key)))
+            }
+            Step::Call => {
+                let (request, part) = self.compose_bare_call(seq);
+                (request, Wanted::Queued(seq, part))
             }
             Step::Mistake => (redis::request(&[b"GET"]), Wanted::Rejected),
             Step::Exec => {
@@ -378,7 +391,8 @@ impl Client {
                 let Some((since, changed)) = self.session.watch else {
                     return Err("nothing was watched");
                 };
-                let wiped = scene.ledger.presence[self.pool].was_wiped_since(since);
+                let wiped =
+                    scene.ledger.presence[self.pool].was_wiped_since(self.session.watch_asked);
                 if changed == Changed::No && !wiped && !self.is_lost_since(scene, since) {
                     return Err("nothing was changed");
                 }
@@ -442,6 +456,9 @@ impl Client {
                     if !(1..=tally.made as i64).contains(count) {
                         return Err("a count that cannot be");
                     }
+                }
+                (Part::Called(number, argument, known), element) => {
+                    self.accept_call(scene, (*number, argument, *known), element)?;
                 }
                 (Part::Echo(key), element) => {
                     let wanted = redis::reply_to(key, self.version);
