@@ -229,9 +229,9 @@ impl Server {
         let names = self.store.libraries.keys().map(|number| library(*number));
         let names: Vec<String> = names.collect();
         let names: Vec<&[u8]> = names.iter().map(String::as_bytes).collect();
-        let head = format!("*2\r\n:{}\r\n", mark.number());
+        let tail = format!(":{}\r\n", mark.number());
         Ok(Outcome {
-            reply: [head.as_bytes(), &redis::request(&names)].concat(),
+            reply: [b"*2\r\n", &redis::request(&names)[..], tail.as_bytes()].concat(),
             marks: vec![mark],
             ..Outcome::default()
         })
@@ -488,7 +488,7 @@ impl Client {
                 _,
             ) => return self.accept_call(scene, (*number, argument, *known), reply),
             (Functional::Listed(mark, known), Reply::Array(Some(found))) => {
-                let [Reply::Number(asker), Reply::Array(Some(names))] = &found[..] else {
+                let [Reply::Array(Some(names)), Reply::Number(asker)] = &found[..] else {
                     return Err(OTHER);
                 };
                 let is_told = |number: &usize| {
