@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, mpsc};
 use std::time::{Duration, Instant};
 
-use crate::killing::KILLED_ELSEWHERE;
 use crate::joins;
+use crate::killing::KILLED_ELSEWHERE;
 use crate::ledger::Totals;
 use crate::memcache::BUNDLED;
 use crate::muting::UNHEARD;

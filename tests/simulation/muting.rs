@@ -7,6 +7,8 @@
 
 use crate::agenda::Micros;
 use crate::client::Client;
+use crate::everywhere::Fanned;
+use crate::functions::Functional;
 use crate::judging::{Element, Owed, Pending, Want};
 use crate::ledger::Fault;
 use crate::listening;
@@ -237,6 +239,13 @@ impl Client {
                 let reply = Reply::Status(b"OK");
                 self.accept_scripted(scene, &Scripted::Flushed, &reply, b"")?;
             }
+            Want::Fanned(Fanned::Flushed(name, mark)) => {
+                self.flushed(scene, name, *mark, &Reply::Status(b"OK"))?;
+            }
+            Want::Functional(Functional::Loaded(_, number, mark, asked)) => {
+                self.done_everywhere(scene, Some(*mark))?;
+                self.libraries.insert(*number, *asked);
+            }
             Want::Killed(aim) => Self::killed_unheard(scene, *aim),
             _ => {}
         }
@@ -300,7 +309,10 @@ impl Client {
         }
         let (since, changed) = self.session.watch.unwrap_or((scene.now, Changed::No));
         let began = self.session.begun;
+        let presence = &scene.ledger.presence[self.pool];
+        let is_wiped = presence.was_wiped_since(self.session.watch_asked);
         let is_lost = self.is_lost_since(scene, began) || self.is_lost_since(scene, since);
+        let is_lost = is_lost || is_wiped;
         let must_not = self.session.broken || changed == Changed::Yes;
         let must = !must_not && !is_hazy && changed == Changed::No && !is_lost;
         let marks: Vec<Mark> = self.session.parts.iter().filter_map(mark_of).collect();
@@ -371,6 +383,7 @@ fn mark_of((_, part): &(u32, Part)) -> Option<Mark> {
     match part {
         Part::Stored(_, mark) => Some(*mark),
         Part::Echo(key) => Some(value::read_echo(key)?.mark),
-        Part::Fetched(_) | Part::Counted(_) => None,
+        // Where there is no function, nothing is executed.
+        Part::Fetched(_) | Part::Counted(_) | Part::Called(..) => None,
     }
 }

@@ -141,7 +141,7 @@ pub struct Session {
     /// Since when keys are watched, if they are, and whether they were changed.
     pub(crate) watch: Option<(Micros, Changed)>,
     /// When that was asked for.
-    watch_asked: Micros,
+    pub(crate) watch_asked: Micros,
     /// Counters it will have asked to be incremented once it says EXEC.
     counts: Vec<usize>,
     /// When the transaction was begun.
