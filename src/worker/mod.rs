@@ -563,7 +563,12 @@ impl Loop {
             return;
         };
         self.departed += 1;
-        self.tidying.released(self.proxy.take_released(), self.now);
+        let released = self.proxy.take_released();
+        if released > 0 {
+            // Much was kept for it: what it had of chunks is to go back as soon.
+            self.chunks.clear();
+        }
+        self.tidying.released(released, self.now);
         match how {
             CloseHow::Reset => link.socket.close(CloseMode::Reset),
             CloseHow::Gracefully if link.settled || link.seat.is_none() => {
