@@ -15,6 +15,9 @@ pub const DEPTH_MAX: usize = 64;
 /// Longest simple string, error or number.
 pub const LINE_MAX: usize = 64 * 1024;
 
+/// What nearly all commands that write are answered with.
+const OK: &[u8] = b"+OK\r\n";
+
 /// Lengths of so many bytes and more are left to [`length`], which knows their limit.
 const USUAL_LENGTHS: u64 = 1 << 32;
 
@@ -22,6 +25,17 @@ const USUAL_LENGTHS: u64 = 1 << 32;
 /// or a line whose end is missing, to be given again together with more bytes.
 #[inline]
 pub fn feed(scan: &mut ReplyScan, bytes: &[u8]) -> Result<Fed, BadReply> {
+    if !scan.begun
+        && let Some(used) = whole(bytes)
+    {
+        scan.begun = true;
+        return Ok(Fed { used, done: true });
+    }
+    feed_any(scan, bytes)
+}
+
+/// As [`feed`], whatever the reply is.
+fn feed_any(scan: &mut ReplyScan, bytes: &[u8]) -> Result<Fed, BadReply> {
     if !scan.begun {
         scan.items = 1;
     }
@@ -54,6 +68,15 @@ pub fn feed(scan: &mut ReplyScan, bytes: &[u8]) -> Result<Fed, BadReply> {
         used += line;
         scan.begun = true;
     }
+}
+
+/// The length of the reply that `bytes` start with, if it is one of the most usual and all there.
+#[inline]
+fn whole(bytes: &[u8]) -> Option<usize> {
+    if bytes.starts_with(OK) {
+        return Some(OK.len());
+    }
+    whole_bulk(bytes).filter(|&len| bytes[len - 2..len] == *b"\r\n")
 }
 
 /// The length of the bulk string that `bytes` start with, if it is one and all there, whatever may stand
@@ -178,6 +201,7 @@ fn length(text: &[u8]) -> Result<Option<u64>, BadReply> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     /// One reply, given whole and cut at every point, followed by the start of another.
     fn check(reply: &str) {
@@ -289,6 +313,14 @@ mod tests {
             feed(&mut ReplyScan::new(Version::Resp3), &endless),
             Err(BadReply::Line)
         );
+    }
+
+    proptest! {
+        #[test]
+        fn the_usual_replies_are_read_as_any(bytes in "([+]OK|[$][0-3]\r\n|[+$:*-])[0-3OKab\r\n]{0,12}(\r\n)?") {
+            let usual = feed(&mut ReplyScan::default(), bytes.as_bytes());
+            prop_assert_eq!(usual, feed_any(&mut ReplyScan::default(), bytes.as_bytes()));
+        }
     }
 
     #[test]
