@@ -217,6 +217,9 @@ pub(super) struct Ring {
 /// Replies up to this length are kept in the ring's one buffer.
 pub(super) const KEEP_MAX: usize = 8 * 1024;
 
+/// Room for early replies that a client keeps until it is idle for a while.
+const KEPT_LEN: usize = 1024;
+
 impl Ring {
     pub fn len(&self) -> usize {
         self.exchanges.len()
@@ -339,6 +342,10 @@ impl Ring {
         } else {
             self.kept.len() as u32
         };
+        if self.kept.capacity() == 0 && !reply.is_empty() {
+            // Replies to a pipeline come early in numbers: not one allocation for each few of them.
+            self.kept.reserve(reply.len().max(KEPT_LEN));
+        }
         self.kept.extend_from_slice(reply);
         self.kept_live += reply.len();
         self.waiting_bytes += reply.len();
@@ -359,7 +366,9 @@ impl Ring {
     pub fn pop(&mut self) -> Option<Exchange> {
         let exchange = self.exchanges.pop_front()?;
         self.head = self.head.wrapping_add(1);
-        self.stamps.pop_front();
+        if self.stamped {
+            self.stamps.pop_front();
+        }
         if let Exchange::Kept { len, .. } = exchange {
             self.kept_live -= len as usize;
             self.waiting_bytes -= len as usize;
@@ -407,7 +416,7 @@ impl Ring {
         if self.exchanges.capacity() > 64 {
             self.exchanges = VecDeque::new();
         }
-        if self.kept.capacity() > 1024 {
+        if self.kept.capacity() > KEPT_LEN {
             self.kept = Vec::new();
         }
     }
