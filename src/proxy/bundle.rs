@@ -30,7 +30,8 @@ use super::Proxy;
 use super::heavy::Print;
 use super::ids::LinkId;
 use super::link::{Link, Slot};
-use crate::buffer::{BufferPool, Input, Queue, SHARE_MIN};
+use super::owed::Mark;
+use crate::buffer::{BufferPool, Input, SHARE_MIN};
 use crate::protocol::{BadReply, Bundling, END, Opening};
 use crate::stats::ServerStats;
 
@@ -174,8 +175,8 @@ impl Link {
     /// Takes out the first of the slots the reply has passed by.
     fn take_passed(&mut self, stats: &ServerStats) -> Option<Slot> {
         self.passed = self.passed.checked_sub(1)?;
-        self.uncount(1, stats);
         let slot = self.slots.remove(1)?;
+        self.uncount(1, slot.len, stats);
         // All of a bundle was sent before its reply is looked at.
         self.sent_slots -= 1;
         if self.late > 1 {
@@ -202,27 +203,28 @@ impl Proxy {
         let mut any = false;
         while let Some(link) = self.links.find_mut(id) {
             let (pool, begun) = (link.pool, link.begun);
-            let stats = &self.stats.pools[pool.index()].servers[link.server.index()];
-            let Some(slot) = link.take_passed(stats) else {
+            let stats = &self.stats.pools[pool.index()];
+            let server = &stats.servers[link.server.index()];
+            let Some(slot) = link.take_passed(server) else {
                 break;
             };
             any = true;
             self.moved += 1;
-            let mark = self.measure(pool, &slot, begun);
+            let mark = Mark::measured(&slot, begun, &stats.latency);
             if let Some(client) = slot.client
                 && let Some(known) = self.clients.find_mut(client)
             {
                 known.note_reply(&slot, 0);
-                stats.responses.add(1);
+                server.responses.add(1);
                 let end = Input::copied(END);
-                self.deliver(client, slot.sequence, &mut Queue::new(), end, Some(mark));
+                self.deliver(client, slot.sequence, None, end, Some(mark));
             }
         }
         any
     }
 
     /// A value is whole whose END others wait for, too: it gets its own.
-    pub(super) fn severed_done(&mut self, id: LinkId, slot: Slot, last: Input<'_>) {
+    pub(super) fn severed_done(&mut self, id: LinkId, slot: &Slot, last: Input<'_>) {
         let Some(link) = self.links.find_mut(id) else {
             return;
         };

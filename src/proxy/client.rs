@@ -224,6 +224,16 @@ impl Client {
         Some(freed)
     }
 
+    /// Whether nothing but its next requests follows from the replies it is given.
+    #[inline]
+    pub fn waits_for_replies_alone(&self) -> bool {
+        self.session.is_none()
+            && self.blocking.is_empty()
+            && self.upload.is_none()
+            && !self.stalled
+            && self.state == State::Open
+    }
+
     /// Whether everything it is owed has been sent.
     pub fn is_settled(&self) -> bool {
         self.ring.is_empty() && self.out.is_empty()

@@ -163,8 +163,8 @@ impl Proxy {
         if link.state != State::Connecting {
             stats.server_connections.sub(1);
         }
-        for index in 0..link.slots.len() {
-            link.uncount(index, stats);
+        for (index, slot) in link.slots.iter().enumerate() {
+            link.uncount(index, slot.len, stats);
         }
         link.out.clear(&mut self.buffers);
         link.greeting.clear(&mut self.buffers);

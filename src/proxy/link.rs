@@ -210,6 +210,12 @@ impl Link {
         self.reply_len + self.scan.announced() > large
     }
 
+    /// Whether it is one that clients share for what is not large.
+    #[inline]
+    pub fn is_usual(&self) -> bool {
+        matches!(self.kind, Kind::Primary(_)) && self.uploader.is_none()
+    }
+
     /// Whether this client waits for replies on this connection.
     pub fn serves(&self, client: ClientId) -> bool {
         self.slots.iter().any(|slot| slot.client == Some(client))
@@ -238,16 +244,17 @@ impl Link {
         })
     }
 
-    /// Takes the request at `index` off the gauges, whether it was sent or not: a server may answer
-    /// before it has all of a request.
-    pub fn uncount(&self, index: usize, stats: &ServerStats) {
+    /// Takes the request at `index`, of `len` bytes, off the gauges, whether it was sent or not: a server
+    /// may answer before it has all of a request.
+    #[inline]
+    pub fn uncount(&self, index: usize, len: u64, stats: &ServerStats) {
         let (count, bytes) = if index < self.sent_slots {
             (&stats.out_queue, &stats.out_queue_bytes)
         } else {
             (&stats.in_queue, &stats.in_queue_bytes)
         };
         count.sub(1);
-        bytes.sub(self.slots[index].len);
+        bytes.sub(len);
     }
 
     /// The oldest request that is not late yet.
@@ -255,12 +262,13 @@ impl Link {
         self.slots.get(self.late)
     }
 
-    /// Forgets the reply at the front, which is whole, and gives its slot.
-    pub fn finish_reply(&mut self) -> Option<Slot> {
-        let slot = self.slots.pop_front()?;
+    /// Forgets the reply at the front, which is whole, and its slot.
+    #[inline]
+    pub fn finish_reply(&mut self) {
+        self.slots.pop_front();
         self.late = self.late.saturating_sub(1);
         self.sent_slots = self.sent_slots.saturating_sub(1);
-        self.scan = ReplyScan::new(self.version);
+        self.scan.restart();
         self.streaming = false;
         self.loading = false;
         self.begun = Time::NEVER;
@@ -268,6 +276,5 @@ impl Link {
         if self.slots.is_empty() && self.slots.capacity() > 1024 {
             self.slots = VecDeque::new();
         }
-        Some(slot)
     }
 }

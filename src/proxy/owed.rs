@@ -7,8 +7,6 @@
 
 use std::collections::VecDeque;
 
-use super::Proxy;
-use super::ids::PoolIndex;
 use super::link::Slot;
 use super::time::Time;
 use crate::protocol::Topic;
@@ -110,21 +108,19 @@ impl Owed {
     }
 }
 
-impl Proxy {
-    /// Counts how long a request waited to be sent, and then for its reply, which began at `begun`.
+impl Mark {
+    /// That of the reply to `slot`, which began at `begun`. Counts how long the request waited to be
+    /// sent, and then for its reply.
     #[inline]
-    pub(super) fn measure(&self, pool: PoolIndex, slot: &Slot, begun: Time) -> Mark {
-        if let Some(latency) = self.stats.pools[pool.index()]
-            .latency
-            .get(slot.topic.index())
-        {
+    pub fn measured(slot: &Slot, begun: Time, latency: &[Latency]) -> Self {
+        if let Some(latency) = latency.get(slot.topic.index()) {
             // A server may answer before it has all of a request.
             let sent = slot.sent.min(begun);
             let queued = sent.0.saturating_sub(slot.queued.0);
             latency.queued.record(queued, 1);
             latency.server.record(begun.0 - sent.0, 1);
         }
-        Mark {
+        Self {
             topic: slot.topic,
             begun,
         }

@@ -7,7 +7,7 @@ use super::cause::Cause;
 use super::client::Ending;
 use super::exchange::{Exchange, KEEP_MAX};
 use super::ids::{ClientId, LinkId};
-use super::link::{Slot, State};
+use super::link::{Kind, Link, Slot, State};
 use super::notice::What;
 use super::owed::Mark;
 use super::settings;
@@ -133,7 +133,8 @@ impl Proxy {
             }
             let in_parts = link.streaming || link.reply_len >= self.limits.cut_through as u64;
             if let Some(client) = slot.client
-                && self.is_full(client, slot, in_parts)
+                && let Some(known) = self.clients.find_mut(client)
+                && known.is_full(&slot, in_parts, &self.limits, self.now)
             {
                 if self.tell_passed(id) {
                     continue;
@@ -141,9 +142,6 @@ impl Proxy {
                 self.block(id, client);
                 return used;
             }
-            let Some(link) = self.links.find_mut(id) else {
-                return input.len();
-            };
             let protocol = link.protocol;
             if !link.scan.has_begun() {
                 link.scan.marked = slot.marked;
@@ -154,7 +152,7 @@ impl Proxy {
             match turn {
                 Some(Turn::End { len, shared: true }) => {
                     // The line stays for those behind.
-                    self.reply_done(id, slot, rest.slice(0..len));
+                    self.reply_done(id, &slot, rest.slice(0..len));
                     continue;
                 }
                 Some(Turn::Value { len, data, shared }) => {
@@ -175,11 +173,11 @@ impl Proxy {
             used += now;
             let piece = rest.slice(0..now);
             if done && link.scan.severed {
-                self.severed_done(id, slot, piece);
+                self.severed_done(id, &slot, piece);
                 continue;
             }
             if done {
-                self.reply_done(id, slot, piece);
+                self.reply_done(id, &slot, piece);
                 continue;
             }
             if link.is_busy(self.limits.large_message) {
@@ -189,7 +187,7 @@ impl Proxy {
             }
             link.partial.push_input(piece, &mut self.buffers);
             if link.streaming || link.partial.len() >= self.limits.cut_through {
-                self.pass_part(id, slot);
+                self.pass_part(id, &slot);
             }
             return used;
         }
@@ -229,49 +227,43 @@ impl Proxy {
 
     /// A reply is whole: `last` are its last bytes, those before are in the connection's `partial`.
     #[inline]
-    pub(super) fn reply_done(&mut self, id: LinkId, slot: Slot, last: Input<'_>) {
+    pub(super) fn reply_done(&mut self, id: LinkId, slot: &Slot, last: Input<'_>) {
         let Some(link) = self.links.find_mut(id) else {
             return;
         };
         let (pool, server) = (link.pool, link.server);
         let (loading, len) = (link.loading, link.reply_len);
         let last = last.slice(0..last.len() - link.scan.marker_len);
-        let begun = link.begun;
-        let mut partial = mem::take(&mut link.partial);
-        let is_stuck = slot.ends_transaction && !link.streaming && {
-            let start = beginning::<10>(&partial, last);
-            start[0] == b'-' && start != *b"-EXECABORT"
+        let next = if link.is_usual() && !slot.ends_transaction {
+            Next::Reply
+        } else {
+            link.what_follows(slot, last)
         };
-        // Nobody waits for the reply to a subscription that is renewed.
-        let is_renewal = link.listens && slot.client.is_none() && link.owner.is_some();
-        let is_refused = is_renewal && beginning::<1>(&partial, last) == *b"-";
-        // A reply before the end of its request: the connection is lost, see `uploads`.
-        let early = link.uploader.is_some();
-        let stats = &self.stats.pools[pool.index()].servers[server.index()];
-        link.uncount(0, stats);
+        let mut partial = (!link.partial.is_empty()).then(|| mem::take(&mut link.partial));
+        let stats = &self.stats.pools[pool.index()];
+        let mark = Mark::measured(slot, link.begun, &stats.latency);
+        let stats = &stats.servers[server.index()];
+        link.uncount(0, slot.len, stats);
         link.finish_reply();
         self.moved += 1;
-        let since = slot.queued;
-        let is_free = link.slots.is_empty() && link.kind == super::link::Kind::Spare;
-        let is_own = link.kind == super::link::Kind::Own;
-        let mark = self.measure(pool, &slot, begun);
         if let Some(client) = slot.client
             && let Some(known) = self.clients.find_mut(client)
         {
-            known.note_reply(&slot, len);
+            known.note_reply(slot, len);
             stats.responses.add(1);
             stats.response_bytes.add(len);
             match slot.fragment {
-                None => self.deliver(client, slot.sequence, &mut partial, last, Some(mark)),
+                None => self.deliver(client, slot.sequence, partial.as_mut(), last, Some(mark)),
                 Some(fragment) => {
-                    self.deliver_fragment(client, slot, fragment, &mut partial, last, Some(mark));
+                    let partial = partial.as_mut();
+                    self.deliver_fragment(client, slot, fragment, partial, last, Some(mark));
                 }
             }
             if loading {
                 self.actions.push_back(Action::Failed {
                     pool,
                     server,
-                    since,
+                    since: slot.queued,
                     cause: Cause::Refused,
                 });
                 self.pools[pool.index()].failing[server.index()] = true;
@@ -279,25 +271,22 @@ impl Proxy {
                 self.pools[pool.index()].failing[server.index()] = false;
                 self.actions.push_back(Action::Succeeded { pool, server });
             }
-        } else {
+        } else if let Some(mut partial) = partial {
             partial.clear(&mut self.buffers);
         }
-        if is_stuck {
+        match next {
+            Next::Reply => {}
             // The transaction may still be open: what comes next would be queued for ever.
-            self.close_link(id, Cause::Invalid);
-        } else if is_refused {
-            self.renewal_refused(id);
-        } else if is_own {
-            self.own_answered(id);
-        } else if early {
-            self.upload_answered(id);
-        } else if is_free {
-            self.spare_freed(id);
+            Next::Stuck => self.close_link(id, Cause::Invalid),
+            Next::RenewalRefused => self.renewal_refused(id),
+            Next::OwnAnswered => self.own_answered(id),
+            Next::UploadAnswered => self.upload_answered(id),
+            Next::SpareFreed => self.spare_freed(id),
         }
     }
 
     /// Passes on what is there of a reply that is not whole, if its turn has come.
-    fn pass_part(&mut self, id: LinkId, slot: Slot) {
+    fn pass_part(&mut self, id: LinkId, slot: &Slot) {
         let Some(link) = self.links.find_mut(id) else {
             return;
         };
@@ -315,11 +304,12 @@ impl Proxy {
             // Only arrays and values can be passed on in parts; the rest is small.
             let mut partial = mem::take(&mut link.partial);
             link.streaming = true;
-            self.deliver_fragment(client_id, slot, fragment, &mut partial, nothing, None);
+            let partial = Some(&mut partial);
+            self.deliver_fragment(client_id, slot, fragment, partial, nothing, None);
         } else if client.ring.is_head(slot.sequence) {
             let mut partial = mem::take(&mut link.partial);
             link.streaming = true;
-            self.deliver(client_id, slot.sequence, &mut partial, nothing, None);
+            self.deliver(client_id, slot.sequence, Some(&mut partial), nothing, None);
         } else if link.partial.len() >= client.allowance(self.limits.window, &self.limits, self.now)
         {
             if self.tell_passed(id) {
@@ -336,66 +326,103 @@ impl Proxy {
         &mut self,
         id: ClientId,
         sequence: u32,
-        partial: &mut Queue,
+        partial: Option<&mut Queue>,
+        last: Input<'_>,
+        whole: Option<Mark>,
+    ) {
+        let Some(client) = self.clients.find_mut(id) else {
+            return;
+        };
+        match client.ring.find(sequence) {
+            Some(Exchange::Silent | Exchange::Asking(_) | Exchange::Errand(_)) => {
+                self.deliver_elsewhere(id, sequence, partial, last, whole);
+            }
+            _ => self.deliver_usual(id, sequence, partial, last, whole),
+        }
+    }
+
+    /// A reply that is not for its client, or perhaps not.
+    fn deliver_elsewhere(
+        &mut self,
+        id: ClientId,
+        sequence: u32,
+        partial: Option<&mut Queue>,
         last: Input<'_>,
         whole: Option<Mark>,
     ) {
         let done = whole.is_some();
+        let mut nothing = Queue::new();
+        let partial = partial.unwrap_or(&mut nothing);
         let Some(client) = self.clients.find_mut(id) else {
             return;
         };
-        let is_errand = match client.ring.find(sequence) {
-            Some(Exchange::Silent) => return self.pass_over(id, sequence, partial, done),
+        match client.ring.find(sequence) {
             Some(Exchange::Asking(asking)) => {
                 asking.hear(partial, last, &mut self.buffers);
                 if done {
                     self.asked(id, sequence);
                 }
-                return;
             }
-            Some(Exchange::Errand(_)) => true,
-            _ => false,
-        };
-        if is_errand {
-            if !self.errand_reply(id, sequence, partial, last, done) {
-                return;
+            Some(Exchange::Errand(_)) => {
+                if !self.errand_reply(id, sequence, partial, last, done) {
+                    return;
+                }
+                if self.is_silent(id, sequence) {
+                    self.pass_over(id, sequence, partial, done);
+                } else {
+                    self.deliver_usual(id, sequence, Some(partial), last, whole);
+                }
             }
-            if self.is_silent(id, sequence) {
-                return self.pass_over(id, sequence, partial, done);
-            }
+            _ => self.pass_over(id, sequence, partial, done),
         }
+    }
+
+    /// A reply, or a part of it, for its client.
+    #[inline]
+    fn deliver_usual(
+        &mut self,
+        id: ClientId,
+        sequence: u32,
+        partial: Option<&mut Queue>,
+        last: Input<'_>,
+        whole: Option<Mark>,
+    ) {
         let Some(client) = self.clients.find_mut(id) else {
             return;
         };
-        if client.ring.is_head(sequence) {
-            if !partial.is_empty() {
+        let Some(mark) = whole else {
+            if !client.ring.is_head(sequence) {
+                debug_assert!(false, "a part of a reply before its turn");
+                return;
+            }
+            if let Some(partial) = partial {
                 client.out.append(partial, &mut self.buffers);
             }
             client.out.push_input(last, &mut self.buffers);
-            if let Some(mark) = whole {
-                client.ring.pop();
-                client.owed.put(mark, client.out.len());
-            } else if let Some(exchange) = client.ring.head() {
+            if let Some(exchange) = client.ring.head() {
                 *exchange = Exchange::Streaming;
             }
-            self.flush_client(id);
-            if done {
-                self.advance(id);
-            }
-            return;
-        }
-        let Some(mark) = whole else {
-            debug_assert!(false, "a part of a reply before its turn");
-            return;
+            return self.flush_client(id);
         };
-        if partial.is_empty() && last.len() <= KEEP_MAX {
-            return client.ring.keep_served(sequence, last.bytes(), mark);
+        if client.ring.is_head(sequence) {
+            if let Some(partial) = partial {
+                client.out.append(partial, &mut self.buffers);
+            }
+            client.out.push_input(last, &mut self.buffers);
+            client.ring.pop();
+            client.owed.put(mark, client.out.len());
+            return self.advance(id);
         }
-        let mut reply = Box::new(mem::take(partial));
-        reply.push_input_snug(last);
-        client.ring.waiting_bytes += reply.len();
-        if let Some(exchange) = client.ring.find(sequence) {
-            *exchange = Exchange::Ready(reply, mark);
+        match partial {
+            None if last.len() <= KEEP_MAX => client.ring.keep_served(sequence, last.bytes(), mark),
+            _ => {
+                let mut reply = Box::new(partial.map_or_else(Queue::new, mem::take));
+                reply.push_input_snug(last);
+                client.ring.waiting_bytes += reply.len();
+                if let Some(exchange) = client.ring.find(sequence) {
+                    *exchange = Exchange::Ready(reply, mark);
+                }
+            }
         }
     }
 
@@ -403,9 +430,9 @@ impl Proxy {
     fn deliver_fragment(
         &mut self,
         id: ClientId,
-        slot: Slot,
+        slot: &Slot,
         fragment: u16,
-        partial: &mut Queue,
+        partial: Option<&mut Queue>,
         last: Input<'_>,
         whole: Option<Mark>,
     ) {
@@ -413,7 +440,7 @@ impl Proxy {
             return;
         };
         let is_head = client.ring.is_head(slot.sequence);
-        let mut kept = partial.len() + last.len();
+        let mut kept = partial.as_ref().map_or(0, |partial| partial.len()) + last.len();
         let Some(Exchange::Fanout(fanout)) = client.ring.find(slot.sequence) else {
             debug_assert!(false, "a fragment of no split request");
             return;
@@ -421,10 +448,12 @@ impl Proxy {
         let is_lost = fanout.is_lost();
         let reply = &mut fanout.replies[usize::from(fragment)];
         if is_lost {
-            partial.clear(&mut self.buffers);
+            if let Some(partial) = partial {
+                partial.clear(&mut self.buffers);
+            }
             kept = 0;
         } else {
-            if !partial.is_empty() {
+            if let Some(partial) = partial {
                 reply.bytes.append(partial, &mut self.buffers);
             }
             reply.bytes.push_input_snug(last);
@@ -466,19 +495,8 @@ impl Proxy {
 
     /// Passes on every reply whose turn has come.
     pub(super) fn advance(&mut self, id: ClientId) {
-        let has_session = loop {
-            let Some(client) = self.clients.find_mut(id) else {
-                return;
-            };
+        while let Some(client) = self.clients.find_mut(id) {
             match client.ring.head() {
-                None
-                | Some(
-                    Exchange::Waiting
-                    | Exchange::Streaming
-                    | Exchange::Silent
-                    | Exchange::Asking(_)
-                    | Exchange::Errand(_),
-                ) => break client.session.is_some(),
                 Some(&mut Exchange::Kept { start, len, mark }) => {
                     client
                         .out
@@ -495,14 +513,19 @@ impl Proxy {
                 }
                 Some(Exchange::Fanout(_)) => {
                     if !self.join(id) {
-                        break true;
+                        break;
                     }
                 }
+                _ => break,
             }
-        };
-        if has_session {
-            self.release_messages(id);
         }
+        let Some(client) = self.clients.find_mut(id) else {
+            return;
+        };
+        if client.waits_for_replies_alone() {
+            return self.flush_client(id);
+        }
+        self.release_messages(id);
         self.flush_client(id);
         self.unblock(id);
         self.resume_upload(id);
@@ -672,6 +695,48 @@ impl Proxy {
             self.unstall(id);
         }
         self.close_if_settled(id);
+    }
+}
+
+/// What is to be done about a connection when a reply on it is whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Next {
+    /// Its next reply is read.
+    Reply,
+    /// A transaction did not end.
+    Stuck,
+    /// A subscription was not renewed.
+    RenewalRefused,
+    /// It is a client's own, who was answered.
+    OwnAnswered,
+    /// The reply came before the end of its request.
+    UploadAnswered,
+    /// It is a spare, and owes nothing more.
+    SpareFreed,
+}
+
+impl Link {
+    /// What is to be done about it when the reply to `slot`, at its front, is whole, of which `last` are
+    /// the last bytes.
+    #[cold]
+    fn what_follows(&self, slot: &Slot, last: Input<'_>) -> Next {
+        let start = beginning::<10>(&self.partial, last);
+        // Nobody waits for the reply to a subscription that is renewed.
+        let is_renewal = self.listens && slot.client.is_none() && self.owner.is_some();
+        if slot.ends_transaction && !self.streaming && start[0] == b'-' && start != *b"-EXECABORT" {
+            Next::Stuck
+        } else if is_renewal && start[0] == b'-' {
+            Next::RenewalRefused
+        } else if self.kind == Kind::Own {
+            Next::OwnAnswered
+        } else if self.uploader.is_some() {
+            // The connection is lost, see `uploads`.
+            Next::UploadAnswered
+        } else if self.kind == Kind::Spare && self.slots.len() == 1 {
+            Next::SpareFreed
+        } else {
+            Next::Reply
+        }
     }
 }
 

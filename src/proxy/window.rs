@@ -4,27 +4,28 @@
 use std::mem;
 
 use super::Proxy;
+use super::client::Client;
 use super::exchange::Exchange;
 use super::ids::{ClientId, LinkId};
+use super::limits::Limits;
 use super::link::Slot;
+use super::time::Time;
 
-impl Proxy {
-    /// Whether the reply at the front of a connection must wait for its client to take what it has.
+impl Client {
+    /// Whether a reply to it, which is that to `slot` at the front of a connection, must wait for it to
+    /// take what it has.
     #[inline]
-    pub(super) fn is_full(&mut self, id: ClientId, slot: Slot, in_parts: bool) -> bool {
+    pub fn is_full(&mut self, slot: &Slot, in_parts: bool, limits: &Limits, now: Time) -> bool {
         let most = if in_parts {
-            self.limits.window
+            limits.window
         } else {
-            self.limits.slack()
+            limits.slack()
         };
-        let Some(client) = self.clients.find_mut(id) else {
-            return false;
-        };
-        let most = client.allowance(most, &self.limits, self.now);
-        let (full, room) = (client.ring.waiting_bytes >= most, client.out.len() < most);
-        let is_head = client.ring.is_head(slot.sequence);
+        let most = self.allowance(most, limits, now);
+        let (full, room) = (self.ring.waiting_bytes >= most, self.out.len() < most);
+        let is_head = self.ring.is_head(slot.sequence);
         if let Some(fragment) = slot.fragment
-            && let Some(Exchange::Fanout(fanout)) = client.ring.find(slot.sequence)
+            && let Some(Exchange::Fanout(fanout)) = self.ring.find(slot.sequence)
         {
             if fanout.is_lost() {
                 return false;
@@ -42,9 +43,11 @@ impl Proxy {
             }
         }
         let waits = if is_head { !room } else { full };
-        waits && !self.is_silent(id, slot.sequence)
+        waits && !matches!(self.ring.find(slot.sequence), Some(Exchange::Silent))
     }
+}
 
+impl Proxy {
     /// Leaves a connection unread until `client` has room again.
     pub(super) fn block(&mut self, id: LinkId, client: ClientId) {
         let Some(link) = self.links.find_mut(id) else {
