@@ -3,8 +3,7 @@
 //! memcached writes each reply on its own, and somebody has to read each; of a get of many keys it
 //! writes all values at once.
 
-use memchr::memchr;
-
+use super::space;
 use crate::protocol::{Family, ReplyScan};
 
 /// What ends the values of a reply.
@@ -49,7 +48,7 @@ pub fn parts(request: &[u8]) -> Option<(Verb, &[u8])> {
         _ => return None,
     };
     let key = rest.strip_suffix(b"\r\n")?;
-    (!key.is_empty() && memchr(b' ', key).is_none()).then_some((verb, key))
+    (!key.is_empty() && space(key).is_none()).then_some((verb, key))
 }
 
 impl ReplyScan {

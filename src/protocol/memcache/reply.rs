@@ -7,8 +7,8 @@
 
 use memchr::{memchr, memchr2};
 
-use super::Words;
 use super::bundle::{END, Opening};
+use super::{Words, space_or_control};
 use crate::protocol::body::feed_block;
 use crate::protocol::{BadReply, Family, Fed, ReplyScan};
 
@@ -136,7 +136,7 @@ fn usual_opening(bytes: &[u8]) -> Option<Opening<'_>> {
             .then_some(Opening::End { len: END.len() });
     };
     let within = &rest[..rest.len().min(KEY_MAX + 1)];
-    let key = within.iter().position(|&byte| byte <= b' ')?;
+    let key = space_or_control(within)?;
     if key == 0 {
         return None;
     }
