@@ -29,26 +29,31 @@ impl Proxy {
             self.stats.pools[pool.index()].memory_limit_hits.add(1);
             return Err(Cause::NoMemory);
         }
-        let link = if has_strays {
-            self.stray(id, server)
-        } else {
-            None
-        };
-        let link = match link {
+        if has_strays && let Some(link) = self.stray(id, server) {
+            return self.with_room(link);
+        }
+        let found = &mut self.pools[pool.index()];
+        let heavy = found.heavy.has(self.print, self.now);
+        let lane_index = found.lane_of(group, server);
+        let primaries = &found.lane(lane_index).primaries;
+        let place = id.slot() % primaries.len();
+        let link = match primaries[place] {
             Some(link) => link,
-            None => {
-                let lane = self.pools[pool.index()].lane_of(group, server);
-                let places = self.pools[pool.index()].lane(lane).primaries.len();
-                let link = self.primary(pool, lane, server, id.slot() % places)?;
-                let heavy = self.pools[pool.index()].heavy.has(self.print, self.now);
-                match self.links.find(link) {
-                    Some(found) if heavy || found.is_busy(self.limits.large_message) => {
-                        self.around(id, pool, lane, server, link, heavy)
-                    }
-                    _ => link,
-                }
-            }
+            None => self.primary(pool, lane_index, server, place)?,
         };
+        let large = self.limits.large_message;
+        match self.links.find(link) {
+            Some(found) if heavy || found.is_busy(large) => {
+                let link = self.around(id, pool, lane_index, server, link, heavy);
+                self.with_room(link)
+            }
+            Some(found) if found.out.len() < self.limits.queue => Ok(link),
+            _ => self.with_room(link),
+        }
+    }
+
+    /// The connection, if not too much waits for it.
+    fn with_room(&mut self, link: LinkId) -> Result<LinkId, Cause> {
         match self.links.find(link) {
             Some(found) if found.out.len() >= self.limits.queue => Err(self.queue_full(link)),
             Some(_) => Ok(link),

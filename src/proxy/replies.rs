@@ -4,7 +4,7 @@ use std::mem;
 
 use super::bundle::Turn;
 use super::cause::Cause;
-use super::client::Ending;
+use super::client::{Client, Ending};
 use super::exchange::{Exchange, KEEP_MAX};
 use super::ids::{ClientId, LinkId};
 use super::link::{Kind, Link, Slot, State};
@@ -14,7 +14,7 @@ use super::settings;
 use super::subscribe::Message;
 use super::time::Time;
 use super::{Action, CloseHow, Proxy};
-use crate::buffer::{Input, Queue};
+use crate::buffer::{BufferPool, Input, Queue};
 use crate::protocol::redis::wait;
 use crate::protocol::{BadReply, Fed, Joined, Merge, Partial, Plan, ReplyScan};
 
@@ -333,11 +333,15 @@ impl Proxy {
         let Some(client) = self.clients.find_mut(id) else {
             return;
         };
-        match client.ring.find(sequence) {
-            Some(Exchange::Silent | Exchange::Asking(_) | Exchange::Errand(_)) => {
-                self.deliver_elsewhere(id, sequence, partial, last, whole);
-            }
-            _ => self.deliver_usual(id, sequence, partial, last, whole),
+        if let Some(Exchange::Silent | Exchange::Asking(_) | Exchange::Errand(_)) =
+            client.ring.find(sequence)
+        {
+            return self.deliver_elsewhere(id, sequence, partial, last, whole);
+        }
+        match client.take_reply(sequence, partial, last, whole, &mut self.buffers) {
+            Taken::Passed => self.advance(id),
+            Taken::Part => self.flush_client(id),
+            Taken::Kept => {}
         }
     }
 
@@ -364,65 +368,12 @@ impl Proxy {
                 }
             }
             Some(Exchange::Errand(_)) => {
-                if !self.errand_reply(id, sequence, partial, last, done) {
-                    return;
-                }
-                if self.is_silent(id, sequence) {
-                    self.pass_over(id, sequence, partial, done);
-                } else {
-                    self.deliver_usual(id, sequence, Some(partial), last, whole);
+                if self.errand_reply(id, sequence, partial, last, done) {
+                    // From now on it waits as any other.
+                    self.deliver(id, sequence, Some(partial), last, whole);
                 }
             }
             _ => self.pass_over(id, sequence, partial, done),
-        }
-    }
-
-    /// A reply, or a part of it, for its client.
-    #[inline]
-    fn deliver_usual(
-        &mut self,
-        id: ClientId,
-        sequence: u32,
-        partial: Option<&mut Queue>,
-        last: Input<'_>,
-        whole: Option<Mark>,
-    ) {
-        let Some(client) = self.clients.find_mut(id) else {
-            return;
-        };
-        let Some(mark) = whole else {
-            if !client.ring.is_head(sequence) {
-                debug_assert!(false, "a part of a reply before its turn");
-                return;
-            }
-            if let Some(partial) = partial {
-                client.out.append(partial, &mut self.buffers);
-            }
-            client.out.push_input(last, &mut self.buffers);
-            if let Some(exchange) = client.ring.head() {
-                *exchange = Exchange::Streaming;
-            }
-            return self.flush_client(id);
-        };
-        if client.ring.is_head(sequence) {
-            if let Some(partial) = partial {
-                client.out.append(partial, &mut self.buffers);
-            }
-            client.out.push_input(last, &mut self.buffers);
-            client.ring.pop();
-            client.owed.put(mark, client.out.len());
-            return self.advance(id);
-        }
-        match partial {
-            None if last.len() <= KEEP_MAX => client.ring.keep_served(sequence, last.bytes(), mark),
-            _ => {
-                let mut reply = Box::new(partial.map_or_else(Queue::new, mem::take));
-                reply.push_input_snug(last);
-                client.ring.waiting_bytes += reply.len();
-                if let Some(exchange) = client.ring.find(sequence) {
-                    *exchange = Exchange::Ready(reply, mark);
-                }
-            }
         }
     }
 
@@ -695,6 +646,63 @@ impl Proxy {
             self.unstall(id);
         }
         self.close_if_settled(id);
+    }
+}
+
+/// What became of a reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Taken {
+    /// It stands in the client's output, and the next may follow.
+    Passed,
+    /// A part of it does.
+    Part,
+    /// It came early and waits for its turn.
+    Kept,
+}
+
+impl Client {
+    /// Puts a reply, or a part of it, into the output, or where it waits. With it comes `whole` if these
+    /// are its last bytes; without, it must be its turn.
+    #[inline]
+    fn take_reply(
+        &mut self,
+        sequence: u32,
+        partial: Option<&mut Queue>,
+        last: Input<'_>,
+        whole: Option<Mark>,
+        buffers: &mut BufferPool,
+    ) -> Taken {
+        if self.ring.is_head(sequence) {
+            if let Some(partial) = partial {
+                self.out.append(partial, buffers);
+            }
+            self.out.push_input(last, buffers);
+            if let Some(mark) = whole {
+                self.ring.pop();
+                self.owed.put(mark, self.out.len());
+                return Taken::Passed;
+            }
+            if let Some(exchange) = self.ring.head() {
+                *exchange = Exchange::Streaming;
+            }
+            return Taken::Part;
+        }
+        let Some(mark) = whole else {
+            debug_assert!(false, "a part of a reply before its turn");
+            return Taken::Kept;
+        };
+        match partial.filter(|partial| !partial.is_empty()) {
+            None if last.len() <= KEEP_MAX => self.ring.keep_served(sequence, last.bytes(), mark),
+            partial => {
+                let mut reply = Box::new(partial.map_or_else(Queue::new, mem::take));
+                reply.push_input_snug(last);
+                self.ring.waiting_bytes += reply.len();
+                if let Some(exchange) = self.ring.find(sequence) {
+                    *exchange = Exchange::Ready(reply, mark);
+                }
+            }
+        }
+        Taken::Kept
     }
 }
 

@@ -338,7 +338,15 @@ impl Proxy {
 
     /// A whole request. Says whether it was taken; if not, it is to be read again when the client has
     /// been answered everything else.
+    #[inline]
     pub(super) fn handle(&mut self, id: ClientId, request: Request, input: Input<'_>) -> bool {
+        let Some(client) = self.clients.find(id) else {
+            return true;
+        };
+        if matches!(client.mute, Mute::No | Mute::Yes) {
+            // What it wishes from now on begins with its next request.
+            return self.dispatch(id, request, input);
+        }
         self.begin_request(id);
         let taken = self.dispatch(id, request, input);
         if taken {
@@ -354,13 +362,18 @@ impl Proxy {
             return true;
         };
         self.topic = self.pools[client.pool.index()].topic(client.protocol, request.command);
-        client.ring.stamp = client.protocol.stamp(input.bytes());
-        // Only the value of the `set` that says who a text client is matters, not what else is in its line.
-        let text = client.protocol == Protocol::Memcache;
-        let is_quit = request.verdict == Verdict::Local(Local::Quit);
-        if !client.authenticated && (needs_password(&request.verdict) || text && !is_quit) {
-            self.refuse_stranger(id, input);
-            return true;
+        if client.ring.stamped {
+            client.ring.stamp = client.protocol.stamp(input.bytes());
+        }
+        if !client.authenticated {
+            // Only the value of the `set` that says who a text client is matters, not what else is in its
+            // line.
+            let text = client.protocol == Protocol::Memcache;
+            let is_quit = request.verdict == Verdict::Local(Local::Quit);
+            if needs_password(&request.verdict) || text && !is_quit {
+                self.refuse_stranger(id, input);
+                return true;
+            }
         }
         if client.session.is_some() && self.within_session(id, &request, input) {
             return true;

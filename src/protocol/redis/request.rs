@@ -148,7 +148,7 @@ fn understand(bytes: &[u8], scan: &RequestScan, table: &Table, limits: &Limits) 
         return request(unknown_or_learn(scan.first[0].of(bytes), table), None);
     };
     let mut row = table.row(command);
-    if row.rule == Rule::Container && scan.args > 1 {
+    if scan.args > 1 && matches!(row.rule, Rule::Container) {
         let sub = scan.first[1].of(bytes);
         let Some(found) = table.find_sub(command, sub) else {
             return request(unknown_sub(command, sub, table), None);
