@@ -345,21 +345,6 @@ impl ReplyScan {
         }
     }
 
-    /// For the next reply on the same connection.
-    #[inline]
-    pub fn restart(&mut self) {
-        let version = self.version;
-        if self.outer.capacity() > 0 {
-            self.outer = Vec::new();
-        }
-        let outer = std::mem::take(&mut self.outer);
-        *self = Self {
-            outer,
-            version,
-            ..Self::default()
-        };
-    }
-
     /// Bytes of the reply that are known to be still to come; 0 when none or unknown.
     pub fn announced(&self) -> u64 {
         self.left

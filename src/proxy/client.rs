@@ -10,16 +10,16 @@
 use std::mem;
 use std::net::SocketAddr;
 
-use super::exchange::{Exchange, Ring};
+use super::exchange::{Exchange, KEEP_MAX, Ring};
 use super::ids::{LinkId, PoolIndex};
 use super::limits::Limits;
 use super::link::Slot;
-use super::owed::Owed;
+use super::owed::{Mark, Owed};
 use super::pool::GroupIndex;
 use super::session::{Mute, Session};
 use super::time::Time;
 use super::timer::Armed;
-use crate::buffer::Queue;
+use crate::buffer::{BufferPool, Input, Queue};
 use crate::protocol::{Answer, Body, Protocol, RequestScan, Topic};
 use crate::route::ServerIndex;
 
@@ -265,5 +265,62 @@ impl Upload {
     /// Whether no bytes of it can be taken for now.
     pub fn holds_back(&self) -> bool {
         matches!(self.stage, Stage::Wait(_))
+    }
+}
+
+/// What became of a reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Taken {
+    /// It stands in the client's output, and the next may follow.
+    Passed,
+    /// A part of it does.
+    Part,
+    /// It came early and waits for its turn.
+    Kept,
+}
+
+impl Client {
+    /// Puts a reply, or a part of it, into the output, or where it waits. With it comes `whole` if these
+    /// are its last bytes; without, it must be its turn.
+    #[inline]
+    pub fn take_reply(
+        &mut self,
+        sequence: u32,
+        partial: Option<&mut Queue>,
+        last: Input<'_>,
+        whole: Option<Mark>,
+        buffers: &mut BufferPool,
+    ) -> Taken {
+        if self.ring.is_head(sequence) {
+            if let Some(partial) = partial {
+                self.out.append(partial, buffers);
+            }
+            self.out.push_input(last, buffers);
+            if let Some(mark) = whole {
+                self.ring.pop();
+                self.owed.put(mark, self.out.len());
+                return Taken::Passed;
+            }
+            if let Some(exchange) = self.ring.head() {
+                *exchange = Exchange::Streaming;
+            }
+            return Taken::Part;
+        }
+        let Some(mark) = whole else {
+            debug_assert!(false, "a part of a reply before its turn");
+            return Taken::Kept;
+        };
+        match partial.filter(|partial| !partial.is_empty()) {
+            None if last.len() <= KEEP_MAX => self.ring.keep_served(sequence, last.bytes(), mark),
+            partial => {
+                let mut reply = Box::new(partial.map_or_else(Queue::new, mem::take));
+                reply.push_input_snug(last);
+                self.ring.waiting_bytes += reply.len();
+                if let Some(exchange) = self.ring.find(sequence) {
+                    *exchange = Exchange::Ready(reply, mark);
+                }
+            }
+        }
+        Taken::Kept
     }
 }

@@ -18,7 +18,7 @@ use super::ids::{ClientId, PoolIndex};
 use super::pool::LaneIndex;
 use super::time::Time;
 use super::timer::Armed;
-use crate::buffer::Queue;
+use crate::buffer::{Input, Queue};
 use crate::protocol::{Family, Protocol, ReplyScan, Topic, Version};
 use crate::route::ServerIndex;
 use crate::stats::ServerStats;
@@ -268,7 +268,7 @@ impl Link {
         self.slots.pop_front();
         self.late = self.late.saturating_sub(1);
         self.sent_slots = self.sent_slots.saturating_sub(1);
-        self.scan.restart();
+        self.scan = ReplyScan::new(self.version);
         self.streaming = false;
         self.loading = false;
         self.begun = Time::NEVER;
@@ -277,4 +277,55 @@ impl Link {
             self.slots = VecDeque::new();
         }
     }
+}
+
+/// What is to be done about a connection when a reply on it is whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// Its next reply is read.
+    Reply,
+    /// A transaction did not end.
+    Stuck,
+    /// A subscription was not renewed.
+    RenewalRefused,
+    /// It is a client's own, who was answered.
+    OwnAnswered,
+    /// The reply came before the end of its request.
+    UploadAnswered,
+    /// It is a spare, and owes nothing more.
+    SpareFreed,
+}
+
+impl Link {
+    /// What is to be done about it when the reply to `slot`, at its front, is whole, of which `last` are
+    /// the last bytes.
+    #[cold]
+    pub fn what_follows(&self, slot: &Slot, last: Input<'_>) -> Next {
+        let start = beginning::<10>(&self.partial, last);
+        // Nobody waits for the reply to a subscription that is renewed.
+        let is_renewal = self.listens && slot.client.is_none() && self.owner.is_some();
+        if slot.ends_transaction && !self.streaming && start[0] == b'-' && start != *b"-EXECABORT" {
+            Next::Stuck
+        } else if is_renewal && start[0] == b'-' {
+            Next::RenewalRefused
+        } else if self.kind == Kind::Own {
+            Next::OwnAnswered
+        } else if self.uploader.is_some() {
+            // The connection is lost, see `uploads`.
+            Next::UploadAnswered
+        } else if self.kind == Kind::Spare && self.slots.len() == 1 {
+            Next::SpareFreed
+        } else {
+            Next::Reply
+        }
+    }
+}
+
+/// The first bytes of a reply: those of `partial`, then those of `last`, then zeros.
+fn beginning<const LEN: usize>(partial: &Queue, last: Input<'_>) -> [u8; LEN] {
+    let mut start = [0; LEN];
+    let count = partial.peek(&mut start);
+    let more = last.len().min(LEN - count);
+    start[count..count + more].copy_from_slice(&last.bytes()[..more]);
+    start
 }

@@ -4,17 +4,17 @@ use std::mem;
 
 use super::bundle::Turn;
 use super::cause::Cause;
-use super::client::{Client, Ending};
-use super::exchange::{Exchange, KEEP_MAX};
+use super::client::{Ending, Taken};
+use super::exchange::Exchange;
 use super::ids::{ClientId, LinkId};
-use super::link::{Kind, Link, Slot, State};
+use super::link::{Next, Slot, State};
 use super::notice::What;
 use super::owed::Mark;
 use super::settings;
 use super::subscribe::Message;
 use super::time::Time;
 use super::{Action, CloseHow, Proxy};
-use crate::buffer::{BufferPool, Input, Queue};
+use crate::buffer::{Input, Queue};
 use crate::protocol::redis::wait;
 use crate::protocol::{BadReply, Fed, Joined, Merge, Partial, Plan, ReplyScan};
 
@@ -647,112 +647,4 @@ impl Proxy {
         }
         self.close_if_settled(id);
     }
-}
-
-/// What became of a reply.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Taken {
-    /// It stands in the client's output, and the next may follow.
-    Passed,
-    /// A part of it does.
-    Part,
-    /// It came early and waits for its turn.
-    Kept,
-}
-
-impl Client {
-    /// Puts a reply, or a part of it, into the output, or where it waits. With it comes `whole` if these
-    /// are its last bytes; without, it must be its turn.
-    #[inline]
-    fn take_reply(
-        &mut self,
-        sequence: u32,
-        partial: Option<&mut Queue>,
-        last: Input<'_>,
-        whole: Option<Mark>,
-        buffers: &mut BufferPool,
-    ) -> Taken {
-        if self.ring.is_head(sequence) {
-            if let Some(partial) = partial {
-                self.out.append(partial, buffers);
-            }
-            self.out.push_input(last, buffers);
-            if let Some(mark) = whole {
-                self.ring.pop();
-                self.owed.put(mark, self.out.len());
-                return Taken::Passed;
-            }
-            if let Some(exchange) = self.ring.head() {
-                *exchange = Exchange::Streaming;
-            }
-            return Taken::Part;
-        }
-        let Some(mark) = whole else {
-            debug_assert!(false, "a part of a reply before its turn");
-            return Taken::Kept;
-        };
-        match partial.filter(|partial| !partial.is_empty()) {
-            None if last.len() <= KEEP_MAX => self.ring.keep_served(sequence, last.bytes(), mark),
-            partial => {
-                let mut reply = Box::new(partial.map_or_else(Queue::new, mem::take));
-                reply.push_input_snug(last);
-                self.ring.waiting_bytes += reply.len();
-                if let Some(exchange) = self.ring.find(sequence) {
-                    *exchange = Exchange::Ready(reply, mark);
-                }
-            }
-        }
-        Taken::Kept
-    }
-}
-
-/// What is to be done about a connection when a reply on it is whole.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Next {
-    /// Its next reply is read.
-    Reply,
-    /// A transaction did not end.
-    Stuck,
-    /// A subscription was not renewed.
-    RenewalRefused,
-    /// It is a client's own, who was answered.
-    OwnAnswered,
-    /// The reply came before the end of its request.
-    UploadAnswered,
-    /// It is a spare, and owes nothing more.
-    SpareFreed,
-}
-
-impl Link {
-    /// What is to be done about it when the reply to `slot`, at its front, is whole, of which `last` are
-    /// the last bytes.
-    #[cold]
-    fn what_follows(&self, slot: &Slot, last: Input<'_>) -> Next {
-        let start = beginning::<10>(&self.partial, last);
-        // Nobody waits for the reply to a subscription that is renewed.
-        let is_renewal = self.listens && slot.client.is_none() && self.owner.is_some();
-        if slot.ends_transaction && !self.streaming && start[0] == b'-' && start != *b"-EXECABORT" {
-            Next::Stuck
-        } else if is_renewal && start[0] == b'-' {
-            Next::RenewalRefused
-        } else if self.kind == Kind::Own {
-            Next::OwnAnswered
-        } else if self.uploader.is_some() {
-            // The connection is lost, see `uploads`.
-            Next::UploadAnswered
-        } else if self.kind == Kind::Spare && self.slots.len() == 1 {
-            Next::SpareFreed
-        } else {
-            Next::Reply
-        }
-    }
-}
-
-/// The first bytes of a reply: those of `partial`, then those of `last`, then zeros.
-fn beginning<const LEN: usize>(partial: &Queue, last: Input<'_>) -> [u8; LEN] {
-    let mut start = [0; LEN];
-    let count = partial.peek(&mut start);
-    let more = last.len().min(LEN - count);
-    start[count..count + more].copy_from_slice(&last.bytes()[..more]);
-    start
 }

@@ -317,7 +317,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_usual_replies_are_read_as_any(bytes in "([+]OK|[$][0-3]\r\n|[+$:*-])[0-3OKab\r\n]{0,12}(\r\n)?") {
+        fn the_usual_replies_are_read_as_any(
+            bytes in "([+]OK|[$][0-3]\r\n|[+$:*-])[0-3OKab\r\n]{0,12}(\r\n)?"
+        ) {
             let usual = feed(&mut ReplyScan::default(), bytes.as_bytes());
             prop_assert_eq!(usual, feed_any(&mut ReplyScan::default(), bytes.as_bytes()));
         }
