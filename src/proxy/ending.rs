@@ -132,10 +132,9 @@ impl Proxy {
     }
 
     /// Whether nothing of the reply to a request is for its client.
-    pub(super) fn is_silent(&mut self, id: ClientId, sequence: u32) -> bool {
+    fn is_silent(&mut self, id: ClientId, sequence: u32) -> bool {
         let client = self.clients.find_mut(id);
-        let exchange = client.and_then(|client| client.ring.find(sequence));
-        matches!(exchange, Some(Exchange::Silent))
+        client.is_some_and(|client| client.ring.is_silent(sequence))
     }
 
     /// Closes a connection that is of no more use, through no fault of its server.

@@ -297,6 +297,11 @@ impl Ring {
             .get_mut(sequence.wrapping_sub(self.head) as usize)
     }
 
+    /// Whether nothing of the reply to this request is for the client.
+    pub fn is_silent(&mut self, sequence: u32) -> bool {
+        matches!(self.find(sequence), Some(Exchange::Silent))
+    }
+
     /// Whether a part of a reply was passed on and the rest was not.
     pub fn is_within_a_reply(&self) -> bool {
         match self.exchanges.front() {

@@ -7,6 +7,7 @@ use super::Proxy;
 use super::cause::Cause;
 use super::exchange::Exchange;
 use super::ids::ClientId;
+use super::link::beginning;
 use super::scripts::{Errand, Purpose};
 use crate::buffer::{Input, Queue};
 use crate::protocol::{Answer, Parse, RequestScan};
@@ -63,12 +64,8 @@ impl Proxy {
             return true;
         };
         if errand.purpose != Purpose::Learn {
-            let mut start = [0; 16];
-            let count = partial.peek(&mut start);
-            let more = last.len().min(start.len() - count);
-            start[count..count + more].copy_from_slice(&last.bytes()[..more]);
-            let start = &start[..count + more];
-            if done && self.reload_script(id, sequence, start) {
+            let start = beginning::<16>(partial, last);
+            if done && self.reload_script(id, sequence, &start) {
                 partial.clear(&mut self.buffers);
                 return false;
             }

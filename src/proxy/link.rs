@@ -322,7 +322,7 @@ impl Link {
 }
 
 /// The first bytes of a reply: those of `partial`, then those of `last`, then zeros.
-fn beginning<const LEN: usize>(partial: &Queue, last: Input<'_>) -> [u8; LEN] {
+pub(super) fn beginning<const LEN: usize>(partial: &Queue, last: Input<'_>) -> [u8; LEN] {
     let mut start = [0; LEN];
     let count = partial.peek(&mut start);
     let more = last.len().min(LEN - count);

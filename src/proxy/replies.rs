@@ -295,7 +295,7 @@ impl Proxy {
             link.streaming = true;
             return link.partial.clear(&mut self.buffers);
         };
-        if let Some(Exchange::Silent) = client.ring.find(slot.sequence) {
+        if client.ring.is_silent(slot.sequence) {
             link.streaming = true;
             return link.partial.clear(&mut self.buffers);
         }

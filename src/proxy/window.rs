@@ -43,7 +43,7 @@ impl Client {
             }
         }
         let waits = if is_head { !room } else { full };
-        waits && !matches!(self.ring.find(slot.sequence), Some(Exchange::Silent))
+        waits && !self.ring.is_silent(slot.sequence)
     }
 }
 
