@@ -20,7 +20,7 @@ use crate::scene::{Phase, Scene};
 use crate::scripts::Known;
 use crate::sessions::Session;
 use crate::worker::Worker;
-use crate::{binary, functions, memcache};
+use crate::{binary, memcache};
 
 /// A client; it keeps its keys over all its connections.
 #[derive(Debug)]
@@ -59,7 +59,7 @@ pub struct Client {
     /// Whether it wants replies.
     pub(crate) wish: Wish,
     /// Libraries of functions it may rely on.
-    pub(crate) libraries: functions::Known,
+    pub(crate) libraries: Known,
     /// One of the requests before the next certain reply has failed, and nobody knows which.
     pub(crate) doubts: bool,
     /// Requests it will make in this phase.
@@ -123,7 +123,7 @@ impl Client {
             scripts: Known::new(),
             identity: Identity::new(&mut draw),
             wish: Wish::default(),
-            libraries: functions::Known::new(),
+            libraries: Known::new(),
             doubts: false,
             left: plan.requests,
             halved: false,

@@ -16,6 +16,7 @@ use crate::judging::Want;
 use crate::plant::Plant;
 use crate::redis::{self, Reply, Version};
 use crate::scene::Scene;
+use crate::scripts;
 use crate::server::Server;
 use crate::sessions::Part;
 use crate::store::Outcome;
@@ -87,9 +88,6 @@ impl Shelves {
 
 /// The libraries of a server, by number, each with the request that loaded it.
 pub type Libraries = BTreeMap<usize, Mark>;
-
-/// Libraries that a client was told are loaded, and when it asked for that.
-pub type Known = BTreeMap<usize, Micros>;
 
 fn library(number: usize) -> String {
     format!("lib{number}")
@@ -286,11 +284,7 @@ impl Client {
         if !self.draw.permille(plan.functions) {
             return None;
         }
-        let mut number = self.draw.below(LIBRARIES);
-        if !self.libraries.is_empty() && !self.draw.one_in(3) {
-            let known: Vec<usize> = self.libraries.keys().copied().collect();
-            number = self.draw.pick(&known);
-        }
+        let number = scripts::pick(&mut self.draw, &self.libraries, LIBRARIES);
         let mark = self.mark(seq, 0);
         let draw = self.draw.below(20);
         let (request, wanted) = match draw {

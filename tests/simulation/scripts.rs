@@ -12,7 +12,7 @@ use nutcrab::config::CrossShard;
 
 use crate::agenda::Micros;
 use crate::client::Client;
-use crate::draw::digest;
+use crate::draw::{Draw, digest};
 use crate::judging::Want;
 use crate::ledger::{Fault, Ledger};
 use crate::redis::{self, Reply, Version};
@@ -94,8 +94,18 @@ pub fn mix_up(reply: &mut [u8]) {
     }
 }
 
-/// The scripts a client has loaded over its connection, and when it asked for that.
+/// The scripts, or libraries of functions, that a client was told are loaded, and when it asked for that.
 pub type Known = BTreeMap<usize, Micros>;
+
+/// One of `all`, mostly one that is known.
+pub fn pick(draw: &mut Draw, known: &Known, all: usize) -> usize {
+    let any = draw.below(all);
+    if known.is_empty() || draw.one_in(3) {
+        return any;
+    }
+    let known: Vec<usize> = known.keys().copied().collect();
+    draw.pick(&known)
+}
 
 impl Client {
     /// A request about scripts, now and then.
@@ -109,11 +119,7 @@ impl Client {
         if !self.draw.permille(plan.scripts) {
             return None;
         }
-        let mut number = self.draw.below(SCRIPTS);
-        if !self.scripts.is_empty() && !self.draw.one_in(3) {
-            let known: Vec<usize> = self.scripts.keys().copied().collect();
-            number = self.draw.pick(&known);
-        }
+        let number = pick(&mut self.draw, &self.scripts, SCRIPTS);
         let known = self.scripts.get(&number).copied();
         let text = body(self.pool, number);
         let mut digits = name(&text);
