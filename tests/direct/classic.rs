@@ -179,7 +179,6 @@ fn others() -> Vec<Case> {
         "stats detail",
         "stats nothing",
         "stats noreply",
-        "stats cachedump",
         "quit",
         "quit x",
         "get k0\nquit\nget k1",

@@ -18,6 +18,7 @@ mod soak;
 #[path = "../support/mod.rs"]
 mod support;
 mod traffic;
+mod wire;
 
 use std::io::Write;
 

@@ -1,5 +1,6 @@
 //! Real servers: redis-server and memcached, over TCP or unix sockets.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use tempfile::TempDir;
@@ -176,6 +177,21 @@ impl Server {
     /// Where it listens.
     pub fn address(&self) -> &Address {
         &self.address
+    }
+
+    /// Every word in its program's file that could be one of its protocol, once.
+    pub fn words(&self) -> BTreeSet<String> {
+        let path = std::env::var_os("PATH").expect("programs are found by a path");
+        let mut files = std::env::split_paths(&path).map(|folder| folder.join(self.program));
+        let file = files.find(|file| file.exists()).expect("it was started");
+        let bytes = std::fs::read(file).expect("a program can be read");
+        let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
+        let words = bytes.split(|byte| !is_part(byte));
+        let words =
+            words.filter(|word| (2..=40).contains(&word.len()) && word[0].is_ascii_alphabetic());
+        words
+            .map(|word| String::from_utf8_lossy(word).into_owned())
+            .collect()
     }
 
     /// The process; fails the test if it was killed.

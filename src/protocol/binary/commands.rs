@@ -45,6 +45,22 @@ pub enum Rule {
     Refuse,
 }
 
+/// Whether the reply to `stat` with this key is known to have an end: a message without a key. memcached
+/// compares some of its words only as far as they go, and ends the reply to `sizes_enable` nowhere.
+pub fn is_statistic(key: &[u8]) -> bool {
+    matches!(
+        key,
+        b"" | b"items"
+            | b"slabs"
+            | b"sizes"
+            | b"settings"
+            | b"reset"
+            | b"detail on"
+            | b"detail off"
+            | b"detail dump"
+    )
+}
+
 /// One opcode.
 #[derive(Clone, Copy, Debug)]
 pub struct Row {

@@ -47,6 +47,8 @@ pub const STAT: u8 = 0x10;
 pub enum Status {
     /// It was.
     Success = 0x00,
+    /// No statistics of that name.
+    NotFound = 0x01,
     /// The value is larger than any server takes.
     TooLarge = 0x03,
     /// The lengths in the header are wrong for the opcode.
@@ -66,6 +68,7 @@ impl Status {
     fn text(self) -> &'static str {
         match self {
             Status::Success => "",
+            Status::NotFound => "Not found",
             Status::TooLarge => "Too large.",
             Status::Invalid => "Invalid arguments",
             Status::Auth => "Auth failure.",

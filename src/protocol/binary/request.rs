@@ -3,7 +3,7 @@
 //! The lengths in a header must be those its opcode has. memcached closes the connection where they are
 //! not, or takes what it did not expect for the next request; so such requests never reach a server.
 
-use super::commands::{Body as Form, Key, Row, Rule, Table};
+use super::commands::{Body as Form, Key, Row, Rule, Table, is_statistic};
 use super::{HEADER_LEN, REQUEST, Stamp, Status};
 use crate::protocol::{
     Answer, Body, Fan, Limits, Local, Merge, Parse, Partial, Reach, Refusal, Request, RequestScan,
@@ -53,6 +53,8 @@ pub fn parse(bytes: &[u8], _scan: &mut RequestScan, table: &Table, limits: &Limi
     }
     let request = if lengths.value() > limits.bulk {
         refuse(Some(index), stamp, Status::TooLarge)
+    } else if row.rule == Rule::Stat && !is_statistic(key.of(bytes)) {
+        refuse(Some(index), stamp, Status::NotFound)
     } else {
         Request {
             verdict: verdict(row, stamp, lengths),

@@ -55,6 +55,42 @@ pub enum Rule {
     Refuse,
 }
 
+/// How the reply to `stats` with a word ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stats {
+    /// Lines, then `END`.
+    Lines,
+    /// With one line: it is an order.
+    Done,
+    /// As memcached refuses a word it does not know.
+    Unknown,
+    /// As memcached refuses `detail` without a word it knows.
+    Usage,
+    /// Nowhere that could be told for certain.
+    Endless,
+}
+
+/// How the reply to `stats <word> <argument>` ends. Only what is known to have an end is passed on: that
+/// of a word that is not in this list may have none, as `sizes_enable` in all versions up to 1.6.18.
+pub fn stats(word: &[u8], argument: &[u8]) -> Stats {
+    match word {
+        b"items" | b"slabs" | b"sizes" | b"settings" | b"conns" | b"extstore" | b"proxy"
+        | b"proxyfuncs" | b"proxybe" => Stats::Lines,
+        b"reset" => Stats::Done,
+        // memcached writes one line, and no END behind it.
+        b"sizes_enable" | b"sizes_disable" => Stats::Endless,
+        // It writes keys, and prefixes of keys, as they are. Those that were stored in the binary protocol,
+        // or in base64, may have line ends within, and what looks like an END.
+        b"cachedump" => Stats::Endless,
+        b"detail" => match argument {
+            b"on" | b"off" => Stats::Done,
+            b"dump" => Stats::Endless,
+            _ => Stats::Usage,
+        },
+        _ => Stats::Unknown,
+    }
+}
+
 /// One command.
 #[derive(Clone, Copy, Debug)]
 pub struct Row {

@@ -15,7 +15,7 @@
 
 use memchr::{memchr, memchr2};
 
-use super::commands::{Form, Row, Rule, Table};
+use super::commands::{Form, Row, Rule, Stats, Table, stats};
 use super::{Words, base64};
 use crate::protocol::{
     Answer, Body, Excess, Family, Fan, Key, Limits, Local, Merge, Parse, Partial, Reach, Refusal,
@@ -164,6 +164,10 @@ enum Complaint {
     /// A key that is no base64; in memcached's words for `mg` and `ms`, and for `md` and `ma`.
     Decoding,
     Flag,
+    /// `stats detail` with another word than it takes.
+    Detail,
+    /// A key whose reply could not be told from what follows.
+    Unsayable,
 }
 
 fn refusal(complaint: Complaint) -> Refusal {
@@ -173,7 +177,7 @@ fn refusal(complaint: Complaint) -> Refusal {
         Complaint::KeyTooLong => Some(Excess::Key),
         _ => None,
     };
-    // All but one are memcached's words. A line too long makes it close in silence.
+    // All but two are memcached's words. A line too long makes it close in silence.
     let (mark, text) = match complaint {
         Complaint::Error => ("ERROR", ""),
         Complaint::Format | Complaint::KeyTooLong => ("CLIENT_ERROR ", "bad command line format"),
@@ -189,6 +193,11 @@ fn refusal(complaint: Complaint) -> Refusal {
         Complaint::Flags => ("CLIENT_ERROR ", "options flags too long"),
         Complaint::Flag => ("CLIENT_ERROR ", "invalid or duplicate flag"),
         Complaint::Decoding => ("CLIENT_ERROR ", "error decoding key"),
+        Complaint::Detail => ("CLIENT_ERROR ", "usage: stats detail on|off|dump"),
+        Complaint::Unsayable => (
+            "CLIENT_ERROR ",
+            "a key with a line end within cannot be returned by the proxy",
+        ),
     };
     let refusal = Refusal::new(mark, text.as_bytes());
     match excess {
@@ -351,24 +360,33 @@ impl Line<'_> {
         if !self.is_key(key) {
             return self.refuse(Complaint::Format);
         }
-        let (mut count, mut quiet, mut encoded) = (0, false, false);
+        let (mut count, mut quiet, mut encoded, mut returned) = (0, false, false, false);
         for flag in flags {
             count += 1;
             match flag.of(text)[0] {
                 b'q' => quiet = true,
                 b'b' => encoded = true,
+                b'k' => returned = true,
                 _ => {}
             }
         }
         if count > FLAGS_MAX && self.row.form == Form::MetaStore {
             return self.refuse(Complaint::Flags);
         }
-        if encoded && base64::decode(key.of(text), &mut [0; base64::DECODED_MAX]).is_none() {
-            return self.refuse(match self.row.name {
-                "me" => Complaint::Format,
-                "md" | "ma" => Complaint::Flag,
-                _ => Complaint::Decoding,
-            });
+        if encoded {
+            let mut decoded = [0; base64::DECODED_MAX];
+            let Some(plain) = base64::decode(key.of(text), &mut decoded) else {
+                return self.refuse(match self.row.name {
+                    "me" => Complaint::Format,
+                    "md" | "ma" => Complaint::Flag,
+                    _ => Complaint::Decoding,
+                });
+            };
+            // These two say the key as it is if it was stored in the binary protocol.
+            let says_it = self.row.name == "me" || (returned && self.row.name == "mg");
+            if says_it && plain.iter().any(|byte| matches!(byte, b'\r' | b'\n' | 0)) {
+                return self.refuse(Complaint::Unsayable);
+            }
         }
         let verdict = if encoded {
             Verdict::Encoded
@@ -464,9 +482,12 @@ impl Line<'_> {
         if args.count == 0 {
             return self.request(Verdict::Local(Local::Stats), Span::default());
         }
-        match (args.word(0), args.word(1)) {
-            (b"reset", _) | (b"detail", b"on" | b"off") => self.everywhere(Merge::First),
-            _ => self.everywhere(Merge::Stats),
+        match stats(args.word(0), args.word(1)) {
+            Stats::Lines => self.everywhere(Merge::Stats),
+            Stats::Done => self.everywhere(Merge::First),
+            Stats::Unknown => self.refuse(Complaint::Error),
+            Stats::Usage => self.refuse(Complaint::Detail),
+            Stats::Endless => self.not_passed_on(&[b"stats ", args.word(0)].concat()),
         }
     }
 
@@ -495,8 +516,12 @@ impl Line<'_> {
 
     /// A command that is known and not passed on.
     fn refuse_command(&self) -> Request {
-        let text = format!("{} is not passed on by the proxy", self.row.name);
-        let refusal = Refusal::new("CLIENT_ERROR ", text.as_bytes());
+        self.not_passed_on(self.row.name.as_bytes())
+    }
+
+    fn not_passed_on(&self, name: &[u8]) -> Request {
+        let text = [name, b" is not passed on by the proxy"].concat();
+        let refusal = Refusal::new("CLIENT_ERROR ", &text);
         self.request(Verdict::Refuse(refusal), Span::default())
     }
 

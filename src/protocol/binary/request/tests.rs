@@ -35,7 +35,8 @@ fn every_opcode_is_understood_in_the_form_it_has() {
             Form::Value(len) => (len, b"value"),
         };
         let key: &[u8] = match row.key {
-            Key::Needed | Key::Perhaps => b"key",
+            Key::Needed => b"key",
+            Key::Perhaps => b"items",
             Key::None => b"",
         };
         let bytes = packet(row.opcode, &vec![0; usize::from(extras)], key, value);
@@ -56,6 +57,25 @@ fn every_opcode_is_understood_in_the_form_it_has() {
             let wrong = packet(row.opcode, &vec![0; usize::from(extras)], key, b"x");
             assert_eq!(check(&wrong), invalid, "{}", row.name);
         }
+    }
+}
+
+#[test]
+fn statistics_without_a_certain_end_are_not_found() {
+    for key in [
+        "sizes_enable",
+        "sizes_disable",
+        "resetx",
+        "detail",
+        "items ",
+        "Items",
+    ] {
+        let bytes = packet(0x10, b"", key.as_bytes(), b"");
+        let Outcome::Request(request, _) = check(&bytes) else {
+            panic!("{key}");
+        };
+        let error = Refusal::whole(Stamp::of(&bytes).error(Status::NotFound));
+        assert_eq!(request.verdict, Verdict::Refuse(error), "{key}");
     }
 }
 

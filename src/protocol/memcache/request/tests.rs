@@ -182,7 +182,7 @@ fn commands_for_all_servers_go_to_all() {
         ("verbosity 1 2\r\n", Merge::First, true),
         ("verbosity noreply\r\n", Merge::First, false),
         ("stats items\r\n", Merge::Stats, true),
-        ("stats detail dump\r\n", Merge::Stats, true),
+        ("stats conns x\r\n", Merge::Stats, true),
         ("stats detail on\r\n", Merge::First, true),
         ("stats reset\r\n", Merge::First, true),
     ] {
@@ -191,6 +191,56 @@ fn commands_for_all_servers_go_to_all() {
         assert_eq!(request.answer, answer(!reply), "{line:?}");
     }
     assert_eq!(request(b"stats\r\n").verdict, Verdict::Local(Local::Stats));
+}
+
+#[test]
+fn statistics_whose_reply_has_no_certain_end_are_not_passed_on() {
+    for (line, reply) in [
+        (
+            "stats sizes_enable",
+            "CLIENT_ERROR stats sizes_enable is not passed on by the proxy",
+        ),
+        (
+            "stats sizes_disable x",
+            "CLIENT_ERROR stats sizes_disable is not passed on by the proxy",
+        ),
+        (
+            "stats cachedump 1 0",
+            "CLIENT_ERROR stats cachedump is not passed on by the proxy",
+        ),
+        (
+            "stats detail dump",
+            "CLIENT_ERROR stats detail is not passed on by the proxy",
+        ),
+        (
+            "stats detail",
+            "CLIENT_ERROR usage: stats detail on|off|dump",
+        ),
+        (
+            "stats detail x",
+            "CLIENT_ERROR usage: stats detail on|off|dump",
+        ),
+        ("stats nothing", "ERROR"),
+        ("stats Items", "ERROR"),
+        // "a\nb": memcached says it as it is if it was stored in the binary protocol.
+        (
+            "me YQpi b",
+            "CLIENT_ERROR a key with a line end within cannot be returned by the proxy",
+        ),
+        (
+            "mg YQpi b v k",
+            "CLIENT_ERROR a key with a line end within cannot be returned by the proxy",
+        ),
+    ] {
+        let Verdict::Refuse(refusal) = request(format!("{line}\r\n").as_bytes()).verdict else {
+            panic!("{line}");
+        };
+        assert_eq!(refusal.bytes(), format!("{reply}\r\n").as_bytes(), "{line}");
+    }
+    for line in ["mg YQpi b v", "mg YSBi b k", "md YQpi b k", "me YSBi b"] {
+        let request = request(format!("{line}\r\n").as_bytes());
+        assert_eq!(request.verdict, Verdict::Encoded, "{line}");
+    }
 }
 
 #[test]
