@@ -27,6 +27,7 @@ const SMALL: Limits = Limits {
     request: 1024 * 1024,
     head: 16,
     inline: 256,
+    local: 4096,
     stranger: false,
 };
 

@@ -577,6 +577,10 @@ fn limits(protocol: Protocol, draft: &PoolDraft) -> Limits {
             Protocol::Redis => draft.inline_limit as usize,
             Protocol::Memcache | Protocol::Binary => most.inline,
         },
+        local: match protocol {
+            Protocol::Redis => draft.local_request_limit as usize,
+            Protocol::Memcache | Protocol::Binary => most.local,
+        },
         ..most
     }
 }

@@ -106,6 +106,7 @@ pub struct PoolDraft {
     pub(super) argument_limit: u32,
     pub(super) request_limit: u32,
     pub(super) inline_limit: u32,
+    pub(super) local_request_limit: u32,
 }
 
 /// The process-wide settings while their keys are being read.
@@ -423,6 +424,20 @@ pub const KEYS: &[Key<PoolDraft>] = &[
             max: 1024 * 1024,
             unit: BYTES,
             field: |pool| &mut pool.inline_limit,
+        },
+    },
+    Key {
+        name: "local_request_limit",
+        presence: Presence::Default("65536"),
+        help: "Longest request of Redis that nutcrab answers itself, such as CLIENT, COMMAND, \
+               CONFIG GET, HELLO or INFO, in bytes: names, library names and patterns are no \
+               longer. ECHO and PING may be 16 times as long. A longer one is answered with an \
+               error. Not in twemproxy.",
+        form: Form::Number {
+            min: 1024,
+            max: 64 * 1024 * 1024,
+            unit: BYTES,
+            field: |pool| &mut pool.local_request_limit,
         },
     },
 ];

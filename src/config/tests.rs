@@ -192,6 +192,9 @@ fn every_key_is_read() {
         ("redis: true\nargument_limit: 9", |p| p.limits.args == 9),
         ("request_limit: 2048", |p| p.limits.request == 2048),
         ("redis: true\ninline_limit: 99", |p| p.limits.inline == 99),
+        ("redis: true\nlocal_request_limit: 2000", |p| {
+            p.limits.local == 2000
+        }),
         ("redis: true", |p| p.limits == protocol::Limits::REDIS),
         ("distribution: ketama", |p| {
             p.distribution == Distribution::Ketama

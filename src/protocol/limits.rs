@@ -15,6 +15,8 @@ pub struct Limits {
     pub head: usize,
     /// Bytes of an inline command.
     pub inline: usize,
+    /// Bytes of a request that is answered here and looked at as a whole.
+    pub local: usize,
     /// Whether they are those of a client that has not said its password yet.
     pub stranger: bool,
 }
@@ -28,6 +30,7 @@ impl Limits {
         request: 64 * 1024 * 1024,
         head: 16 * 1024,
         inline: 64 * 1024,
+        local: 64 * 1024,
         stranger: false,
     };
     /// A Redis client that has not said its password yet: Redis' own limits for it.
@@ -47,6 +50,7 @@ impl Limits {
         request: 1024 * 1024,
         head: 16 * 1024,
         inline: 0,
+        local: usize::MAX,
         stranger: false,
     };
 
@@ -86,4 +90,6 @@ pub enum Excess {
     Request,
     /// [`Limits::inline`].
     Inline,
+    /// [`Limits::local`].
+    Local,
 }

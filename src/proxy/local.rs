@@ -12,7 +12,7 @@ use crate::protocol::redis::describe;
 use crate::protocol::redis::hello::{self, Hello};
 use crate::protocol::redis::request::words;
 use crate::protocol::redis::write::{Writer, bad_sub};
-use crate::protocol::{Commands, Local, Request, Version};
+use crate::protocol::{Commands, Excess, Local, Refusal, Request, Version};
 
 const NO_HELLO_YET: &str = "NOAUTH HELLO must be called with the client already authenticated, \
     otherwise the HELLO <proto> AUTH <user> <pass> option can be used to authenticate the client \
@@ -111,6 +111,13 @@ impl Proxy {
         let Some(client) = self.clients.find(id) else {
             return;
         };
+        let limit = self.pool(client.pool).config.limits.local;
+        if request.len() > longest(verb, limit) {
+            let text =
+                format!("ERR the request is longer than local_request_limit ({limit} bytes)");
+            let refusal = Refusal::new("-", text.as_bytes()).beyond(Excess::Local);
+            return self.refuse(id, &refusal);
+        }
         let words = words(request);
         let text = words.get(1).copied().unwrap_or_default();
         let mut reply = Writer::new(client.version());
@@ -432,7 +439,6 @@ impl Proxy {
     fn client_command(&mut self, id: ClientId, words: &[&[u8]], reply: &mut Writer) -> Told {
         let subcommand = words[1].to_ascii_uppercase();
         let rest = &words[2..];
-        let line = self.client_line(id, &words[1].to_ascii_lowercase());
         let Some(client) = self.clients.find_mut(id) else {
             return Told::Nothing;
         };
@@ -459,12 +465,12 @@ impl Proxy {
                 reply.integer(client.number as i64);
             }
             (b"INFO", []) => {
-                reply.verbatim(&line);
+                reply.verbatim(&self.client_line(id, "info"));
             }
             (b"LIST", filters) => {
                 match is_listed(client.number, client.subscriber().is_some(), filters) {
                     Ok(true) => {
-                        reply.verbatim(&line);
+                        reply.verbatim(&self.client_line(id, "list"));
                     }
                     Ok(false) => {
                         reply.verbatim("");
@@ -521,7 +527,7 @@ impl Proxy {
     }
 
     /// The client's line in `CLIENT LIST`.
-    fn client_line(&self, id: ClientId, subcommand: &[u8]) -> String {
+    fn client_line(&self, id: ClientId, subcommand: &str) -> String {
         let Some(client) = self.clients.find(id) else {
             return String::new();
         };
@@ -534,7 +540,7 @@ impl Proxy {
         format!(
             "id={} addr={address} laddr={} fd=-1 name={} age={} idle=0 flags=N db={} sub={sub} psub={psub} \
              ssub={ssub} multi={} qbuf={} qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll={} \
-             omem={} tot-mem=0 events=r cmd=client|{} user=default redir=-1 resp={} lib-name={} \
+             omem={} tot-mem=0 events=r cmd=client|{subcommand} user=default redir=-1 resp={} lib-name={} \
              lib-ver={}\n",
             client.number,
             pool.config.listen.text(),
@@ -548,12 +554,26 @@ impl Proxy {
             client.pending.len(),
             client.ring.len(),
             client.out.len(),
-            text(&subcommand[..subcommand.len().min(32)])
-                .replace(|c: char| !c.is_ascii_graphic(), "?"),
             session.version.number(),
             text(&session.library),
             text(&session.library_version),
         )
+    }
+}
+
+/// Bytes of the longest request that is answered here, where `limit` is what is looked at as a whole.
+fn longest(verb: Verb, limit: usize) -> usize {
+    match verb {
+        // They are given back as they came.
+        Verb::Ping | Verb::Echo => limit.saturating_mul(16),
+        // What these keep has a limit of its own.
+        Verb::Subscribe
+        | Verb::Psubscribe
+        | Verb::Ssubscribe
+        | Verb::Unsubscribe
+        | Verb::Punsubscribe
+        | Verb::Sunsubscribe => usize::MAX,
+        _ => limit,
     }
 }
 

@@ -431,6 +431,7 @@ impl Proxy {
             Excess::Arguments => stats.argument_limit_hits.add(1),
             Excess::Request => stats.request_limit_hits.add(1),
             Excess::Inline => stats.inline_limit_hits.add(1),
+            Excess::Local => stats.local_request_limit_hits.add(1),
         }
     }
 

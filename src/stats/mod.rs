@@ -178,6 +178,8 @@ counters! {
         argument_limit_hits Counter Nutcrab "requests refused for the number of their arguments";
         request_limit_hits Counter Nutcrab "requests refused for their length";
         inline_limit_hits Counter Nutcrab "inline commands refused for their length";
+        local_request_limit_hits Counter Nutcrab
+            "requests refused for their length that the proxy answers itself";
         nesting_limit_hits Counter Nutcrab
             "server connections closed for a reply nested too deeply";
         server_queue_limit_hits Counter Nutcrab

@@ -8,6 +8,7 @@
 mod book;
 mod chaos;
 mod clients;
+mod local;
 mod machine;
 mod network;
 mod partitions;

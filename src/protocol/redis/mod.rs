@@ -10,6 +10,7 @@ pub mod info;
 pub mod inline;
 pub mod join;
 pub mod keys;
+pub mod pattern;
 pub mod reply;
 pub mod request;
 pub mod settings;

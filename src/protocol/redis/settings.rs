@@ -1,6 +1,6 @@
 //! `CONFIG GET`: the settings of several servers, and some of our own, made one reply.
 
-use super::describe::is_like;
+use super::pattern::Pattern;
 use super::request::words;
 use super::write::Writer;
 use crate::protocol::body::{Number, number_line};
@@ -32,7 +32,8 @@ pub fn merged(
     let all: Option<Vec<_>> = texts.iter().map(|text| pairs(text)).collect();
     let all = all?;
     let patterns = asked(request);
-    let is_asked = |name: &[u8]| patterns.iter().any(|pattern| is_like(name, pattern));
+    let read: Vec<Pattern> = patterns.iter().map(|text| Pattern::new(text)).collect();
+    let is_asked = |name: &[u8]| read.iter().any(|pattern| pattern.is_like(name));
     let own: Vec<_> = own
         .iter()
         .filter(|(name, _)| is_asked(name.as_bytes()))

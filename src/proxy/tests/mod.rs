@@ -9,6 +9,7 @@ mod handshake;
 mod killing;
 mod large;
 mod latency;
+mod local;
 mod memcached;
 mod muting;
 mod order;

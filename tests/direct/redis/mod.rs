@@ -59,6 +59,10 @@ const DIFFERENCES: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "local-length",
+        &["-ERR the request is longer than local_request_limit"],
+    ),
+    (
         "nested-multi",
         &[
             "-ERR MULTI calls can not be nested",

@@ -9,6 +9,10 @@ pub fn cases() -> Vec<Case> {
     ]
     .iter()
     .flat_map(|text| lines(text))
+    .chain(lines(&format!(
+        "!local-length CLIENT SETNAME {0} | COMMAND LIST FILTERBY PATTERN {0}",
+        "x".repeat(65_536)
+    )))
     .collect()
 }
 
