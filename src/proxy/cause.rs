@@ -39,6 +39,8 @@ pub enum Cause {
     TooLarge,
     /// The process is short of memory.
     NoMemory,
+    /// The server refused MULTI or EXEC, and may have the connection within a transaction.
+    Transaction,
     /// Any other system error, by its number.
     Os(i32),
 }
@@ -83,6 +85,7 @@ impl fmt::Display for Cause {
             Cause::QueueFull => "too many requests are waiting for the server",
             Cause::TooLarge => "the replies of the servers are too large to be joined",
             Cause::NoMemory => "the proxy is short of memory",
+            Cause::Transaction => "the server refused a transaction on this connection",
             Cause::Os(number) => {
                 // The standard library says `No route to host (os error 113)`.
                 let text = io::Error::from_raw_os_error(*number).to_string();

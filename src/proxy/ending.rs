@@ -7,6 +7,7 @@ use super::ids::{ClientId, LinkId};
 use super::link::{Kind, Link, State};
 use super::notice::What;
 use super::{Action, CloseHow, Proxy};
+use crate::buffer::Queue;
 use crate::config::FailedGet;
 use crate::protocol::Merge;
 
@@ -78,7 +79,9 @@ impl Proxy {
         // or version it does not have.
         let asks_too_much = matches!(cause, Cause::Database | Cause::Version)
             && !self.pools[pool.index()].is_usual(lane);
-        let blameless = cause == Cause::NoMemory || (idle && cause == Cause::Eof) || asks_too_much;
+        // Nor does it that it has no transactions.
+        let is_elsewhere = matches!(cause, Cause::NoMemory | Cause::Transaction);
+        let blameless = is_elsewhere || (idle && cause == Cause::Eof) || asks_too_much;
         if state != State::Ready && cause != Cause::NoMemory {
             let draw = self.draw();
             let at_once = self.pool(pool).config.server_failure_limit.get().max(3);
@@ -188,6 +191,12 @@ impl Proxy {
         if let Some(Exchange::Asking(_)) = client.ring.find(sequence) {
             return self.asked_in_vain(id, sequence, cause);
         }
+        if self.is_multi_unproved(id, sequence, cause) {
+            return self.pass_over(id, sequence, &mut Queue::new(), true);
+        }
+        let Some(client) = self.clients.find_mut(id) else {
+            return;
+        };
         self.stats.pools[client.pool.index()].forward_error.add(1);
         match client.ring.find(sequence) {
             Some(Exchange::Silent) => client.ring.serve_silent(sequence),

@@ -86,6 +86,10 @@ pub(super) struct Link {
     pub armed: Armed,
     /// What the server was told to speak.
     pub version: Version,
+    /// Whether MULTI and EXEC are known to work on it.
+    pub takes_multi: bool,
+    /// What the server said to the MULTI of the transaction at the front, if it refused it.
+    pub refusal: Option<Box<[u8]>>,
 }
 
 /// What a connection is for.
@@ -138,8 +142,22 @@ pub(super) struct Slot {
     pub family: Family,
     /// Which of the connection's bundles it is in; 0 for a request of its own.
     pub bundle: u32,
-    /// Whether it is an EXEC. If that fails, the server may go on to queue what it is asked.
-    pub ends_transaction: bool,
+    /// What it has to do with transactions.
+    pub role: Role,
+}
+
+/// What a request on a connection has to do with transactions; see `multi`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Role {
+    /// Nothing, or what any request within one has.
+    #[default]
+    Usual,
+    /// It begins one.
+    Multi,
+    /// It ends one. If that fails, the server may go on to queue what it is asked.
+    Exec,
+    /// It ends one with nothing in it, which shows whether the server has transactions for us.
+    Proof,
 }
 
 impl Link {
@@ -187,6 +205,8 @@ impl Link {
             uploader: None,
             armed: Armed::default(),
             version: Version::Resp2,
+            takes_multi: false,
+            refusal: None,
         }
     }
 
@@ -286,6 +306,13 @@ pub(super) enum Next {
     Reply,
     /// A transaction did not end.
     Stuck,
+    /// What was to be a transaction was none: the server has refused MULTI.
+    RanWithout,
+    /// Whether the server has transactions for us is known; and whether it may be within one now.
+    Proved {
+        /// EXEC was refused behind a MULTI that was not.
+        stuck: bool,
+    },
     /// A subscription was not renewed.
     RenewalRefused,
     /// It is a client's own, who was answered.
@@ -301,12 +328,10 @@ impl Link {
     /// the last bytes.
     #[cold]
     pub fn what_follows(&self, slot: &Slot, last: Input<'_>) -> Next {
-        let start = beginning::<10>(&self.partial, last);
+        let start = beginning::<1>(&self.partial, last);
         // Nobody waits for the reply to a subscription that is renewed.
         let is_renewal = self.listens && slot.client.is_none() && self.owner.is_some();
-        if slot.ends_transaction && !self.streaming && start[0] == b'-' && start != *b"-EXECABORT" {
-            Next::Stuck
-        } else if is_renewal && start[0] == b'-' {
+        if is_renewal && start[0] == b'-' {
             Next::RenewalRefused
         } else if self.kind == Kind::Own {
             Next::OwnAnswered

@@ -37,6 +37,7 @@ mod link;
 mod links;
 mod local;
 mod memcached;
+mod multi;
 mod notice;
 mod owed;
 mod own;

@@ -14,8 +14,8 @@ use crate::protocol::redis::info::Facts;
 use crate::protocol::{self, Commands, Protocol, Topic, Version};
 use crate::route::{Router, ServerIndex, Weighted};
 
-/// How long a server's refusal of a database or of a version is believed.
-const REFUSED_PAUSE: Duration = Duration::from_secs(10);
+/// How long a server's refusal of a database, of a version or of EXEC is believed.
+pub(super) const REFUSED_PAUSE: Duration = Duration::from_secs(10);
 
 /// One pool as one worker sees it.
 #[derive(Debug)]
@@ -100,6 +100,8 @@ pub(super) struct Lane {
     /// No attempt before this.
     retry_at: Time,
     last_cause: Cause,
+    /// Until when it is believed that the server refuses EXEC, though not MULTI, and its words.
+    pub no_exec: Option<(Time, Box<[u8]>)>,
 }
 
 impl Pool {
@@ -323,6 +325,7 @@ impl Lane {
             failures: 0,
             retry_at: Time::default(),
             last_cause: Cause::Refused,
+            no_exec: None,
         }
     }
 

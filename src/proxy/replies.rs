@@ -7,7 +7,7 @@ use super::cause::Cause;
 use super::client::{Ending, Taken};
 use super::exchange::Exchange;
 use super::ids::{ClientId, LinkId};
-use super::link::{Next, Slot, State};
+use super::link::{Next, Role, Slot, State};
 use super::notice::What;
 use super::owed::Mark;
 use super::settings;
@@ -234,10 +234,19 @@ impl Proxy {
         let (pool, server) = (link.pool, link.server);
         let (loading, len) = (link.loading, link.reply_len);
         let last = last.slice(0..last.len() - link.scan.marker_len);
-        let next = if link.is_usual() && !slot.ends_transaction {
+        let next = if slot.role != Role::Usual {
+            link.note_transaction(slot, last)
+        } else if link.is_usual() {
             Next::Reply
         } else {
             link.what_follows(slot, last)
+        };
+        let ran_without;
+        let last = if next == Next::RanWithout && !link.streaming {
+            ran_without = link.ran_without(&mut self.buffers);
+            Input::copied(&ran_without)
+        } else {
+            last
         };
         let mut partial = (!link.partial.is_empty()).then(|| mem::take(&mut link.partial));
         let stats = &self.stats.pools[pool.index()];
@@ -277,7 +286,8 @@ impl Proxy {
         match next {
             Next::Reply => {}
             // The transaction may still be open: what comes next would be queued for ever.
-            Next::Stuck => self.close_link(id, Cause::Invalid),
+            Next::Stuck | Next::RanWithout => self.close_link(id, Cause::Transaction),
+            Next::Proved { stuck } => self.multi_proved(id, slot, stuck),
             Next::RenewalRefused => self.renewal_refused(id),
             Next::OwnAnswered => self.own_answered(id),
             Next::UploadAnswered => self.upload_answered(id),
@@ -429,7 +439,13 @@ impl Proxy {
     }
 
     /// Throws away a reply, or a part of it, that is for nobody.
-    fn pass_over(&mut self, id: ClientId, sequence: u32, partial: &mut Queue, done: bool) {
+    pub(super) fn pass_over(
+        &mut self,
+        id: ClientId,
+        sequence: u32,
+        partial: &mut Queue,
+        done: bool,
+    ) {
         partial.clear(&mut self.buffers);
         if done && let Some(client) = self.clients.find_mut(id) {
             client.ring.serve_silent(sequence);

@@ -8,7 +8,7 @@ use super::exchange::Exchange;
 use super::fragments::UNITS_KEPT;
 use super::heavy::Print;
 use super::ids::ClientId;
-use super::link::Slot;
+use super::link::{Role, Slot};
 use super::notice::What;
 use super::session::Mute;
 use super::time::Time;
@@ -522,7 +522,7 @@ impl Proxy {
             marked: answer != Answer::Always,
             family: Family::Usual,
             bundle: 0,
-            ends_transaction: false,
+            role: Role::Usual,
         }
     }
 

@@ -13,13 +13,17 @@
 use std::sync::Arc;
 
 use super::Proxy;
+use super::asking::Asking;
+use super::cause::Cause;
 use super::exchange::Exchange;
 use super::ids::{ClientId, LinkId};
-use super::link::Slot;
+use super::link::{Link, Role, Slot};
+use super::multi::{Permit, aborted};
 use super::requests::{CROSS_SLOT, PLACEHOLDER};
 use crate::buffer::Input;
 use crate::protocol::redis::commands::Verb;
 use crate::protocol::redis::request::words;
+use crate::protocol::redis::unblocking::{self, Unblocked};
 use crate::protocol::redis::write::Writer;
 use crate::protocol::{Answer, Key, Local, Request, Verdict, Version};
 use crate::route::{Router, ServerIndex};
@@ -38,6 +42,12 @@ pub(super) struct Transaction {
     broken: bool,
     /// Whether a server is being asked about the last command, which is not queued before.
     asking: bool,
+    /// Of the requests, those that would wait for a second outside of a transaction.
+    waits: Vec<usize>,
+    /// Whether the servers were asked for their version because of those.
+    asked_version: bool,
+    /// What is known about the connection it is to take.
+    pub permit: Permit,
 }
 
 impl Transaction {
@@ -68,7 +78,11 @@ pub(super) struct Watching {
     router: Arc<Router>,
     /// `None` when the connection was lost: nobody knows whether the keys were changed.
     pub link: Option<LinkId>,
+    /// What the server said when it refused MULTI there.
+    pub refused: Option<Box<[u8]>>,
 }
+
+const NOT_IN_TRANSACTION: &[u8] = b"-ERR this command cannot be part of a transaction\r\n";
 
 /// What Redis does not queue.
 const NOT_QUEUED: [&str; 2] = ["SAVE", "SHUTDOWN"];
@@ -76,8 +90,8 @@ const NOT_QUEUED: [&str; 2] = ["SAVE", "SHUTDOWN"];
 /// What a queued request costs besides its bytes, here and on its connection.
 const REQUEST_COST: usize = 64;
 
-const MULTI: &[u8] = b"*1\r\n$5\r\nMULTI\r\n";
-const EXEC: &[u8] = b"*1\r\n$4\r\nEXEC\r\n";
+pub(super) const MULTI: &[u8] = b"*1\r\n$5\r\nMULTI\r\n";
+pub(super) const EXEC: &[u8] = b"*1\r\n$4\r\nEXEC\r\n";
 const UNWATCH: &[u8] = b"*1\r\n$7\r\nUNWATCH\r\n";
 
 impl Proxy {
@@ -103,7 +117,7 @@ impl Proxy {
             Verb::Exec if !open => self.answer(id, b"-ERR EXEC without MULTI\r\n"),
             // It may take another connection than what was asked before, and must not be served first.
             Verb::Exec if client.is_watching() && !client.ring.is_empty() => return false,
-            Verb::Exec => self.exec(id),
+            Verb::Exec => return self.exec(id),
             Verb::Discard if !open => self.answer(id, b"-ERR DISCARD without MULTI\r\n"),
             Verb::Discard => {
                 client.session().transaction = None;
@@ -133,7 +147,17 @@ impl Proxy {
             let server = self.route(id, PLACEHOLDER);
             return self.learn(id, server, input);
         }
-        match self.place(id, request, input) {
+        let unblocked = self.unblocked(id, request, input);
+        let place = match &unblocked {
+            Err(refused) => Err(refused.to_vec()),
+            Ok(_) => self.place(id, request, input),
+        };
+        let unblocked = unblocked.unwrap_or_default();
+        let waits = unblocked.as_ref().is_some_and(|form| form.waits);
+        let bytes = unblocked
+            .as_ref()
+            .map_or(input.bytes(), |form| &form.request);
+        match place {
             Ok(server) => {
                 let (limit, short) = (self.limits.transaction, self.is_short());
                 let Some(client) = self.clients.find_mut(id) else {
@@ -153,7 +177,10 @@ impl Proxy {
                     transaction.router = Some(router);
                 }
                 if !transaction.broken {
-                    transaction.queue.extend_from_slice(input.bytes());
+                    if waits {
+                        transaction.waits.push(transaction.ends.len());
+                    }
+                    transaction.queue.extend_from_slice(bytes);
                     transaction.ends.push(transaction.queue.len());
                 }
                 self.answer(id, b"+QUEUED\r\n");
@@ -167,6 +194,25 @@ impl Proxy {
                 self.answer(id, &error);
             }
         }
+    }
+
+    /// A request within a transaction that waits elsewhere, in a form that does not; nothing for others.
+    fn unblocked(
+        &self,
+        id: ClientId,
+        request: &Request,
+        input: Input<'_>,
+    ) -> Result<Option<Unblocked>, &'static [u8]> {
+        let Some(client) = self
+            .clients
+            .find(id)
+            .filter(|_| request.verdict == Verdict::Blocking)
+        else {
+            return Ok(None);
+        };
+        let name = self.pool(client.pool).commands.name(request.command);
+        let form = unblocking::unblocked(input.bytes(), name).ok_or(NOT_IN_TRANSACTION)?;
+        Ok(Some(form))
     }
 
     fn refuse_transaction(&mut self, id: ClientId, pool: super::PoolIndex) {
@@ -209,7 +255,7 @@ impl Proxy {
             )) => return Ok(None),
             Verdict::Local(Local::Redis(Verb::Watch)) => {}
             Verdict::Local(_) => {
-                return Err(refused("this command cannot be part of a transaction"));
+                return Err(NOT_IN_TRANSACTION.to_vec());
             }
             _ => {}
         }
@@ -223,7 +269,7 @@ impl Proxy {
             .keys(input.bytes(), request.command, &mut keys);
         let mut outcome = Ok(());
         if keys.is_empty() && !is_script {
-            outcome = Err(refused("this command cannot be part of a transaction"));
+            outcome = Err(NOT_IN_TRANSACTION.to_vec());
         }
         for key in &keys {
             let mut name = key.span().of(input.bytes());
@@ -278,77 +324,174 @@ impl Proxy {
         }
     }
 
-    fn exec(&mut self, id: ClientId) {
+    /// EXEC. Says whether it was taken: it waits while a server is asked whether it has transactions.
+    fn exec(&mut self, id: ClientId) -> bool {
         let Some(client) = self.clients.find_mut(id) else {
-            return;
+            return true;
         };
-        let mute = client.is_mute();
         let version = client.version();
         let router = self.pools[client.pool.index()].router.clone();
         let session = client.session();
-        let Some(transaction) = session.transaction.take() else {
-            return;
+        let Some(mut transaction) = session.transaction.take() else {
+            return true;
         };
         let has_moved = |known: &Arc<Router>| !Arc::ptr_eq(known, &router);
+        let watching = session.watching.as_mut();
+        let refused = watching.and_then(|known| known.refused.take());
+        let is_lost = |known: &Watching| known.link.is_none() || has_moved(&known.router);
         if transaction.router.as_ref().is_some_and(has_moved) {
             let text = b"-EXECABORT Transaction discarded because of: its keys may live elsewhere now.\r\n";
-            return self.unwatch_and(id, text);
-        }
-        if transaction.broken || transaction.asking {
+            self.unwatch_and(id, text);
+        } else if transaction.broken || transaction.asking {
             let text = b"-EXECABORT Transaction discarded because of previous errors.\r\n";
-            return self.unwatch_and(id, text);
-        }
-        let is_lost = |known: &Watching| known.link.is_none() || has_moved(&known.router);
-        if session.watching.as_ref().is_some_and(is_lost) {
+            self.unwatch_and(id, text);
+        } else if let Some(words) = refused {
+            self.unwatch_and(id, &aborted(&words));
+        } else if session.watching.as_ref().is_some_and(is_lost) {
             // Whether the keys were changed is not known: as if they were.
             let mut reply = Writer::new(version);
             reply.null_array();
-            return self.unwatch_and(id, &reply.into_bytes());
+            self.unwatch_and(id, &reply.into_bytes());
+        } else if transaction.ends.is_empty() && session.watching.is_none() {
+            self.answer(id, b"*0\r\n");
+        } else if !transaction.waits.is_empty() && self.asks_version(id, &mut transaction) {
+            self.put_back(id, transaction);
+            return false;
+        } else {
+            return self.exec_on_link(id, transaction);
         }
-        let watched = session.watching.take().and_then(|known| known.link);
-        if transaction.ends.is_empty() && watched.is_none() {
-            return self.answer(id, b"*0\r\n");
-        }
-        let link = match (watched, transaction.server) {
+        true
+    }
+
+    /// Sends the transaction, if it is known that it will be one.
+    fn exec_on_link(&mut self, id: ClientId, mut transaction: Box<Transaction>) -> bool {
+        let Some(client) = self.clients.find_mut(id) else {
+            return true;
+        };
+        let watched = client
+            .session()
+            .watching
+            .take()
+            .and_then(|known| known.link);
+        let link = match (watched, std::mem::take(&mut transaction.permit)) {
             (Some(link), _) => Ok(link),
-            (None, Some(server)) => self.link_for(id, server),
-            // The server on which scripts without keys run outside a transaction, too.
-            (None, None) => match self.route(id, b"") {
+            (None, Permit::Given(link)) if self.links.find(link).is_some() => {
+                // Its next requests may take another.
+                let is_usual = self.links.find(link).is_some_and(Link::is_usual);
+                client.barrier |= !is_usual;
+                Ok(link)
+            }
+            (None, Permit::Given(_)) => Err(Cause::Reset),
+            (None, Permit::Failed(cause)) => Err(cause),
+            (None, Permit::Refused(words)) => {
+                self.answer(id, &aborted(&words));
+                return true;
+            }
+            (None, Permit::Unknown | Permit::Asked(_)) => match transaction.server {
                 Some(server) => self.link_for(id, server),
-                None => Err(super::Cause::Refused),
+                // The server on which scripts without keys run outside a transaction, too.
+                None => match self.route(id, b"") {
+                    Some(server) => self.link_for(id, server),
+                    None => Err(Cause::Refused),
+                },
             },
         };
         let link = match link {
             Ok(link) => link,
-            Err(cause) => return self.answer_error(id, cause),
+            Err(cause) => {
+                self.answer_error(id, cause);
+                return true;
+            }
         };
+        let Some(found) = self.links.find(link) else {
+            return true;
+        };
+        if watched.is_none() && !found.takes_multi {
+            let (pool, lane) = (found.pool, found.lane);
+            let no_exec = &self.pools[pool.index()].lane(lane).no_exec;
+            if let Some((until, words)) = no_exec
+                && *until > self.now
+            {
+                let reply = aborted(words);
+                self.answer(id, &reply);
+                return true;
+            }
+            if let Some(asked) = self.ask_for_multi(link, id, true) {
+                transaction.permit = Permit::Asked(asked);
+                self.put_back(id, transaction);
+            }
+            return false;
+        }
+        self.send_transaction(id, link, &transaction, watched.is_some());
+        true
+    }
+
+    fn put_back(&mut self, id: ClientId, transaction: Box<Transaction>) {
+        if let Some(client) = self.clients.find_mut(id) {
+            client.session().transaction = Some(transaction);
+        }
+    }
+
+    fn send_transaction(
+        &mut self,
+        id: ClientId,
+        link: LinkId,
+        transaction: &Transaction,
+        watched: bool,
+    ) {
         let Some(client) = self.clients.find_mut(id) else {
             return;
         };
+        let mute = client.is_mute();
+        let facts = self.pools[client.pool.index()].facts.as_ref();
+        let takes_moments = facts.is_some_and(|facts| !facts.is_older_than(6, 0));
         let sequence = client.ring.push(Exchange::owed(mute, Answer::Always));
         // The next request may take another connection and must not be served before.
-        client.barrier |= watched.is_some();
-        let nobody = Slot {
-            client: None,
-            ..self.slot(id, sequence, None, Answer::Always)
+        client.barrier |= watched;
+        let slot = |role, client, proxy: &Self| Slot {
+            client,
+            role,
+            ..proxy.slot(id, sequence, None, Answer::Always)
         };
-        self.send_part(link, MULTI, nobody);
+        let (multi, nobody) = (slot(Role::Multi, None, self), slot(Role::Usual, None, self));
+        let exec = slot(Role::Exec, Some(id), self);
+        self.send_part(link, MULTI, multi);
         let mut start = 0;
-        for end in transaction.ends {
-            self.send_part(link, &transaction.queue[start..end], nobody);
+        for (index, &end) in transaction.ends.iter().enumerate() {
+            let part = &transaction.queue[start..end];
+            if takes_moments && transaction.waits.binary_search(&index).is_ok() {
+                self.send_part(link, &unblocking::hasten(part), nobody);
+            } else {
+                self.send_part(link, part, nobody);
+            }
             start = end;
         }
-        let slot = Slot {
-            ends_transaction: true,
-            ..self.slot(id, sequence, None, Answer::Always)
-        };
-        self.send_part(link, EXEC, slot);
-        if watched.is_some() {
+        self.send_part(link, EXEC, exec);
+        if watched {
             self.give_back(link);
         }
     }
 
-    fn send_part(&mut self, link: LinkId, part: &[u8], slot: Slot) {
+    /// Asks the servers for their version, if nothing is known of it. Says whether the client is to wait for
+    /// that.
+    fn asks_version(&mut self, id: ClientId, transaction: &mut Transaction) -> bool {
+        let asked = std::mem::replace(&mut transaction.asked_version, true);
+        let Some(client) = self.clients.find(id).filter(|_| !asked) else {
+            return false;
+        };
+        let (pool, group) = (client.pool, client.group);
+        if self.pool(pool).facts.is_some() {
+            return false;
+        }
+        self.pools[pool.index()].stay(group);
+        self.ask(id, Asking::new(Verb::Info, b"", group, true));
+        // Where no server can be asked that is known at once.
+        self.clients
+            .find(id)
+            .is_some_and(|client| !client.ring.is_empty())
+    }
+
+    pub(super) fn send_part(&mut self, link: LinkId, part: &[u8], slot: Slot) {
         if let Some(target) = self.links.find_mut(link) {
             target.out.push(part, &mut self.buffers);
         }
@@ -366,6 +509,7 @@ impl Proxy {
         };
         let group = client.group;
         let router = self.pools[client.pool.index()].router.clone();
+        let is_new = client.session().watching.is_none();
         let link = match &client.session().watching {
             // Lost before: it stays so until the end.
             Some(Watching { link: None, .. }) => return self.answer(id, b"+OK\r\n"),
@@ -377,6 +521,14 @@ impl Proxy {
                 Err(cause) => return self.answer_error(id, cause),
             },
         };
+        if is_new
+            && self
+                .links
+                .find(link)
+                .is_some_and(|found| !found.takes_multi)
+        {
+            self.ask_for_multi(link, id, false);
+        }
         // Its reply tells that the keys are watched; until then nothing of them may be read.
         let now = self.now;
         let Some(client) = self.clients.find_mut(id) else {
@@ -386,6 +538,7 @@ impl Proxy {
             server,
             router,
             link: Some(link),
+            refused: None,
         });
         client.barrier = true;
         let exchange = Exchange::owed(client.is_mute(), Answer::Always);

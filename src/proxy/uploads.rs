@@ -13,7 +13,7 @@ use super::client::{Ending, Stage, State, Upload, asked_bit};
 use super::exchange::Exchange;
 use super::heavy::Print;
 use super::ids::{ClientId, LinkId, PoolIndex};
-use super::link::Slot;
+use super::link::{Role, Slot};
 use super::pool::LaneIndex;
 use super::time::Time;
 use super::{CloseHow, Proxy};
@@ -335,7 +335,7 @@ impl Proxy {
             marked: answer != Answer::Always,
             family,
             bundle: 0,
-            ends_transaction: false,
+            role: Role::Usual,
         };
         client.barrier = true;
         let len = queue.len() as u64;

@@ -15,6 +15,7 @@ mod partitions;
 mod replies;
 mod rows;
 mod servers;
+mod sessions;
 mod soak;
 #[path = "../support/mod.rs"]
 mod support;

@@ -64,14 +64,11 @@ fn each(bytes: &[u8], keys: Keys, table: &Table, found: &mut impl FnMut(Key)) {
                 }
             }
         }
-        Keys::Streams { from } => {
-            let word = args(bytes)
-                .skip(usize::from(from))
-                .position(|word| is(word.of(bytes), "STREAMS"));
-            if let Some(at) = word {
-                let first = usize::from(from) + at + 1;
-                let behind = count(bytes) - first;
-                args(bytes).skip(first).take(behind / 2).for_each(plain);
+        Keys::Streams => {
+            let streams = stream_options(bytes).find(|found| found.option == StreamOption::Streams);
+            if let Some(StreamWord { at, .. }) = streams {
+                let behind = count(bytes) - (at + 1);
+                args(bytes).skip(at + 1).take(behind / 2).for_each(plain);
             }
         }
         Keys::Sort => sort(bytes, found),
@@ -82,6 +79,52 @@ fn each(bytes: &[u8], keys: Keys, table: &Table, found: &mut impl FnMut(Key)) {
             }
         }
     }
+}
+
+/// An option of XREAD or XREADGROUP, or what is not known to be one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum StreamOption {
+    /// How long it waits stands behind it.
+    Block,
+    /// The streams and positions stand behind it, and nothing else.
+    Streams,
+    /// One that does not matter here.
+    Other,
+}
+
+/// An option and its position.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct StreamWord {
+    pub option: StreamOption,
+    pub at: usize,
+}
+
+/// The options of XREAD or XREADGROUP, up to STREAMS, in their order, as Redis reads them: a group, a
+/// consumer or a stream may be called like an option.
+pub(super) fn stream_options(bytes: &[u8]) -> impl Iterator<Item = StreamWord> + '_ {
+    let mut args = args(bytes).enumerate().skip(1);
+    let mut is_over = false;
+    std::iter::from_fn(move || {
+        if is_over {
+            return None;
+        }
+        let (at, word) = args.next()?;
+        let word = word.of(bytes);
+        let (option, values) = if is(word, "STREAMS") {
+            is_over = true;
+            (StreamOption::Streams, 0)
+        } else if is(word, "BLOCK") {
+            (StreamOption::Block, 1)
+        } else if is(word, "GROUP") {
+            (StreamOption::Other, 2)
+        } else if is(word, "COUNT") {
+            (StreamOption::Other, 1)
+        } else {
+            (StreamOption::Other, 0)
+        };
+        args.by_ref().take(values).for_each(drop);
+        Some(StreamWord { option, at })
+    })
 }
 
 /// The keys behind the number at position `at`.

@@ -15,5 +15,6 @@ pub mod reply;
 pub mod request;
 pub mod settings;
 pub mod split;
+pub mod unblocking;
 pub mod wait;
 pub mod write;

@@ -270,7 +270,7 @@ fn forward(bytes: &[u8], scan: &RequestScan, table: &Table, command: u16) -> Req
                 _ => request(Verdict::Forward, text),
             }
         }
-        Keys::Streams { .. } | Keys::Migrate | Keys::Range { .. } | Keys::Learned(_) => {
+        Keys::Streams | Keys::Migrate | Keys::Range { .. } | Keys::Learned(_) => {
             match keys::first(bytes, keys, table) {
                 Some(key) => request(Verdict::Together, key),
                 // As above.
@@ -335,10 +335,7 @@ fn number(bytes: &[u8], scan: &RequestScan, position: usize) -> Option<i64> {
 
 /// Whether XREAD or XREADGROUP is to wait.
 fn says_block(bytes: &[u8]) -> bool {
-    // A group may be called STREAMS, so it may stand anywhere. A key of that name costs a connection.
-    args(bytes)
-        .skip(1)
-        .any(|span| keys::is(span.of(bytes), "BLOCK"))
+    keys::stream_options(bytes).any(|found| found.option == keys::StreamOption::Block)
 }
 
 /// A request that is not routed by a key.

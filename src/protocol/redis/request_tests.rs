@@ -94,8 +94,9 @@ fn example(row: &Row) -> Vec<String> {
     if let Some(count) = counted {
         words[count] = "1".into();
     }
-    if let Keys::Streams { from } = row.keys {
-        words[usize::from(from)] = "streams".into();
+    if row.keys == Keys::Streams {
+        let at = words.len() - 3;
+        words[at] = "streams".into();
     }
     if row.rule == Rule::Scan {
         words[1] = "0".into();
@@ -493,5 +494,30 @@ proptest! {
             }
         }
         prop_assert_eq!(out.to_vec(), encode(&wanted));
+    }
+}
+
+/// A group, a consumer and a stream may be called like an option.
+#[test]
+fn options_of_stream_reads_are_read_in_their_order() {
+    for (line, keys, waits) in [
+        ("XREADGROUP COUNT 1 GROUP STREAMS d STREAMS k 0", "k", false),
+        ("XREADGROUP GROUP g STREAMS STREAMS k l 0 1", "k l", false),
+        ("XREADGROUP GROUP BLOCK d STREAMS BLOCK >", "BLOCK", false),
+        ("XREADGROUP NOACK GROUP g d BLOCK 0 STREAMS k >", "k", true),
+        ("XREAD STREAMS STREAMS 0", "STREAMS", false),
+        ("XREAD COUNT 2 BLOCK 5 STREAMS k $", "k", true),
+        ("XREAD block 5 count 1 streams k l 0 0", "k l", true),
+        ("XREADGROUP GROUP g d NEWER 5 STREAMS k >", "k", false),
+    ] {
+        let words: Vec<&str> = line.split(' ').collect();
+        let bytes = encode(&words.iter().map(|word| word.as_bytes()).collect::<Vec<_>>());
+        let request = check(&words);
+        assert_eq!(request.verdict == Verdict::Blocking, waits, "{line}");
+        let mut found = Vec::new();
+        keys::keys(&bytes, request.command, table(), &mut found);
+        let found: Vec<_> = found.iter().map(|key| key.span().of(&bytes)).collect();
+        let expected: Vec<_> = keys.split(' ').map(str::as_bytes).collect();
+        assert_eq!(found, expected, "{line}");
     }
 }

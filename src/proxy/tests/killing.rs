@@ -45,6 +45,7 @@ fn what_a_client_that_left_had_asked_is_read_to_its_end() {
     let victim = rig.client();
     let requests = ["MULTI", "GET a", "EXEC"].map(ask).concat();
     rig.receive(victim, requests);
+    rig.prove(rig.link(0));
     let start = format!("+OK\r\n+QUEUED\r\n*1\r\n$3000\r\n{}", "v".repeat(2000));
     rig.receive(killer, ask("CLIENT KILL ID 2"));
     assert_eq!(rig.take(killer), ":1\r\n");

@@ -11,6 +11,7 @@ mod large;
 mod latency;
 mod local;
 mod memcached;
+mod multi;
 mod muting;
 mod order;
 mod patience;
@@ -36,6 +37,9 @@ use crate::route::{Distribution, ServerIndex};
 use crate::stats::{PoolNames, WorkerStats};
 
 const POOL: PoolIndex = PoolIndex(0);
+
+/// What a connection is asked before the first transaction on it.
+const PROOF: &str = "*1\r\n$5\r\nMULTI\r\n*1\r\n$4\r\nEXEC\r\n";
 
 /// A pool of `servers` Redis servers with modula over fnv1a_64.
 pub(super) fn pool(servers: usize) -> Pool {
@@ -213,6 +217,18 @@ impl Rig {
         newest
             .unwrap_or_else(|| panic!("no connection to server {server}"))
             .1
+    }
+
+    /// A server says that it has transactions on `conn`, if it was asked.
+    fn prove(&mut self, conn: ConnId) {
+        let written = self.take(conn);
+        if written.contains(PROOF) {
+            let rest = written.replacen(PROOF, "", 1);
+            self.written.insert(conn, rest.into_bytes());
+            self.receive(conn, "+OK\r\n*0\r\n");
+        } else {
+            self.written.insert(conn, written.into_bytes());
+        }
     }
 
     /// Takes what was written to `conn` since last asked.

@@ -12,7 +12,9 @@ fn all(words: &[&str]) -> String {
 /// The connection that was asked for last, established.
 fn newest(rig: &mut Rig) -> ConnId {
     rig.establish();
-    rig.links.last().expect("a connection").1
+    let link = rig.links.last().expect("a connection").1;
+    rig.prove(link);
+    link
 }
 
 #[test]
@@ -23,6 +25,7 @@ fn a_transaction_is_sent_as_one_whole_over_the_shared_connection() {
     assert_eq!(rig.take(link), "");
     assert_eq!(rig.take(client), "+OK\r\n+QUEUED\r\n+QUEUED\r\n");
     rig.receive(client, all(&["EXEC", "GET k"]));
+    rig.prove(link);
     let whole = [MULTI, &all(&["SET k v", "GET k"]), EXEC, &ask("GET k")].concat();
     assert_eq!(rig.take(link), whole);
     rig.receive(
@@ -334,6 +337,7 @@ fn a_connection_on_which_exec_failed_serves_nobody_any_more() {
     let other = rig.client();
     let shared = rig.link(0);
     rig.receive(client, all(&["MULTI", "GET k", "EXEC"]));
+    rig.prove(shared);
     rig.receive(other, ask("GET b"));
     rig.receive(
         shared,
@@ -500,10 +504,9 @@ fn a_connection_given_back_late_is_not_taken_for_one_to_another_database() {
     let lane_link = rig.link(0);
     rig.receive(client, ask("WATCH k"));
     let own = newest(&mut rig);
-    for _ in 0..2 {
-        // To SELECT, then to WATCH.
-        rig.receive(own, "+OK\r\n");
-    }
+    rig.receive(own, "+OK\r\n");
+    rig.prove(own);
+    rig.receive(own, "+OK\r\n");
     rig.take(own);
     rig.receive(client, all(&["MULTI", "GET k", "EXEC"]));
     assert_eq!(rig.take(own), [MULTI, &ask("GET k"), EXEC].concat());

@@ -18,6 +18,7 @@ fn a_command_nobody_knows_is_asked_about_before_it_is_queued() {
     assert_eq!(rig.take(client), "+OK\r\n");
     rig.receive(link, OF_ONE_KEY);
     assert_eq!(rig.take(client), "+QUEUED\r\n+QUEUED\r\n");
+    rig.prove(link);
     assert_eq!(
         rig.take(link),
         all(&["MULTI", "my.get k", "SET k v", "EXEC"])
@@ -71,6 +72,7 @@ fn an_exec_with_arguments_ends_the_transaction_and_the_watch() {
     rig.receive(client, ask("WATCH k"));
     rig.establish();
     let own = rig.links.last().expect("a connection").1;
+    rig.prove(own);
     rig.receive(own, "+OK\r\n");
     rig.take(own);
     rig.receive(client, ask("EXEC x"));
@@ -97,6 +99,7 @@ fn what_a_script_says_about_its_keys_is_the_servers_to_say() {
     assert_eq!(rig.take(client), format!("+OK\r\n{queued}{text}+OK\r\n"));
     let requests = ["MULTI", "EVAL s x", &get, "EXEC"];
     rig.receive(client, all(&requests));
+    rig.prove(rig.link(1));
     assert_eq!(rig.take(rig.link(1)), all(&requests));
     assert_eq!(rig.take(rig.link(0)), "");
 }
@@ -124,8 +127,12 @@ fn scripts_without_keys_run_on_the_same_server_in_a_transaction() {
             servers.find(|&server| rig.take(rig.link(server)).contains(text))
         };
         let alone = is_asked(&mut rig, &script);
-        assert!(alone.is_some(), "{count} servers");
+        let server = alone.unwrap_or_else(|| panic!("{count} servers"));
+        rig.receive(rig.link(server), "+OK\r\n");
         rig.receive(client, all(&["MULTI", "FCALL f 0", "EXEC"]));
+        for server in 0..count as u16 {
+            rig.prove(rig.link(server));
+        }
         assert_eq!(is_asked(&mut rig, &script), alone, "{count} servers");
     }
 }

@@ -85,11 +85,8 @@ pub enum Keys {
         /// Where options begin.
         from: u8,
     },
-    /// The first half of what stands behind the word STREAMS, looked for from position `from` on.
-    Streams {
-        /// Where options begin.
-        from: u8,
-    },
+    /// The first half of what stands behind the option STREAMS.
+    Streams,
     /// At position 1 and behind STORE; behind BY and GET stand patterns of further keys.
     Sort,
     /// At position 3 or, if that is empty, behind the word KEYS.
@@ -113,7 +110,7 @@ impl Keys {
                 ([1, 1, 1], true)
             }
             Keys::Migrate => ([3, 3, 1], true),
-            Keys::Counted { .. } | Keys::Script | Keys::Streams { .. } | Keys::Learned(_) => {
+            Keys::Counted { .. } | Keys::Script | Keys::Streams | Keys::Learned(_) => {
                 ([0, 0, 0], true)
             }
         }

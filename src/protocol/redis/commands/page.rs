@@ -118,7 +118,7 @@ fn keys(keys: Keys) -> String {
         }
         Keys::Script => "as many as 2 says".to_owned(),
         Keys::Keyword { words, .. } => format!("1, and behind {}", words.join(", ")),
-        Keys::Streams { .. } => "half of those behind STREAMS".to_owned(),
+        Keys::Streams => "half of those behind STREAMS".to_owned(),
         Keys::Sort => "1, and behind STORE, BY, GET".to_owned(),
         Keys::Migrate => "3, or behind KEYS".to_owned(),
         Keys::Learned(_) => "as the server says".to_owned(),

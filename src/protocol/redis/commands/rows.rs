@@ -236,8 +236,8 @@ pub(super) const FURTHER: &[Row] = &[
     row("BZMPOP", Arity::AtLeast(5), counted(2), BLOCKING),
     row("BZPOPMAX", Arity::AtLeast(3), Keys::Range { first: 1, last: -2 }, BLOCKING),
     row("BZPOPMIN", Arity::AtLeast(3), Keys::Range { first: 1, last: -2 }, BLOCKING),
-    row("XREAD", Arity::AtLeast(4), Keys::Streams { from: 1 }, MAY_BLOCK),
-    row("XREADGROUP", Arity::AtLeast(7), Keys::Streams { from: 4 }, MAY_BLOCK),
+    row("XREAD", Arity::AtLeast(4), Keys::Streams, MAY_BLOCK),
+    row("XREADGROUP", Arity::AtLeast(7), Keys::Streams, MAY_BLOCK),
     plain("WAIT", Arity::Exactly(3), Rule::Local(Verb::Wait)),
     plain("WAITAOF", Arity::Exactly(4), Rule::Local(Verb::Wait)),
 

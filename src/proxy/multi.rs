@@ -1,0 +1,184 @@
+//! Whether a server has transactions for us, asked on each connection before the first one it carries.
+//!
+//! A server may refuse MULTI and EXEC (`rename-command`, rules for its users). What was queued would then
+//! be executed as it comes, on a connection that clients share. So before a transaction takes a connection
+//! on which none was seen to work, the server is asked there, with one that is empty; meanwhile its client
+//! waits, and nobody else.
+//!
+//! ```text
+//!   unknown -- MULTI, EXEC, of nothing --> works --> transactions
+//!      ^            | refused                | MULTI refused: the rules have changed
+//!      +------------+ the client is told     +------> closed, and the client is told what happened
+//! ```
+//!
+//! An EXEC that fails leaves the connection within a transaction; it is closed before anything behind it is
+//! taken for a reply.
+
+use super::Proxy;
+use super::cause::Cause;
+use super::exchange::Exchange;
+use super::ids::{ClientId, LinkId};
+use super::link::{Link, Next, Role, Slot, beginning};
+use super::pool::REFUSED_PAUSE;
+use super::transaction::{EXEC, MULTI};
+use crate::buffer::{BufferPool, Input};
+use crate::protocol::Answer;
+
+/// Of what a server says when it refuses, clients are told so much.
+const WORDS_MAX: usize = 256;
+
+/// How Redis says that an EXEC was in vain, and the transaction is over.
+const ABORTED: &[u8] = b"-EXECABORT Transaction discarded because of: ";
+
+/// What is known about the connection a transaction is to take.
+#[derive(Debug, Default)]
+pub(super) enum Permit {
+    /// Nothing yet.
+    #[default]
+    Unknown,
+    /// The server is asked; the request by which the client waits for that.
+    Asked(u32),
+    /// It has transactions on this one.
+    Given(LinkId),
+    /// It refused, in these words.
+    Refused(Box<[u8]>),
+    /// It did not answer.
+    Failed(Cause),
+}
+
+impl Link {
+    /// The reply to `slot`, at the front, is whole: `last` are its last bytes. Notes what it says about
+    /// transactions, and says what is to be done.
+    #[cold]
+    pub fn note_transaction(&mut self, slot: &Slot, last: Input<'_>) -> Next {
+        let start = beginning::<10>(&self.partial, last);
+        let is_error = !self.streaming && start[0] == b'-';
+        let is_open = is_error && start != *b"-EXECABORT";
+        match slot.role {
+            Role::Usual => {}
+            Role::Multi if self.streaming || !start.starts_with(b"+OK\r\n") => {
+                self.refusal = Some(words(&beginning::<WORDS_MAX>(&self.partial, last)));
+            }
+            Role::Multi => self.refusal = None,
+            Role::Exec if self.refusal.is_some() => return Next::RanWithout,
+            Role::Exec if is_open => return Next::Stuck,
+            Role::Exec => {}
+            Role::Proof => {
+                let works = self.refusal.is_none() && !self.streaming && start[0] == b'*';
+                self.takes_multi = works;
+                let stuck = self.refusal.is_none() && is_open;
+                if !works && self.refusal.is_none() {
+                    self.refusal = Some(words(&beginning::<WORDS_MAX>(&self.partial, last)));
+                }
+                return Next::Proved { stuck };
+            }
+        }
+        self.what_follows(slot, last)
+    }
+
+    /// What the client of the request at the front is told instead of the server's reply to its EXEC.
+    pub fn ran_without(&mut self, buffers: &mut BufferPool) -> Vec<u8> {
+        self.partial.clear(buffers);
+        let refusal = self.refusal.take().unwrap_or_default();
+        let mut reply = b"-ERR the server refused MULTI (".to_vec();
+        reply.extend_from_slice(&refusal);
+        reply.extend_from_slice(
+            b"): the commands of the transaction ran without it, each for itself\r\n",
+        );
+        reply
+    }
+}
+
+/// What an error line says: what it begins with, up to the end of the line if that is there.
+fn words(line: &[u8]) -> Box<[u8]> {
+    let line = line.strip_prefix(ABORTED).unwrap_or(line);
+    let line = line.strip_prefix(b"-").unwrap_or(line);
+    let end = line.iter().position(|byte| byte.is_ascii_control());
+    line[..end.unwrap_or(line.len())].trim_ascii().into()
+}
+
+/// The reply to an EXEC of which nothing was executed, as the server refused with these words.
+pub(super) fn aborted(words: &[u8]) -> Vec<u8> {
+    let mut reply = ABORTED.to_vec();
+    reply.extend_from_slice(words);
+    reply.extend_from_slice(b"\r\n");
+    reply
+}
+
+impl Proxy {
+    /// Asks the server whether it has transactions on this connection. With a client, that waits for the
+    /// answer, and its last request is read again then.
+    pub(super) fn ask_for_multi(&mut self, link: LinkId, id: ClientId, waits: bool) -> Option<u32> {
+        let sequence = if waits {
+            let client = self.clients.find_mut(id)?;
+            Some(client.ring.push(Exchange::Silent))
+        } else {
+            None
+        };
+        let slot = |role, is_owed: bool, proxy: &Self| Slot {
+            client: sequence.filter(|_| is_owed).map(|_| id),
+            role,
+            ..proxy.slot(id, sequence.unwrap_or(0), None, Answer::Always)
+        };
+        let (multi, exec) = (
+            slot(Role::Multi, false, self),
+            slot(Role::Proof, true, self),
+        );
+        self.send_part(link, MULTI, multi);
+        self.send_part(link, EXEC, exec);
+        sequence
+    }
+
+    /// The server has said whether it has transactions on this connection.
+    pub(super) fn multi_proved(&mut self, id: LinkId, slot: &Slot, stuck: bool) {
+        let now = self.now;
+        let Some(link) = self.links.find_mut(id) else {
+            return;
+        };
+        let (pool, lane) = (link.pool, link.lane);
+        let (refusal, owner) = (link.refusal.take(), link.owner);
+        if let (true, Some(words)) = (stuck, &refusal) {
+            // Each further question would cost the others on a connection theirs.
+            self.pools[pool.index()].lane(lane).no_exec =
+                Some((now + REFUSED_PAUSE, words.clone()));
+        }
+        if let Some(client) = slot
+            .client
+            .or(owner)
+            .and_then(|id| self.clients.find_mut(id))
+            && let Some(session) = client.session.as_deref_mut()
+        {
+            if let Some(watching) = &mut session.watching
+                && watching.link == Some(id)
+            {
+                watching.refused = refusal;
+            } else if let Some(transaction) = session.transaction.as_deref_mut()
+                && matches!(transaction.permit, Permit::Asked(asked) if asked == slot.sequence)
+            {
+                transaction.permit = match refusal {
+                    Some(words) => Permit::Refused(words),
+                    None => Permit::Given(id),
+                };
+            }
+        }
+        if stuck {
+            self.close_link(id, Cause::Transaction);
+        }
+    }
+
+    /// A request will have no answer. Says whether it was the question whether there are transactions.
+    pub(super) fn is_multi_unproved(&mut self, id: ClientId, sequence: u32, cause: Cause) -> bool {
+        let Some(client) = self.clients.find_mut(id) else {
+            return false;
+        };
+        let session = client.session.as_deref_mut();
+        let transaction = session.and_then(|session| session.transaction.as_deref_mut());
+        match transaction {
+            Some(found) if matches!(found.permit, Permit::Asked(asked) if asked == sequence) => {
+                found.permit = Permit::Failed(cause);
+                true
+            }
+            _ => false,
+        }
+    }
+}
