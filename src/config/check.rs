@@ -147,7 +147,6 @@ impl Checker<'_> {
             client_connections: NonZeroU32::new(draft.client_connections),
             client_request_limit: draft.client_request_limit as usize,
             client_output_limit: draft.client_output_limit as usize,
-            slow_client_grace: milliseconds(draft.slow_client_grace),
             server_queue_limit: draft.server_queue_limit as usize,
             session_connections: draft.session_connections as usize,
             subscriber_output_limit: draft.subscriber_output_limit as usize,

@@ -500,9 +500,10 @@ pub const PROCESS_KEYS: &[Key<ProcessDraft>] = &[
         name: "client_output_limit",
         presence: Presence::Default("524288"),
         help: "Bytes of replies that may wait for one client to read them, and bytes of early \
-               replies that may wait for an earlier one. Beyond it the client's requests are \
-               left unread and parts of large replies are left on the server's connection; \
-               whole replies to what it had asked are still taken in, up to four times as much.",
+               replies that may wait for an earlier one. Beyond it the client's further requests \
+               are not sent to servers. What it had asked is taken off a connection that others \
+               wait on whatever it comes to; where nobody else waits, parts of large replies are \
+               left to the server, and whole replies beyond four times as much.",
         form: Form::Number {
             min: 1024,
             max: 1024 * 1024 * 1024,
@@ -513,8 +514,9 @@ pub const PROCESS_KEYS: &[Key<ProcessDraft>] = &[
     Key {
         name: "slow_client_grace",
         presence: Presence::Default("1000"),
-        help: "How long a client that does not read its replies may hold up a connection to a \
-               server that others share, before it is closed.",
+        help: "Accepted, and without effect: no client is closed because it reads slowly while \
+               less than three quarters of `memory_limit` are in use, and none holds up others. \
+               Beyond that those give way who hold the most.",
         form: Form::Number {
             min: 1,
             max: NUMBER_MAX,

@@ -131,8 +131,6 @@ pub struct Process {
     pub client_request_limit: usize,
     /// `client_output_limit`: bytes that may wait for one client.
     pub client_output_limit: usize,
-    /// `slow_client_grace`: how long a client that does not read may hold up others.
-    pub slow_client_grace: Duration,
     /// `server_queue_limit`: bytes that may wait to be sent on one connection to a server.
     pub server_queue_limit: usize,
     /// `session_connections`: connections of a worker to one server that clients have for themselves.

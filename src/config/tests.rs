@@ -52,7 +52,6 @@ fn absent_keys_have_their_defaults() {
         client_connections: None,
         client_request_limit: 4096,
         client_output_limit: 512 * 1024,
-        slow_client_grace: Duration::from_secs(1),
         server_queue_limit: 64 * 1024 * 1024,
         session_connections: 1000,
         subscriber_output_limit: 8 * 1024 * 1024,

@@ -223,7 +223,6 @@ fn limits(process: &Process) -> Limits {
     Limits {
         outstanding: process.client_request_limit,
         window: process.client_output_limit,
-        slow_client_grace: process.slow_client_grace,
         queue: process.server_queue_limit,
         own: process.session_connections,
         subscriber: process.subscriber_output_limit,

@@ -80,8 +80,6 @@ pub(super) struct Client {
     pub quiet: bool,
     /// When it must have closed at the latest, while `Lingering`.
     pub linger_until: Time,
-    /// Until then more may be kept for it than fits its window: it waits for a slow server.
-    pub excused_until: Time,
 }
 
 /// Longer replies count as so many bytes: one of them says little about the others.
@@ -166,7 +164,6 @@ impl Client {
             armed: Armed::default(),
             quiet: false,
             linger_until: Time::NEVER,
-            excused_until: Time::default(),
         }
     }
 
@@ -237,21 +234,6 @@ impl Client {
     /// Whether everything it is owed has been sent.
     pub fn is_settled(&self) -> bool {
         self.ring.is_empty() && self.out.is_empty()
-    }
-
-    /// How many bytes may be kept for it, where `usual` is what others may have.
-    #[inline]
-    pub fn allowance(&self, usual: usize, limits: &Limits, now: Time) -> usize {
-        if self.excused_until > now {
-            usual.max(limits.join)
-        } else {
-            usual
-        }
-    }
-
-    /// Whether it ever had more than that.
-    pub fn was_excused(&self) -> bool {
-        self.excused_until > Time::default()
     }
 }
 

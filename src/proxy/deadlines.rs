@@ -4,19 +4,13 @@
 //! come; the others on the connection go on. A connection whose oldest request is late, and from which
 //! nothing came meanwhile, is dead.
 
-use std::time::Duration;
-
 use super::cause::Cause;
 use super::client::{self, Ending};
 use super::ids::{ClientId, LinkId, Side};
 use super::link::{Link, State};
 use super::notice::What;
-use super::pressure::Pressure;
 use super::time::Time;
 use super::{Action, CloseHow, Proxy};
-
-/// For so many times `slow_client_grace` a connection remembers that a client was closed for it.
-const OFFENCE_SPELL: u32 = 10;
 
 impl Proxy {
     /// Deals with everything whose deadline has passed.
@@ -64,28 +58,17 @@ impl Proxy {
             return;
         };
         let timeout = self.pool(link.pool).config.timeout;
-        let is_late = |queued: Time| timeout.is_some_and(|timeout| queued + timeout <= self.now);
-        let oldest_is_late = link.oldest().is_some_and(|slot| is_late(slot.queued));
+        let is_late = |slot| timeout.is_some_and(|timeout| link.due(slot, timeout) <= self.now);
+        let oldest_is_late = link.oldest().is_some_and(is_late);
         if link.state != State::Ready {
             if link.since + self.pool(link.pool).config.connect_timeout <= self.now
                 || oldest_is_late
             {
                 return self.close_link(id, Cause::TimedOut);
             }
-        } else if let Some((client, since)) = link.blocked {
-            let (pool, count) = (link.pool, self.offences(link, since) + 1);
-            if since + self.grace(link, since) <= self.now && !self.excuse(client) {
-                self.stats.pools[pool.index()].slow_client_grace_hits.add(1);
-                let now = self.now;
-                if let Some(link) = self.links.find_mut(id) {
-                    link.offences = (count, now);
-                }
-                self.notice_client(client, What::SlowClient);
-                self.close_client(client, Ending::Error, CloseHow::Reset);
-            }
-            if oldest_is_late {
-                self.bury(id);
-            }
+        } else if link.blocked.is_some() {
+            // What it owes may be there: nobody looks. It is rearmed when it is read again.
+            return;
         } else if (link.may_retire() || self.pool(link.pool).is_unused(link.lane))
             && link.is_idle()
             && link.heard + self.limits.spare_idle <= self.now
@@ -111,8 +94,9 @@ impl Proxy {
         };
         let is_new = link.late == 0;
         let mut late = Vec::new();
+        let released = link.released;
         while let Some(slot) = link.slots.get_mut(link.late)
-            && slot.queued + timeout <= self.now
+            && slot.queued.max(released) + timeout <= self.now
         {
             // A reply that is passing cannot be called late any more; those behind it can.
             if !(link.late == 0 && link.streaming) {
@@ -157,8 +141,11 @@ impl Proxy {
         };
         let pool = &self.pool(link.pool).config;
         let mut next = Time::NEVER;
+        if link.blocked.is_some() {
+            return next;
+        }
         if let (Some(timeout), Some(slot)) = (pool.timeout, link.oldest()) {
-            next = next.min(slot.queued + timeout);
+            next = next.min(link.due(slot, timeout));
         }
         if link.state != State::Ready {
             next = next.min(link.since + pool.connect_timeout);
@@ -168,52 +155,12 @@ impl Proxy {
             let since = if link.is_idle() { link.heard } else { self.now };
             next = next.min(since + self.limits.spare_idle);
         }
-        if let Some((_, since)) = link.blocked {
-            next = next.min(since + self.grace(link, since));
-        } else if link.may_retire() && link.is_idle() {
+        if link.may_retire() && link.is_idle() {
             next = next.min(link.heard + self.limits.spare_idle);
         } else if link.state == State::Ready {
             next = next.min(self.silence_ends(link).unwrap_or(Time::NEVER));
         }
         next
-    }
-
-    /// How long the client that keeps a connection from being read since `since` may do so. Each one
-    /// that follows a closed one has half the time, so that together they hold up the connection for
-    /// less than twice the time of one, however many they are. That is at most half the pool's timeout:
-    /// what waits behind them is late, but not too late.
-    fn grace(&self, link: &Link, since: Time) -> Duration {
-        let halvings = self.offences(link, since).min(31);
-        let usual = self.limits.slow_client_grace;
-        let timeout = self.pool(link.pool).config.timeout;
-        timeout.map_or(usual, |timeout| usual.min(timeout / 4)) / (1 << halvings)
-    }
-
-    /// Whether a client that keeps connections from being read is not to blame: it has taken all that it
-    /// was given, and waits for a server that is slow. Then it may have more for a while: what a joined
-    /// reply may have. If that is not enough, it is closed after all: others wait, too.
-    fn excuse(&mut self, id: ClientId) -> bool {
-        let now = self.now;
-        let is_scarce = self.pressure != Pressure::None;
-        let Some(client) = self.clients.find_mut(id) else {
-            return false;
-        };
-        if is_scarce || !client.out.is_empty() || client.excused_until > now {
-            return false;
-        }
-        client.excused_until = now + self.limits.slow_client_grace * OFFENCE_SPELL;
-        self.unblock(id);
-        true
-    }
-
-    /// How many clients were closed on the connection shortly before `since`.
-    fn offences(&self, link: &Link, since: Time) -> u32 {
-        let (count, last) = link.offences;
-        if since.since(last) < self.limits.slow_client_grace * OFFENCE_SPELL {
-            count
-        } else {
-            0
-        }
     }
 
     /// Until when something must come, or be taken, if the connection is not to be given up.

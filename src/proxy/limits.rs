@@ -17,12 +17,10 @@ pub struct Limits {
     /// See [`crowd`](Self::crowd).
     pub share: usize,
     /// Bytes of output that may wait for one client to read, and bytes of early replies that may wait
-    /// for an earlier one. Beyond it, its requests are left unread, and replies that are passed on in
-    /// parts are left on the servers' connections; whole ones beyond the [slack](Self::slack).
+    /// for an earlier one. Beyond it, its requests are kept, and on connections where nobody else waits
+    /// replies that are passed on in parts are left to the servers; whole ones beyond the
+    /// [slack](Self::slack).
     pub window: usize,
-    /// How long a client may keep a shared connection from being read before it is closed. Of several
-    /// in a row each has half the time of the one before.
-    pub slow_client_grace: Duration,
     /// A reply that is not whole when so many bytes of it are there is passed on as it comes.
     pub cut_through: usize,
     /// Bytes of the replies to one request that can be joined only when all are whole; beyond it the
@@ -80,7 +78,6 @@ impl Default for Limits {
             crowd: 2048,
             share: 64,
             window: 512 * 1024,
-            slow_client_grace: Duration::from_secs(1),
             cut_through: 64 * 1024,
             join: 4 * 1024 * 1024,
             large_message: 1024 * 1024,

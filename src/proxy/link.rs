@@ -11,6 +11,7 @@
 //! again: what it would say next might be taken for the reply to somebody else's request.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use super::bundle::Bundle;
 use super::heavy::Print;
@@ -69,10 +70,13 @@ pub(super) struct Link {
     pub reply_len: u64,
     /// Bytes that were received but not looked at yet: the start of a line, or more while blocked.
     pub pending: Vec<u8>,
-    /// The client whose window keeps this connection from being read, and since when.
-    pub blocked: Option<(ClientId, Time)>,
-    /// Clients closed one after the other because of that, and when the last one was.
-    pub offences: (u32, Time),
+    /// The client whose window keeps this connection from being read.
+    pub blocked: Option<ClientId>,
+    /// When it was last read again after that: what came meanwhile is not late.
+    pub released: Time,
+    /// Where, in the stream of appended bytes, the newest request ends that was asked by another client
+    /// than the one before it.
+    pub shared_until: u64,
     /// Whether it stands in the list of those to be read again.
     pub waking: bool,
     /// The client whose own it is.
@@ -197,7 +201,8 @@ impl Link {
             reply_len: 0,
             pending: Vec::new(),
             blocked: None,
-            offences: (0, Time::default()),
+            released: Time::default(),
+            shared_until: 0,
             waking: false,
             owner: None,
             listens: false,
@@ -225,9 +230,9 @@ impl Link {
         self.scan.is_push() || (bytes.first() == Some(&b'>') && !self.scan.has_begun())
     }
 
-    /// Whether a reply larger than `large` is passing.
+    /// Whether a reply larger than `large` is passing, or one its client does not take.
     pub fn is_busy(&self, large: u64) -> bool {
-        self.reply_len + self.scan.announced() > large
+        self.blocked.is_some() || self.reply_len + self.scan.announced() > large
     }
 
     /// Whether it is one that clients share for what is not large.
@@ -275,6 +280,11 @@ impl Link {
         };
         count.sub(1);
         bytes.sub(len);
+    }
+
+    /// When the request of this slot is late, if no other limit than the pool's `timeout` holds.
+    pub fn due(&self, slot: &Slot, timeout: Duration) -> Time {
+        slot.queued.max(self.released) + timeout
     }
 
     /// The oldest request that is not late yet.

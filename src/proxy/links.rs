@@ -212,6 +212,12 @@ impl Proxy {
         stats.request_bytes.add(len);
         stats.in_queue.add(1);
         stats.in_queue_bytes.add(len);
+        let last = link.slots.back().map(|last| last.client);
+        let joins = last.is_some_and(|client| client != slot.client);
+        if joins {
+            link.shared_until = link.appended;
+        }
+        let stops = joins && link.blocked.is_some();
         link.slots.push_back(Slot {
             end: link.appended,
             len,
@@ -230,6 +236,9 @@ impl Proxy {
         if !link.dirty && link.state == State::Ready {
             link.dirty = true;
             self.dirty.push(id.conn());
+        }
+        if stops {
+            self.release(id);
         }
     }
 

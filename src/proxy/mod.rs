@@ -378,14 +378,6 @@ impl Proxy {
         }
     }
 
-    /// Whether a client was ever allowed more than the usual output, since it waited for a slow server.
-    pub fn was_excused(&self, conn: ConnId) -> bool {
-        match conn.side() {
-            Side::Client(id) => self.clients.find(id).is_some_and(Client::was_excused),
-            Side::Server(_) => false,
-        }
-    }
-
     /// The first `count` bytes of the connection's output were taken by its socket.
     pub fn sent(&mut self, conn: ConnId, count: usize) {
         match conn.side() {

@@ -55,6 +55,10 @@ impl Proxy {
         };
         link.waking = false;
         link.heard = self.now;
+        self.rearm_link(id);
+        let Some(link) = self.links.find_mut(id) else {
+            return;
+        };
         let pending = mem::take(&mut link.pending);
         if !pending.is_empty() || !link.partial.is_empty() {
             self.reread_replies(id, pending);
@@ -133,8 +137,9 @@ impl Proxy {
             }
             let in_parts = link.streaming || link.reply_len >= self.limits.cut_through as u64;
             if let Some(client) = slot.client
+                && link.is_alone()
                 && let Some(known) = self.clients.find_mut(client)
-                && known.is_full(&slot, in_parts, &self.limits, self.now)
+                && known.is_full(&slot, in_parts, &self.limits)
             {
                 if self.tell_passed(id) {
                     continue;
@@ -320,8 +325,7 @@ impl Proxy {
             let mut partial = mem::take(&mut link.partial);
             link.streaming = true;
             self.deliver(client_id, slot.sequence, Some(&mut partial), nothing, None);
-        } else if link.partial.len() >= client.allowance(self.limits.window, &self.limits, self.now)
-        {
+        } else if link.partial.len() >= self.limits.window && link.is_alone() {
             if self.tell_passed(id) {
                 return self.pass_part(id, slot);
             }

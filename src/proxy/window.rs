@@ -1,5 +1,9 @@
 //! Clients that have all the output they may have, and the connections to servers that are left unread
 //! meanwhile.
+//!
+//! A connection on which others wait is never left unread: what a client asked for there is taken off at
+//! the server's speed, into memory that counts as the client's. Only where the client waits alone does its
+//! window stop the server, and only until somebody else asks something there.
 
 use std::mem;
 
@@ -8,20 +12,18 @@ use super::client::Client;
 use super::exchange::Exchange;
 use super::ids::{ClientId, LinkId};
 use super::limits::Limits;
-use super::link::Slot;
-use super::time::Time;
+use super::link::{Link, Slot};
 
 impl Client {
     /// Whether a reply to it, which is that to `slot` at the front of a connection, must wait for it to
     /// take what it has.
     #[inline]
-    pub fn is_full(&mut self, slot: &Slot, in_parts: bool, limits: &Limits, now: Time) -> bool {
+    pub fn is_full(&mut self, slot: &Slot, in_parts: bool, limits: &Limits) -> bool {
         let most = if in_parts {
             limits.window
         } else {
             limits.slack()
         };
-        let most = self.allowance(most, limits, now);
         let (full, room) = (self.ring.waiting_bytes >= most, self.out.len() < most);
         let is_head = self.ring.is_head(slot.sequence);
         if let Some(fragment) = slot.fragment
@@ -47,14 +49,24 @@ impl Client {
     }
 }
 
+impl Link {
+    /// Whether all that was asked here and not answered yet was asked by one client.
+    #[inline]
+    pub fn is_alone(&self) -> bool {
+        let front = self.slots.front();
+        front.is_none_or(|front| front.end >= self.shared_until)
+    }
+}
+
 impl Proxy {
-    /// Leaves a connection unread until `client` has room again.
+    /// Leaves a connection unread, on which nobody else waits, until `client` has room again or somebody
+    /// else asks something there.
     pub(super) fn block(&mut self, id: LinkId, client: ClientId) {
         let Some(link) = self.links.find_mut(id) else {
             return;
         };
         if link.blocked.is_none() {
-            link.blocked = Some((client, self.now));
+            link.blocked = Some(client);
             if let Some(client) = self.clients.find_mut(client) {
                 client.blocking.push(id);
             }
@@ -74,6 +86,19 @@ impl Proxy {
         self.unblock_links(links);
     }
 
+    /// Somebody else asks something on a connection that is left unread for one client.
+    #[cold]
+    pub(super) fn release(&mut self, id: LinkId) {
+        let blocker = self.links.find(id).and_then(|link| link.blocked);
+        let Some(blocker) = blocker else {
+            return;
+        };
+        if let Some(client) = self.clients.find_mut(blocker) {
+            client.blocking.retain(|&link| link != id);
+        }
+        self.unblock_links(vec![id]);
+    }
+
     /// Lets connections be read again whose client has room, or is gone.
     pub(super) fn unblock_links(&mut self, links: Vec<LinkId>) {
         for id in links {
@@ -81,7 +106,9 @@ impl Proxy {
                 continue;
             };
             // It may have been stopped again since it was put on the list.
-            link.blocked = None;
+            if link.blocked.take().is_some() {
+                link.released = self.now;
+            }
             if !link.waking {
                 link.waking = true;
                 self.waking.push(id.conn());

@@ -172,7 +172,7 @@ counters! {
         client_output_limit_hits Counter Nutcrab
             "times a client was left unread because so much output waited for it";
         slow_client_grace_hits Counter Nutcrab
-            "clients closed because they did not read and held up others";
+            "always 0: no client is closed for holding up others";
         key_limit_hits Counter Nutcrab "requests refused for the length of a key";
         value_limit_hits Counter Nutcrab "requests refused for the length of an argument or value";
         argument_limit_hits Counter Nutcrab "requests refused for the number of their arguments";

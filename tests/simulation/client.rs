@@ -14,6 +14,7 @@ use crate::judging::{Owned, Pending};
 use crate::ledger::Fault;
 use crate::muting::Wish;
 use crate::network::{End, Read, WireId, Written};
+use crate::plant::Plant;
 use crate::redis::{self, Version};
 use crate::scanning::Iteration;
 use crate::scene::{Phase, Scene};
@@ -220,11 +221,18 @@ impl Client {
             return;
         }
         let plan = std::rc::Rc::clone(&scene.plan);
-        let grace = plan.limits.slow_client_grace.as_micros() as Micros;
         if plan.has(Fault::SlowReader) && self.deaf_until <= scene.now && self.draw.permille(5) {
-            let span = self.draw.micros(10_000, 3 * grace);
-            self.deaf_until = scene.now + span;
-            self.blame(scene, Fault::SlowReader, self.deaf_until);
+            let span = self.draw.pick(&[30_000, 300_000, 5_000_000]);
+            self.deaf_until = scene.now + self.draw.micros(span / 10, span);
+            // That explains nothing: it is to be served all the same.
+            let (now, until) = (scene.now, self.deaf_until);
+            scene
+                .ledger
+                .strike(now, self.pool, Fault::SlowReader, until);
+            if scene.strikes(Plant::CutSlow) {
+                let end = (self.wire, End::Called);
+                scene.net.reset(scene.now, &mut scene.agenda, end);
+            }
         }
         if plan.has(Fault::StalledRequest)
             && !self.outbox.is_empty()

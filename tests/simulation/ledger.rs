@@ -125,21 +125,12 @@ impl Fault {
 pub fn explanations(text: &str, ejects: bool) -> Option<Vec<Fault>> {
     use Fault::{
         ConnectHang, Delay, Early, Eof, Garbage, Loading, Memory, Misfit, Mute, Overload, Password,
-        Refuse, Reset, Restart, SlowReader, Stall, Stop, Surplus, Truncate, Unreachable,
+        Refuse, Reset, Restart, Stall, Stop, Surplus, Truncate, Unreachable,
     };
     let mut faults = match text {
         "Connection refused" => vec![Refuse, Restart],
         "Connection timed out" => {
-            vec![
-                ConnectHang,
-                Delay,
-                Mute,
-                Overload,
-                SlowReader,
-                Stall,
-                Stop,
-                Truncate,
-            ]
+            vec![ConnectHang, Delay, Mute, Overload, Stall, Stop, Truncate]
         }
         "Connection reset by peer" | "Broken pipe" => {
             vec![Eof, Garbage, Mute, Reset, Restart, Truncate]
@@ -149,14 +140,14 @@ pub fn explanations(text: &str, ejects: bool) -> Option<Vec<Fault>> {
         "No route to host" | "Host is down" => vec![Unreachable],
         "server refused the pool's password" => vec![Password],
         "too many requests are waiting for the server" => {
-            vec![ConnectHang, Delay, Mute, Overload, SlowReader, Stall, Stop]
+            vec![ConnectHang, Delay, Mute, Overload, Stall, Stop]
         }
         "the proxy is short of memory" => vec![Memory],
         _ => return None,
     };
     if ejects && text == "Connection refused" {
         faults.extend(Fault::OF_SERVERS);
-        faults.extend([SlowReader, Overload]);
+        faults.push(Overload);
     }
     Some(faults)
 }

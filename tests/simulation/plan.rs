@@ -131,7 +131,7 @@ impl PoolPlan {
     fn slack(&self, limits: &Limits) -> Micros {
         let config = &self.config;
         let mut slack = config.connect_timeout + config.timeout.unwrap_or_default() * 2;
-        slack += limits.backoff_max * 2 + limits.slow_client_grace * 2 + Duration::from_secs(2);
+        slack += limits.backoff_max * 2 + Duration::from_secs(2);
         if config.auto_eject_hosts {
             slack += config.server_retry_timeout;
         }
@@ -183,6 +183,7 @@ impl Plan {
                 let pools = self.pools.iter_mut();
                 pools.for_each(|pool| (pool.abouts, pool.kills) = (100, 50));
             }
+            Plant::CutSlow => self.faults.push(Fault::SlowReader),
             _ => self.favour(plant),
         }
     }
@@ -333,7 +334,6 @@ fn limits(draw: &mut Draw) -> Limits {
         crowd: draw.pick(&[0, 4, 32, usual.crowd]),
         share: draw.pick(&[1, 2, 8, usual.share]),
         window: draw.pick(&[256, 2048, 16 * 1024, 64 * 1024, 512 * 1024]),
-        slow_client_grace: millis(draw, 20_000, 1_000_000),
         cut_through: draw.pick(&[64, 1024, 16 * 1024, 64 * 1024]),
         join: usual.join,
         large_message: draw.pick(&[1024, 20 * 1024, 64 * 1024, 1024 * 1024]),

@@ -61,11 +61,13 @@ pub enum Plant {
     NoKey,
     /// A server's share of a sum is wrong.
     WrongShare,
+    /// A client that reads slowly is cut off.
+    CutSlow,
 }
 
 impl Plant {
     /// Every one.
-    pub const ALL: [Plant; 24] = [
+    pub const ALL: [Plant; 25] = [
         Plant::SwapClients,
         Plant::SwapRequests,
         Plant::Lose,
@@ -90,6 +92,7 @@ impl Plant {
         Plant::StrangeKey,
         Plant::NoKey,
         Plant::WrongShare,
+        Plant::CutSlow,
     ];
 }
 

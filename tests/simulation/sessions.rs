@@ -425,7 +425,7 @@ impl Client {
     /// Whether a fault since then may have cost a connection, or moved keys.
     pub(crate) fn is_lost_since(&self, scene: &Scene, since: Micros) -> bool {
         let ledger = &scene.ledger;
-        let others = [Fault::Overload, Fault::Memory, Fault::SlowReader];
+        let others = [Fault::Overload, Fault::Memory];
         ledger.is_explained(since, self.pool, &Fault::OF_SERVERS)
             || ledger.is_explained(since, self.pool, &others)
     }

@@ -538,9 +538,12 @@ impl Worker {
                     .violate(scene.now, "a reply nobody asked for was taken for a reply");
             }
         }
+        /// As many as a client has unanswered, with large values.
+        const ASKED: usize = 64 * 128 * 1024;
         let limits = &scene.plan.limits;
         let plan = &scene.plan;
-        // What was taken in for it, and what had waited for an earlier reply.
+        // What was taken in for it, and what had waited for an earlier reply; besides, what it had asked
+        // where others wait, too.
         let usual = 2 * limits.slack() + 2 * limits.cut_through + 4 * plan.chunk + 64 * 1024;
         for conn in self.by_conn.keys() {
             if let Some(Socket {
@@ -549,8 +552,7 @@ impl Worker {
             }) = self.find(*conn)
             {
                 let out = self.proxy.output(*conn).map_or(0, |out| out.len());
-                let excused = self.proxy.was_excused(*conn);
-                let most = usual + if excused { 2 * limits.join } else { 0 };
+                let most = usual + ASKED;
                 if out > most {
                     let text = format!("{out} bytes wait for a client, {most} at most");
                     scene.ledger.violate(scene.now, text);
