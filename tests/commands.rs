@@ -70,7 +70,7 @@ fn hold(server: &Server) {
     assert!(said.len() > 300, "{} commands", said.len());
     let mut wrong = Vec::new();
     for (name, said) in &said {
-        let Some(index) = table.find(name.as_bytes()) else {
+        let Some(index) = table.find_named(name.as_bytes()) else {
             if !WHOLE.iter().any(|whole| name.starts_with(whole)) {
                 wrong.push(format!("{name} has no row"));
             }
@@ -116,7 +116,12 @@ fn keys(table: &Table, name: &str, said: &Said) -> Vec<String> {
     use nutcrab::protocol::redis::keys;
     let request = support::command(&example(name));
     let mut found = Vec::new();
-    keys::keys(&request, table.find(name.as_bytes()), table, &mut found);
+    keys::keys(
+        &request,
+        table.find_named(name.as_bytes()),
+        table,
+        &mut found,
+    );
     let text = |key: &nutcrab::protocol::Key| {
         String::from_utf8_lossy(key.span().of(&request)).into_owned()
     };

@@ -78,7 +78,7 @@ impl Checker<'_> {
             };
             let name = text.to_ascii_uppercase().replace(' ', "|");
             // A module's commands have a dot in their names, and cannot be known here.
-            if table.find(name.as_bytes()).is_none() && !name.contains('.') {
+            if table.find_named(name.as_bytes()).is_none() && !name.contains('.') {
                 let known: Vec<String> = table
                     .rows()
                     .iter()

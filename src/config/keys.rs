@@ -308,10 +308,10 @@ pub const KEYS: &[Key<PoolDraft>] = &[
     Key {
         name: "commands",
         presence: Presence::Optional,
-        help: "Which commands are served, of Redis pools. allow: these, although they are dangerous \
-               in a pool of several servers. deny: not these. unknown: refuse serves no command \
-               nutcrab does not know. A sub-command is written config|set; config means all of \
-               its sub-commands. Not in twemproxy.",
+        help: "Which commands are served, of Redis pools. allow: these, although they are guarded (in \
+               any pool) or dangerous (in one of several servers). deny: not these. unknown: \
+               refuse serves no command nutcrab does not know. A sub-command is written \
+               config|set; config means all of its sub-commands. Not in twemproxy.",
         form: Form::Commands(|pool| &mut pool.commands),
     },
     Key {

@@ -395,7 +395,7 @@ pub enum Commands {
 impl Commands {
     /// All commands we know, as a pool of one server has them.
     pub fn standard(protocol: Protocol) -> Self {
-        Self::new(protocol, Policy::default())
+        Self::new(protocol, redis::commands::Table::unguarded())
     }
 
     /// All commands we know, as the policy of a pool has them.

@@ -6,7 +6,7 @@ pub struct Policy {
     /// Whether the pool has more than one server. Then dangerous commands must be allowed, and those
     /// without one answer for several servers are refused.
     pub several: bool,
-    /// Names in upper case, sub-commands as `CONFIG|SET`: served although they are dangerous.
+    /// Names in upper case, sub-commands as `CONFIG|SET`: served although they are guarded or dangerous.
     pub allow: Vec<String>,
     /// Names in upper case: refused whatever else holds.
     pub deny: Vec<String>,
@@ -31,6 +31,8 @@ pub enum Denial {
     Denied,
     /// It is dangerous, and the pool does not allow it.
     Dangerous,
+    /// It is guarded, and the pool does not allow it.
+    Guarded,
     /// Each server has its own answer, and nobody knows which is meant.
     Several,
 }
@@ -62,6 +64,7 @@ impl Denial {
             Denial::Dangerous => {
                 "is refused in a pool of several servers unless its configuration allows it"
             }
+            Denial::Guarded => "is a guarded command: 'commands: allow' of this pool opens it",
             Denial::Several => "has no one answer in a pool of several servers",
         }
     }

@@ -7,6 +7,7 @@ pub fn cases() -> Vec<Case> {
     [
         framing(),
         inline(),
+        empty(),
         lengths(),
         behind_others(),
         unfinished(),
@@ -18,8 +19,7 @@ pub fn cases() -> Vec<Case> {
 /// Bytes twemproxy closes for, in silence.
 fn framing() -> Vec<Case> {
     let rows: &[(&[u8], &str)] = &[
-        (b"*0\r\n", "invalid multibulk length"),
-        (b"*-1\r\n", "invalid multibulk length"),
+        (b"*-0\r\n", "invalid multibulk length"),
         (b"*\r\n", "invalid multibulk length"),
         (b"* 1\r\n", "invalid multibulk length"),
         (b"*+1\r\n$4\r\nPING\r\n", "invalid multibulk length"),
@@ -151,6 +151,18 @@ fn behind_others() -> Vec<Case> {
         redis_bytes(good).differs("earlier-replies", ours),
         redis_bytes(inline).differs("inline-requests", told),
     ]
+}
+
+/// Arrays of nothing, as Redis passes over them.
+fn empty() -> Vec<Case> {
+    let get = "*2\r\n$3\r\nGET\r\n$3\r\nstr\r\n";
+    ["*0\r\n", "*-1\r\n"]
+        .into_iter()
+        .map(|nothing| {
+            let bytes = [nothing, get].concat();
+            redis_bytes(bytes.as_bytes()).differs("inline-requests", "$5\nvalue")
+        })
+        .collect()
 }
 
 /// The client ends where more was announced: what was whole is answered, the rest is dropped.

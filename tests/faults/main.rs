@@ -8,6 +8,7 @@
 mod book;
 mod chaos;
 mod clients;
+mod dropin;
 mod local;
 mod machine;
 mod network;

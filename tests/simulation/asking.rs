@@ -38,8 +38,8 @@ const SHAPES: [Shape; 14] = [
 
 /// Bytes that are no request, and where the next one starts cannot be known.
 const GARBAGE: [&[u8]; 10] = [
-    b"*0\r\n",
-    b"*-1\r\n",
+    b"*-0\r\n",
+    b"*-01\r\n",
     b"*01\r\n$4\r\nPING\r\n",
     b"*1\r\n$04\r\nPING\r\n",
     b"*1\r\n$4\r\nPINGxx",

@@ -56,8 +56,19 @@ struct Row {
     signed: bool,
     /// Whether ejected servers are meant, too.
     ordered: bool,
-    /// Whether a pool of several servers must allow it.
-    dangerous: bool,
+    /// Whether a pool must allow it.
+    danger: Danger,
+}
+
+/// Which pools refuse a command that they do not allow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Danger {
+    /// None.
+    None,
+    /// Those of several servers.
+    Several,
+    /// All.
+    Guarded,
 }
 
 const fn row(name: &'static str, joining: Joining) -> Row {
@@ -67,7 +78,7 @@ const fn row(name: &'static str, joining: Joining) -> Row {
         joining,
         signed: false,
         ordered: false,
-        dangerous: false,
+        danger: Danger::None,
     }
 }
 
@@ -82,8 +93,15 @@ const fn signed(name: &'static str, words: &'static [&'static [u8]], joining: Jo
 const fn dangerous(row: Row) -> Row {
     Row {
         ordered: true,
-        dangerous: true,
+        danger: Danger::Several,
         ..row
+    }
+}
+
+const fn guarded(row: Row) -> Row {
+    Row {
+        danger: Danger::Guarded,
+        ..dangerous(row)
     }
 }
 
@@ -104,18 +122,18 @@ const ROWS: [Row; 39] = [
     row("CONFIG|RESETSTAT", Joining::Done),
     row("SLOWLOG|RESET", Joining::Done),
     signed("COMMANDLOG|RESET", &[], Joining::Done),
-    dangerous(signed("CONFIG|SET", &[b"sim"], Joining::Done)),
-    dangerous(row("CONFIG|REWRITE", Joining::Done)),
+    guarded(signed("CONFIG|SET", &[b"sim"], Joining::Done)),
+    guarded(row("CONFIG|REWRITE", Joining::Done)),
     dangerous(row("SAVE", Joining::Done)),
-    dangerous(signed("ACL|SETUSER", &[], Joining::Done)),
-    dangerous(row("ACL|LOAD", Joining::Done)),
-    dangerous(row("ACL|SAVE", Joining::Done)),
-    dangerous(signed("ACL|DELUSER", &[], Joining::First)),
+    guarded(signed("ACL|SETUSER", &[], Joining::Done)),
+    guarded(row("ACL|LOAD", Joining::Done)),
+    guarded(row("ACL|SAVE", Joining::Done)),
+    guarded(signed("ACL|DELUSER", &[], Joining::First)),
     dangerous(row("BGSAVE", Joining::First)),
     dangerous(row("BGREWRITEAOF", Joining::First)),
-    dangerous(signed("DEBUG|*", &[b"JMAP"], Joining::First)),
+    guarded(signed("DEBUG|*", &[b"JMAP"], Joining::First)),
     // Nobody would be left.
-    dangerous(row("SHUTDOWN", Joining::Done)),
+    guarded(row("SHUTDOWN", Joining::Done)),
     row("SCRIPT|KILL", Joining::Able),
     row("FUNCTION|KILL", Joining::Able),
     signed("SCRIPT|SHOW", &[], Joining::Able),
@@ -127,11 +145,11 @@ const ROWS: [Row; 39] = [
     row("LATENCY|LATEST", Joining::One),
     row("FUNCTION|STATS", Joining::One),
     row("ACL|LIST", Joining::One),
-    dangerous(row("SWAPDB", Joining::One)),
+    guarded(row("SWAPDB", Joining::One)),
 ];
 
 /// What pools allow that allow dangerous commands.
-pub const ALLOWED: [&str; 8] = [
+pub const ALLOWED: [&str; 11] = [
     "FLUSHALL",
     "FLUSHDB",
     "CONFIG",
@@ -140,6 +158,9 @@ pub const ALLOWED: [&str; 8] = [
     "BGREWRITEAOF",
     "ACL",
     "DEBUG",
+    "FUNCTION",
+    "SHUTDOWN",
+    "SWAPDB",
 ];
 
 /// What must come of something that all servers are asked.
@@ -200,7 +221,7 @@ impl Rounds {
 }
 
 /// The words of a command's name.
-fn parts(name: &'static str) -> impl Iterator<Item = &'static str> {
+fn parts(name: &str) -> impl Iterator<Item = &str> {
     name.split('|').filter(|word| *word != "*")
 }
 
@@ -214,14 +235,20 @@ fn place_of(args: &[Vec<u8>]) -> Option<usize> {
     ROWS.iter().position(fits)
 }
 
-/// What a pool of several servers answers to a command that it does not allow.
-pub fn refusal(pool: &PoolPlan, name: &str) -> Option<Vec<u8>> {
+/// What a pool answers to a command that it does not allow.
+pub fn refusal(pool: &PoolPlan, name: &str, danger: Danger) -> Option<Vec<u8>> {
     let several = pool.config.servers.len() > 1;
-    let lower = name.to_ascii_lowercase();
-    (several && !pool.config.commands.allows(name)).then(|| {
-        let why = "is refused in a pool of several servers unless its configuration allows it";
-        format!("-ERR '{lower}' {why}\r\n").into_bytes()
-    })
+    let why = match danger {
+        _ if pool.config.commands.allows(name) => return None,
+        Danger::Guarded => "is a guarded command: 'commands: allow' of this pool opens it",
+        Danger::Several if several => {
+            "is refused in a pool of several servers unless its configuration allows it"
+        }
+        _ => return None,
+    };
+    let words: Vec<&str> = parts(name).collect();
+    let lower = words.join("|").to_ascii_lowercase();
+    Some(format!("-ERR '{lower}' {why}\r\n").into_bytes())
 }
 
 impl Row {
@@ -415,8 +442,9 @@ impl Client {
         let row = &ROWS[place];
         let mark = self.mark(seq, 0);
         let several = plan.config.servers.len() > 1;
+        let refused = refusal(plan, row.name, row.danger);
         let refused = match row.joining {
-            _ if row.dangerous => refusal(plan, row.name),
+            _ if refused.is_some() => refused,
             Joining::One if several => {
                 let name = row.name.to_ascii_lowercase();
                 let why = "has no one answer in a pool of several servers";

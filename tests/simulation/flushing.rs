@@ -5,7 +5,7 @@
 //! where their last value was among these, and nothing but that where they have flushed themselves.
 
 use crate::client::Client;
-use crate::everywhere::{Fanned, refusal};
+use crate::everywhere::{Danger, Fanned, refusal};
 use crate::judging::Want;
 use crate::plant::Plant;
 use crate::redis::{self, Reply};
@@ -66,7 +66,7 @@ impl Client {
         };
         let request = redis::request(words);
         let plan = std::rc::Rc::clone(&scene.plan);
-        if let Some(bytes) = refusal(&plan.pools[self.pool], name) {
+        if let Some(bytes) = refusal(&plan.pools[self.pool], name, Danger::Several) {
             scene.ledger.forbid(self.conn, seq);
             return (request, Want::Bytes(bytes));
         }

@@ -12,6 +12,7 @@ use nutcrab::route::Distribution;
 
 use crate::agenda::Micros;
 use crate::client::Client;
+use crate::everywhere::{Danger, refusal};
 use crate::judging::Want;
 use crate::plant::Plant;
 use crate::redis::{self, Reply, Version};
@@ -47,6 +48,18 @@ pub enum Functional {
     Missing,
     /// The names of all libraries, for this request; those of which the client knows that they are there.
     Listed(Mark, Vec<(usize, Micros)>),
+}
+
+impl Functional {
+    /// The name of the command, if it is one that a pool must allow.
+    fn guarded(&self) -> Option<&'static str> {
+        match self {
+            Functional::Loaded("FUNCTION|RESTORE", ..) => Some("FUNCTION|RESTORE"),
+            Functional::Deleted(..) => Some("FUNCTION|DELETE"),
+            Functional::Flushed(_) => Some("FUNCTION|FLUSH"),
+            _ => None,
+        }
+    }
 }
 
 /// What a function is called for.
@@ -320,6 +333,12 @@ impl Client {
             }
             _ => self.compose_call(scene, number, seq),
         };
+        if let Some(name) = wanted.guarded()
+            && let Some(bytes) = refusal(plan, name, Danger::Guarded)
+        {
+            scene.ledger.forbid(self.conn, seq);
+            return Some((request, Want::Bytes(bytes)));
+        }
         Some((request, Want::Functional(wanted)))
     }
 

@@ -44,7 +44,7 @@ pub fn answer(words: &[&[u8]], table: &Table, reply: &mut Writer) {
         b"INFO" => {
             reply.array(rest.len());
             for name in rest {
-                match table.find(name) {
+                match find(table, name) {
                     Some(index) => describe(table.row(index), reply),
                     None => {
                         reply.null();
@@ -56,7 +56,7 @@ pub fn answer(words: &[&[u8]], table: &Table, reply: &mut Writer) {
             let rows: Vec<&Row> = if rest.is_empty() {
                 shown(table).collect()
             } else {
-                let found = rest.iter().filter_map(|name| table.find(name));
+                let found = rest.iter().filter_map(|name| find(table, name));
                 found.map(|index| table.row(index)).collect()
             };
             reply.map(rows.len());
@@ -107,6 +107,11 @@ pub fn answer(words: &[&[u8]], table: &Table, reply: &mut Writer) {
 /// The commands that are told of.
 fn shown(table: &Table) -> impl Iterator<Item = &Row> {
     table.rows().iter().filter(|row| row.is_command())
+}
+
+/// A command or sub-command that may be told of.
+fn find(table: &Table, name: &[u8]) -> Option<u16> {
+    table.find_named(name).filter(|_| !name.ends_with(b"|*"))
 }
 
 /// One element of `COMMAND INFO`, in the shape of Redis 7.

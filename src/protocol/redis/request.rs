@@ -28,6 +28,11 @@ pub fn parse(bytes: &[u8], scan: &mut RequestScan, table: &Table, limits: &Limit
             };
         }
         match array_header(bytes, limits) {
+            // As an empty line.
+            Ok(Some((0, len))) => {
+                let request = Vec::new();
+                return Parse::Inline { request, len };
+            }
             Ok(Some((args, len))) => {
                 scan.args = args;
                 scan.position = len as u32;
@@ -349,7 +354,8 @@ fn request(verdict: Verdict, command: Option<u16>) -> Request {
 }
 
 fn unknown_or_learn(name: &[u8], table: &Table) -> Verdict {
-    if table.may_learn(name) {
+    // A server would tell of a sub-command under a name with a bar, which is none of a command.
+    if !name.contains(&b'|') && table.may_learn(name) {
         Verdict::Learn
     } else {
         Verdict::Refuse(unknown(name))
@@ -433,7 +439,37 @@ fn array_header(bytes: &[u8], limits: &Limits) -> Result<Option<(u32, usize)>, R
             };
             Err(protocol_error(text).beyond(Excess::Arguments))
         }
-        Number::Line { .. } | Number::Bad => Err(protocol_error("invalid multibulk length")),
+        Number::Line { len, .. } => Ok(Some((0, len + 1))),
+        Number::Bad => negative_header(bytes),
+    }
+}
+
+/// `*-<count>` CR LF: no arguments, and no request, whatever the count. Redis reads it in 64 bits, in its
+/// one canonical form.
+#[cold]
+fn negative_header(bytes: &[u8]) -> Result<Option<(u32, usize)>, Refusal> {
+    const LONGEST: usize = "*-9223372036854775808\r\n".len();
+    let bad = || Err(protocol_error("invalid multibulk length"));
+    let line = &bytes[..bytes.len().min(LONGEST)];
+    let text = match line.iter().position(|&byte| byte == b'\r') {
+        Some(end) if line.get(end + 1).is_none_or(|&byte| byte == b'\n') => &line[1..end],
+        None if line.len() < LONGEST => &line[1..],
+        _ => return bad(),
+    };
+    let is_whole = line.len() >= text.len() + 3;
+    let digits = text.strip_prefix(b"-").unwrap_or_default();
+    let is_canonical = digits.iter().all(u8::is_ascii_digit)
+        && text.first() == Some(&b'-')
+        && digits.first() != Some(&b'0');
+    let number = std::str::from_utf8(text)
+        .ok()
+        .and_then(|text| text.parse::<i64>().ok());
+    match number {
+        _ if !is_canonical => bad(),
+        Some(_) if is_whole => Ok(Some((0, text.len() + 3))),
+        // Too large, or a mere sign.
+        None if is_whole || !digits.is_empty() => bad(),
+        _ => Ok(None),
     }
 }
 

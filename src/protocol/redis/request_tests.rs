@@ -1,6 +1,6 @@
 //! What the request parser of Redis promises.
 
-use super::super::commands::{Arity, Row};
+use super::super::commands::{Arity, Danger, Row};
 use super::*;
 use crate::protocol::{Key, Merge, Policy};
 use proptest::prelude::*;
@@ -132,7 +132,7 @@ fn every_row_is_understood_by_its_rule() {
                 let unknown = verdict == Verdict::Learn;
                 let other = request
                     .command
-                    .is_some_and(|index| table.name(index).ends_with("|*"));
+                    .is_some_and(|index| table.row(index).name.ends_with("|*"));
                 assert!(unknown || other, "{}: {verdict:?}", row.name);
             }
             (Rule::Blocking(_), Verdict::Blocking | Verdict::Together) => assert!(has_key),
@@ -279,12 +279,90 @@ fn unknown_commands_are_answered_and_their_names_made_harmless() {
 }
 
 #[test]
+fn arrays_of_nothing_are_empty_lines_wherever_they_are_cut() {
+    for text in ["*0\r\n", "*-1\r\n", "*-5\r\n", "*-9223372036854775808\r\n"] {
+        let bytes = text.as_bytes();
+        let (request, len) = (Vec::new(), bytes.len());
+        let expected = Parse::Inline { request, len };
+        assert_eq!(in_pieces(bytes, 0..len), expected, "{text:?} byte by byte");
+        let more = [bytes, b"*1\r\n$4\r\nPING\r\n"].concat();
+        assert_eq!(whole(&more), expected, "{text:?} with a request behind");
+    }
+}
+
+#[test]
+fn a_name_with_a_bar_is_none_of_a_command() {
+    for name in ["CONFIG|GET", "config|get", "DEBUG|*", "FT|SEARCH", "GET|"] {
+        let text = format!("-ERR unknown command '{name}'\r\n");
+        assert_eq!(
+            check(&[name, "x"]).verdict,
+            Verdict::Refuse(Refusal::whole(text.into()))
+        );
+    }
+}
+
+#[test]
+fn guarded_commands_are_refused_by_a_pool_that_does_not_allow_them() {
+    let refused = Table::new(Policy::default());
+    let is = |words: &[&str], text: &str| {
+        let words: Vec<&[u8]> = words.iter().map(|word| word.as_bytes()).collect();
+        let bytes = encode(&words);
+        let parsed = parse(
+            &bytes,
+            &mut RequestScan::default(),
+            &refused,
+            &Limits::REDIS,
+        );
+        let Parse::Done { request, .. } = parsed else {
+            panic!("{words:?}")
+        };
+        let text = format!("-ERR {text}\r\n");
+        assert_eq!(
+            request.verdict,
+            Verdict::Refuse(Refusal::whole(text.into()))
+        );
+    };
+    const WHY: &str = "is a guarded command: 'commands: allow' of this pool opens it";
+    is(&["SHUTDOWN"], &format!("'shutdown' {WHY}"));
+    is(&["config", "set", "a", "b"], &format!("'config|set' {WHY}"));
+    // The row for the sub-commands that have none of their own has no name of its own either.
+    is(&["DEBUG", "sleep", "1"], &format!("'debug' {WHY}"));
+    is(
+        &["SWAPDB"],
+        "wrong number of arguments for 'swapdb' command",
+    );
+    let guarded: Vec<&str> = table()
+        .rows()
+        .iter()
+        .filter(|row| row.danger == Danger::Guarded)
+        .map(|row| row.name)
+        .collect();
+    for name in [
+        "GET",
+        "FLUSHALL",
+        "KEYS",
+        "CONFIG|GET",
+        "FUNCTION|LOAD",
+        "ACL|LIST",
+    ] {
+        assert!(!guarded.contains(&name), "{name}");
+    }
+    assert_eq!(guarded.len(), 20, "{guarded:?}");
+}
+
+#[test]
 fn malformed_requests_are_refused_wherever_they_are_cut() {
     for (bytes, text) in [
         ("GET \"k\r\n", "unbalanced quotes in request"),
         ("Host: a\r\n", "this is not an HTTP server"),
-        ("*0\r\n", "invalid multibulk length"),
-        ("*-1\r\n", "invalid multibulk length"),
+        ("*-0\r\n", "invalid multibulk length"),
+        ("*-01\r\n", "invalid multibulk length"),
+        ("*-\r\n", "invalid multibulk length"),
+        ("*-1\n", "invalid multibulk length"),
+        ("*-1x\r\n", "invalid multibulk length"),
+        ("*--1\r\n", "invalid multibulk length"),
+        ("*-9223372036854775809\r\n", "invalid multibulk length"),
+        ("*-99999999999999999999\r\n", "invalid multibulk length"),
         ("*02\r\n", "invalid multibulk length"),
         ("*\r\n", "invalid multibulk length"),
         ("*1048577\r\n", "invalid multibulk length"),

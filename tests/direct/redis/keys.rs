@@ -82,7 +82,7 @@ const KEYS: &str = r#"
         | SORT {k}t | SORT {k}t ALPHA | SORT_RO {k}t ALPHA DESC | SORT {k}t FOO | SORT_RO
     ~numbers SET a v | MEMORY USAGE a | MEMORY USAGE a SAMPLES 0
     MEMORY USAGE missing | MEMORY USAGE | MEMORY FOO
-    !dangerous@four MIGRATE 127.0.0.1 1 missing 0 100 | MIGRATE 127.0.0.1 x missing 0 100
+    !guarded@four MIGRATE 127.0.0.1 1 missing 0 100 | MIGRATE 127.0.0.1 x missing 0 100
     MIGRATE 127.0.0.1 1
     ~time DEBUG OBJECT missing | DEBUG
 "#;
@@ -104,7 +104,7 @@ const ALL: &str = r#"
     !scan-cursor@four SCAN 0
     SCAN x | SCAN | SCAN 0 FOO | SCAN 0 COUNT 0
     SET a 1 | SCAN 0 COUNT x | SCAN 0 TYPE
-    !dangerous@four SWAPDB 0 1 | SWAPDB 0 x
+    !guarded@four SWAPDB 0 1 | SWAPDB 0 x
     SWAPDB 0
     PUBLISH channel message | SPUBLISH channel message | PUBLISH channel | SPUBLISH
     PUBSUB CHANNELS | PUBSUB CHANNELS x* | PUBSUB NUMSUB a b | PUBSUB NUMSUB | PUBSUB NUMPAT

@@ -41,6 +41,10 @@ const DIFFERENCES: &[(&str, &[&str])] = &[
         "dangerous",
         &["is refused in a pool of several servers unless its configuration allows it"],
     ),
+    (
+        "guarded",
+        &["is a guarded command: 'commands: allow' of this pool opens it"],
+    ),
     ("hello-modules", &["$modules *]"]),
     (
         "in-transaction",
@@ -113,9 +117,13 @@ const NOT_SENT: &[(&str, &str)] = &[
     ),
 ];
 
-/// What a pool of four servers must allow for the comparison.
-const ALLOWED: &str =
-    "{allow: [acl, bgrewriteaof, bgsave, config, debug, flushall, flushdb, keys, save]}";
+/// What a pool of one server must allow for the comparison.
+const ALLOWED_ONE: &str = "{allow: [acl, config, debug, failover, function, migrate, module, replicaof, \
+                           slaveof, swapdb]}";
+
+/// What a pool of four servers must.
+const ALLOWED_FOUR: &str =
+    "{allow: [acl, bgsave, config, debug, flushall, flushdb, function, keys, save]}";
 
 /// Where a case is sent.
 #[derive(Clone, Copy, Debug)]
@@ -276,8 +284,8 @@ fn compare(server: &'static str, start: fn(usize) -> Vec<Server>) {
             .with("hash_tag", "\"{}\"")
     };
     let proxy = Proxy::nutcrab(vec![
-        pool("one", &one),
-        pool("four", &four).with("commands", ALLOWED),
+        pool("one", &one).with("commands", ALLOWED_ONE),
+        pool("four", &four).with("commands", ALLOWED_FOUR),
     ]);
     let (mut failures, mut count) = (Vec::new(), 0);
     for case in cases() {

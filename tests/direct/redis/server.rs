@@ -89,13 +89,13 @@ const SETTINGS: &str = r#"
     ~numbers LASTSAVE | LASTSAVE x
     SAVE
     ~background BGSAVE
-    ~background BGREWRITEAOF
+    !dangerous@four ~background BGREWRITEAOF
     BGSAVE FOO | BGREWRITEAOF x
     !several-servers@four ROLE
-    !dangerous@four REPLICAOF NO ONE | SLAVEOF NO ONE
+    !guarded@four REPLICAOF NO ONE | SLAVEOF NO ONE
     REPLICAOF x | SLAVEOF
-    !dangerous@four FAILOVER ABORT
-    !dangerous@four FAILOVER
+    !guarded@four FAILOVER ABORT
+    !guarded@four FAILOVER
 "#;
 
 const REPORTS: &str = r#"
@@ -103,7 +103,7 @@ const REPORTS: &str = r#"
     INFO nosuch
     MODULE LIST
     MODULE HELP | MODULE FOO | MODULE
-    !dangerous@four MODULE LOAD /nosuch | MODULE LOADEX /nosuch | MODULE UNLOAD nosuch
+    !guarded@four MODULE LOAD /nosuch | MODULE LOADEX /nosuch | MODULE UNLOAD nosuch
     DEBUG SET-ACTIVE-EXPIRE 1
     DEBUG JMAP | DEBUG FOO
 "#;

@@ -106,7 +106,7 @@ impl Table {
         if let Some(Value::List(description)) = described {
             self.describe(&description);
         }
-        let known = self.find(name).is_some();
+        let known = self.find_named(name).is_some();
         if !known {
             self.estrange(name);
         }
@@ -128,7 +128,7 @@ impl Table {
             return;
         }
         let subs = rest.get(7).map_or(&[][..], Value::list);
-        if self.find(name.as_bytes()).is_none() {
+        if self.find_named(name.as_bytes()).is_none() {
             let arity = match u32::try_from(arity.unsigned_abs()) {
                 Ok(count) if *arity > 0 => Arity::Exactly(count),
                 Ok(count) => Arity::AtLeast(count.max(1)),

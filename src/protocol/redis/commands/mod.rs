@@ -227,13 +227,16 @@ pub enum Blocking {
     IfSaid,
 }
 
-/// Whether a command may do harm that a pool of several servers makes worse.
+/// Whether a command may do more harm than to the keys it names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Danger {
     /// Not more than any other.
     None,
     /// It is refused in a pool of several servers unless the pool allows it.
     Refused,
+    /// It is refused in every pool that does not allow it: it takes a server away from those who share
+    /// it, or changes what the server is.
+    Guarded,
 }
 
 /// One command.
@@ -273,6 +276,8 @@ pub struct Table {
     fragments: Vec<Box<[u8]>>,
     /// Open addressing: row index + 1, or 0.
     slots: Box<[u16; SLOTS]>,
+    /// The same for sub-commands, which no first word of a request can name.
+    subs: Box<[u16; SLOTS]>,
     policy: Policy,
     learned: learned::Learned,
 }
@@ -289,7 +294,17 @@ const NAME_MAX: usize = 64;
 impl Table {
     /// Every command we know, in a pool of one server that allows what it can.
     pub fn standard() -> Self {
-        Self::new(Policy::default())
+        Self::new(Self::unguarded())
+    }
+
+    /// The policy of a pool of one server that allows what it can.
+    pub fn unguarded() -> Policy {
+        let guarded = |row: &&Row| row.danger == Danger::Guarded;
+        let rows = rows::TWEMPROXY.iter().chain(rows::FURTHER);
+        Policy {
+            allow: rows.filter(guarded).map(|row| row.name.into()).collect(),
+            ..Policy::default()
+        }
     }
 
     /// Every command we know, as `policy` has it.
@@ -299,6 +314,7 @@ impl Table {
             names: Vec::new(),
             fragments: Vec::new(),
             slots: Box::new([0; SLOTS]),
+            subs: Box::new([0; SLOTS]),
             policy,
             learned: learned::Learned::default(),
         };
@@ -319,11 +335,15 @@ impl Table {
         } else if row.rule == Rule::OneServer && !self.policy.several {
             row.rule = Rule::Keyless;
         }
+        let slots = match name.contains('|') {
+            true => &mut self.subs,
+            false => &mut self.slots,
+        };
         let mut slot = home(name.as_bytes());
-        while self.slots[slot] != 0 {
+        while slots[slot] != 0 {
             slot = (slot + 1) % SLOTS;
         }
-        self.slots[slot] = self.rows.len() as u16 + 1;
+        slots[slot] = self.rows.len() as u16 + 1;
         // As twemproxy does, with the name in lower case.
         let lower = name.to_ascii_lowercase();
         let fragment = format!("\r\n${}\r\n{lower}\r\n", lower.len());
@@ -337,6 +357,8 @@ impl Table {
     fn denial(&self, name: &str, row: &Row) -> Option<Denial> {
         if self.policy.denies(name) {
             Some(Denial::Denied)
+        } else if row.danger == Danger::Guarded && !self.policy.allows(name) {
+            Some(Denial::Guarded)
         } else if row.danger == Danger::Refused && self.policy.several && !self.policy.allows(name)
         {
             Some(Denial::Dangerous)
@@ -347,12 +369,23 @@ impl Table {
         }
     }
 
-    /// The index of the row of `name`.
+    /// The index of the row of the command `name`.
     #[inline]
     pub fn find(&self, name: &[u8]) -> Option<u16> {
+        self.find_in(&self.slots, name)
+    }
+
+    /// The same of a sub-command, too, if the name is `NAME|SUB`.
+    pub fn find_named(&self, name: &[u8]) -> Option<u16> {
+        let found = self.find(name);
+        found.or_else(|| self.find_in(&self.subs, name))
+    }
+
+    #[inline]
+    fn find_in(&self, slots: &[u16; SLOTS], name: &[u8]) -> Option<u16> {
         let mut slot = home(name);
         loop {
-            let index = self.slots[slot].checked_sub(1)?;
+            let index = slots[slot].checked_sub(1)?;
             if self.names[index as usize]
                 .as_bytes()
                 .eq_ignore_ascii_case(name)
@@ -374,7 +407,7 @@ impl Table {
             room[..name.len()].copy_from_slice(name);
             room[name.len()] = b'|';
             room[name.len() + 1..].copy_from_slice(sub);
-            self.find(room)
+            self.find_in(&self.subs, room)
         };
         find(sub).or_else(|| find(b"*"))
     }
@@ -385,9 +418,11 @@ impl Table {
         &self.rows[index as usize]
     }
 
-    /// The name of the row at `index`, in upper case.
+    /// The name of the row at `index`, in upper case. The row for the sub-commands that have none of their
+    /// own is called like their container.
     pub fn name(&self, index: u16) -> &str {
-        &self.names[index as usize]
+        let name = &self.names[index as usize];
+        name.strip_suffix("|*").unwrap_or(name)
     }
 
     /// What stands in a fragment of the command between the number of its arguments and the first.
@@ -446,7 +481,13 @@ mod tests {
                 })
                 .collect();
             for name in [row.name, &row.name.to_ascii_lowercase(), &mixed] {
-                assert_eq!(table.find(name.as_bytes()), Some(index as u16), "{name}");
+                assert_eq!(
+                    table.find_named(name.as_bytes()),
+                    Some(index as u16),
+                    "{name}"
+                );
+                let as_command = table.find(name.as_bytes());
+                assert_eq!(as_command.is_some(), !name.contains('|'), "{name}");
                 if let Some((container, sub)) = name.split_once('|') {
                     let container = table.find(container.as_bytes()).expect("a container");
                     assert_eq!(table.row(container).rule, Rule::Container);
@@ -461,8 +502,12 @@ mod tests {
     fn look_ups_end_after_a_few_steps() {
         let table = Table::standard();
         let steps = |name: &str| {
-            let index = table.find(name.as_bytes()).expect("a row") + 1;
-            let place = table.slots.iter().position(|&slot| slot == index);
+            let index = table.find_named(name.as_bytes()).expect("a row") + 1;
+            let slots = [&table.slots, &table.subs];
+            let mut places = slots
+                .iter()
+                .map(|slots| slots.iter().position(|&slot| slot == index));
+            let place = places.find_map(|place| place);
             (place.expect("a slot") + SLOTS - home(name.as_bytes())) % SLOTS
         };
         for row in table.rows() {
@@ -486,17 +531,13 @@ mod tests {
                 ..Policy::default()
             })
         };
-        let rule =
-            |table: &Table, name: &str| table.row(table.find(name.as_bytes()).expect("a row")).rule;
+        let rule = |table: &Table, name: &str| {
+            table
+                .row(table.find_named(name.as_bytes()).expect("a row"))
+                .rule
+        };
         let table = several(&[], &[]);
-        for name in [
-            "FLUSHALL",
-            "FLUSHDB",
-            "KEYS",
-            "CONFIG|SET",
-            "DEBUG|*",
-            "SHUTDOWN",
-        ] {
+        for name in ["FLUSHALL", "FLUSHDB", "KEYS", "SAVE"] {
             assert_eq!(
                 rule(&table, name),
                 Rule::Denied(Denial::Dangerous),

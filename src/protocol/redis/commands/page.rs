@@ -15,8 +15,13 @@ real servers say of themselves.
 - **keys**: where they stand; the name is position 0.
 - **what is done**, and what becomes of several replies. Where one server's error or failure is the
   reply for all, some servers may have done what they were told.
+- **guarded** commands are refused in every pool unless the pool's `commands: allow` names them: they
+  end a server, change what it is, or replace what all of its users share (`SHUTDOWN`, `REPLICAOF`,
+  `CONFIG SET`, `MODULE LOAD`, `DEBUG`, `FUNCTION FLUSH`, `ACL SETUSER` ...). twemproxy passes none of
+  them on.
 - **dangerous** commands are refused in a pool of several servers unless the pool allows them. A pool
-  of one server passes on everything it can.
+  of one server passes them on.
+- Neither is Redis' category `@dangerous`, which is about its own users.
 
 A command whose keys live on several servers and that cannot be split is answered with
 `-CROSSSLOT Keys in request don't hash to the same shard`; nothing is sent. A hash tag (`hash_tag`)
@@ -41,7 +46,7 @@ alpha:
     unknown: refuse
 ```
 
-`allow` serves dangerous commands, `deny` refuses any, and goes before `allow`; a name without its
+`allow` serves guarded and dangerous commands, `deny` refuses any, and goes before `allow`; a name without its
 sub-command means all of them. `unknown: refuse` serves nothing that is not on this page. A filter of
 names cannot look into scripts: what they may do, the server's own access rules must say.
 
@@ -160,6 +165,7 @@ fn rule(row: &Row) -> String {
     match row.danger {
         Danger::None => text,
         Danger::Refused => format!("**dangerous**; {text}"),
+        Danger::Guarded => format!("**guarded**; {text}"),
     }
 }
 

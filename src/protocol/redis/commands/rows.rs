@@ -23,6 +23,14 @@ const fn dangerous(row: Row) -> Row {
     }
 }
 
+/// The same, refused in every pool unless the pool allows it.
+const fn guarded(row: Row) -> Row {
+    Row {
+        danger: Danger::Guarded,
+        ..row
+    }
+}
+
 /// A command with one key and exactly `args` arguments.
 const fn fixed(name: &'static str, args: u32) -> Row {
     row(name, Arity::Exactly(args), Keys::First, Rule::Forward)
@@ -221,7 +229,7 @@ pub(super) const FURTHER: &[Row] = &[
     several("SORT_RO", OPEN, Keys::Sort),
     several("ZINTERCARD", Arity::AtLeast(3), COUNTED),
     several("ZMPOP", Arity::AtLeast(4), COUNTED),
-    dangerous(several("MIGRATE", Arity::AtLeast(6), Keys::Migrate)),
+    guarded(several("MIGRATE", Arity::AtLeast(6), Keys::Migrate)),
 
     several("EVAL_RO", Arity::AtLeast(3), Keys::Script),
     row("EVALSHA_RO", Arity::AtLeast(3), Keys::Script, Rule::Digest),
@@ -292,7 +300,7 @@ pub(super) const FURTHER: &[Row] = &[
     dangerous(plain("FLUSHALL", ANY, ordered(Merge::Status))),
     dangerous(plain("FLUSHDB", ANY, ordered(Merge::Status))),
     // Half of a swap could not be taken back.
-    dangerous(plain("SWAPDB", Arity::Exactly(3), Rule::OneServer)),
+    guarded(plain("SWAPDB", Arity::Exactly(3), Rule::OneServer)),
 
     container("SCRIPT"), help("SCRIPT|HELP"),
     plain("SCRIPT|LOAD", Arity::Exactly(3), gathered(Merge::Script)),
@@ -304,17 +312,17 @@ pub(super) const FURTHER: &[Row] = &[
     // Functions are written to all servers, so that each can tell of them.
     container("FUNCTION"), help("FUNCTION|HELP"),
     plain("FUNCTION|LOAD", Arity::AtLeast(3), ordered(Merge::First)),
-    plain("FUNCTION|DELETE", Arity::Exactly(3), ordered(Merge::Status)),
-    plain("FUNCTION|FLUSH", OPEN, ordered(Merge::Status)),
-    plain("FUNCTION|RESTORE", Arity::AtLeast(3), ordered(Merge::Status)),
+    guarded(plain("FUNCTION|DELETE", Arity::Exactly(3), ordered(Merge::Status))),
+    guarded(plain("FUNCTION|FLUSH", OPEN, ordered(Merge::Status))),
+    guarded(plain("FUNCTION|RESTORE", Arity::AtLeast(3), ordered(Merge::Status))),
     plain("FUNCTION|KILL", TWO, anywhere(Merge::Status)),
     plain("FUNCTION|LIST", OPEN, Rule::Keyless), plain("FUNCTION|DUMP", TWO, Rule::Keyless),
     plain("FUNCTION|STATS", TWO, Rule::OneServer),
 
     container("CONFIG"), help("CONFIG|HELP"),
     local("CONFIG|GET", Arity::AtLeast(3), Verb::Config),
-    dangerous(plain("CONFIG|SET", Arity::AtLeast(4), ordered(Merge::Status))),
-    dangerous(plain("CONFIG|REWRITE", TWO, ordered(Merge::Status))),
+    guarded(plain("CONFIG|SET", Arity::AtLeast(4), ordered(Merge::Status))),
+    guarded(plain("CONFIG|REWRITE", TWO, ordered(Merge::Status))),
     plain("CONFIG|RESETSTAT", TWO, gathered(Merge::Status)),
     container("SLOWLOG"), help("SLOWLOG|HELP"),
     plain("SLOWLOG|GET", OPEN, gathered(Merge::Concat)),
@@ -337,27 +345,27 @@ pub(super) const FURTHER: &[Row] = &[
     plain("ROLE", ONE, Rule::OneServer),
 
     container("DEBUG"),
-    dangerous(row("DEBUG|OBJECT", Arity::AtLeast(3), SECOND, Rule::Forward)),
-    dangerous(plain("DEBUG|*", OPEN, ordered(Merge::First))),
-    dangerous(plain("SHUTDOWN", ANY, ordered(Merge::Status))),
-    dangerous(plain("FAILOVER", ANY, Rule::OneServer)),
-    dangerous(plain("REPLICAOF", Arity::Exactly(3), Rule::OneServer)),
-    dangerous(plain("SLAVEOF", Arity::Exactly(3), Rule::OneServer)),
+    guarded(row("DEBUG|OBJECT", Arity::AtLeast(3), SECOND, Rule::Forward)),
+    guarded(plain("DEBUG|*", OPEN, ordered(Merge::First))),
+    guarded(plain("SHUTDOWN", ANY, ordered(Merge::Status))),
+    guarded(plain("FAILOVER", ANY, Rule::OneServer)),
+    guarded(plain("REPLICAOF", Arity::Exactly(3), Rule::OneServer)),
+    guarded(plain("SLAVEOF", Arity::Exactly(3), Rule::OneServer)),
     container("MODULE"), help("MODULE|HELP"),
     plain("MODULE|LIST", TWO, Rule::Keyless),
-    dangerous(plain("MODULE|LOAD", Arity::AtLeast(3), Rule::OneServer)),
-    dangerous(plain("MODULE|LOADEX", Arity::AtLeast(3), Rule::OneServer)),
-    dangerous(plain("MODULE|UNLOAD", Arity::Exactly(3), Rule::OneServer)),
+    guarded(plain("MODULE|LOAD", Arity::AtLeast(3), Rule::OneServer)),
+    guarded(plain("MODULE|LOADEX", Arity::AtLeast(3), Rule::OneServer)),
+    guarded(plain("MODULE|UNLOAD", Arity::Exactly(3), Rule::OneServer)),
     container("ACL"), help("ACL|HELP"),
     plain("ACL|CAT", OPEN, Rule::Keyless), plain("ACL|GENPASS", OPEN, Rule::Keyless),
     plain("ACL|WHOAMI", TWO, Rule::Keyless),
     plain("ACL|DRYRUN", Arity::AtLeast(4), Rule::OneServer),
     plain("ACL|GETUSER", Arity::Exactly(3), Rule::OneServer), plain("ACL|LIST", TWO, Rule::OneServer),
     plain("ACL|USERS", TWO, Rule::OneServer), plain("ACL|LOG", OPEN, Rule::OneServer),
-    dangerous(plain("ACL|SETUSER", Arity::AtLeast(3), ordered(Merge::Status))),
-    dangerous(plain("ACL|DELUSER", Arity::AtLeast(3), ordered(Merge::First))),
-    dangerous(plain("ACL|LOAD", TWO, ordered(Merge::Status))),
-    dangerous(plain("ACL|SAVE", TWO, ordered(Merge::Status))),
+    guarded(plain("ACL|SETUSER", Arity::AtLeast(3), ordered(Merge::Status))),
+    guarded(plain("ACL|DELUSER", Arity::AtLeast(3), ordered(Merge::First))),
+    guarded(plain("ACL|LOAD", TWO, ordered(Merge::Status))),
+    guarded(plain("ACL|SAVE", TWO, ordered(Merge::Status))),
 
     plain("MONITOR", ONE, STREAMS_ON), plain("SYNC", ONE, STREAMS_ON),
     plain("PSYNC", Arity::AtLeast(3), STREAMS_ON), plain("REPLCONF", ANY, STREAMS_ON),
