@@ -34,16 +34,16 @@ impl Health {
         }
     }
 
-    /// A server failed for this reason on a connection begun at `since`.
+    /// A server failed for this reason; a worker saw it at `at`, in something that was in order at `since`.
     pub fn failed(
         &mut self,
         (pool, server): (PoolIndex, ServerIndex),
         cause: Cause,
-        since: Time,
+        (since, at): (Time, Time),
         now: Time,
         desks: &[Desk],
     ) {
-        if let Some(change) = self.table.failed(pool, server, since, now) {
+        if let Some(change) = self.table.failed(pool, server, (since, at), now) {
             self.announce(change, Some(cause), desks);
         }
     }

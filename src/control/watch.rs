@@ -129,10 +129,12 @@ impl Control {
                 pool,
                 server,
                 since,
+                at,
                 cause,
             }) => {
                 let which = (pool, server);
-                self.health.failed(which, cause, since, now, &self.desks);
+                self.health
+                    .failed(which, cause, (since, at), now, &self.desks);
             }
             Event::Report(Report::Succeeded { pool, server }) => {
                 self.health.succeeded(pool, server, &self.desks);

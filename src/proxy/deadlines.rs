@@ -124,13 +124,15 @@ impl Proxy {
                 .server_timedout
                 .add(1);
             self.notice_server(pool, server, What::Late { failed });
-            self.actions.push_back(Action::Failed {
-                pool,
-                server,
-                since,
-                cause: Cause::TimedOut,
-            });
-            self.pools[pool.index()].failing[server.index()] = true;
+            if self.shows_health(id, Cause::TimedOut) {
+                self.actions.push_back(Action::Failed {
+                    pool,
+                    server,
+                    since,
+                    cause: Cause::TimedOut,
+                });
+                self.pools[pool.index()].failing[server.index()] = true;
+            }
         }
     }
 

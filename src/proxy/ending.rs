@@ -1,5 +1,6 @@
 //! What ends before its time: clients that leave or are put out, connections to servers that break.
 
+use super::attempts::Failure;
 use super::cause::Cause;
 use super::client::{Ending, Stage};
 use super::exchange::Exchange;
@@ -62,12 +63,16 @@ impl Proxy {
             return;
         };
         let (pool, lane, server) = (link.pool, link.lane, link.server);
-        let (state, idle) = (link.state, link.slots.is_empty());
-        // What was heard before another failure shows no other one.
-        let since = if state == State::Connecting {
-            link.since
-        } else {
-            link.heard
+        let (kind, state, idle) = (link.kind, link.state, link.slots.is_empty());
+        // What was heard before another failure shows no other one; a request that waited a whole timeout
+        // since then does.
+        let oldest = link.oldest().map(|slot| slot.queued);
+        let since = match (state, oldest) {
+            (State::Connecting, _) => link.since,
+            (_, Some(queued)) if cause == Cause::TimedOut && queued <= self.now => {
+                link.heard.max(queued)
+            }
+            _ => link.heard,
         };
         let stats = &self.stats.pools[pool.index()].servers[server.index()];
         match cause {
@@ -83,18 +88,22 @@ impl Proxy {
         let is_elsewhere = matches!(cause, Cause::NoMemory | Cause::Transaction);
         let blameless = is_elsewhere || (idle && cause == Cause::Eof) || asks_too_much;
         if state != State::Ready && cause != Cause::NoMemory {
-            let draw = self.draw();
-            let at_once = self.pool(pool).config.server_failure_limit.get().max(3);
-            let (longest, now) = (self.limits.backoff_max, self.now);
+            let failure = Failure {
+                cause,
+                at_once: self.pool(pool).config.server_failure_limit.get().max(3),
+                longest: self.limits.backoff_max,
+                now: self.now,
+                draw: self.draw(),
+            };
             let lane = self.pools[pool.index()].lane(lane);
             if asks_too_much {
-                lane.refused(cause, now);
+                lane.refused(cause, failure.now);
             } else {
-                lane.connect_failed(cause, at_once, longest, now, draw);
+                lane.connect_failed(kind, failure);
             }
         }
         // A server may close connections that are not used; that says nothing about its health.
-        if !blameless {
+        if !blameless && self.shows_health(id, cause) {
             self.actions.push_back(Action::Failed {
                 pool,
                 server,
@@ -132,6 +141,28 @@ impl Proxy {
             self.own_lost(owner, id);
         }
         self.serve_waiting(pool, lane);
+    }
+
+    /// Whether what became of the connection says something about the health of its server, which is what
+    /// clients' ordinary requests meet. A server that has no room for further connections refuses those
+    /// that one client wants for itself, and those for large messages, while the shared ones work.
+    pub(super) fn shows_health(&self, id: LinkId, cause: Cause) -> bool {
+        let Some(link) = self.links.find(id) else {
+            return false;
+        };
+        if matches!(link.kind, Kind::Primary(_)) {
+            return true;
+        }
+        let mut lanes = self.pool(link.pool).lanes.iter();
+        let works = |&shared: &LinkId| {
+            let shared = self.links.find(shared);
+            shared.is_some_and(|shared| shared.state == State::Ready && shared.late == 0)
+        };
+        if lanes.any(|lane| lane.key.server == link.server && lane.shares().any(works)) {
+            return false;
+        }
+        // A refusal may come as a line and an end, which only look like a connection that was in order.
+        link.kind == Kind::Spare || link.state != State::Ready || cause == Cause::TimedOut
     }
 
     /// Whether nothing of the reply to a request is for its client.

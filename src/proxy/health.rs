@@ -27,7 +27,7 @@ struct PoolHealth {
 struct ServerHealth {
     /// Failures in a row; below the limit.
     failures: u32,
-    /// When the last of them was reported.
+    /// When a worker saw the last of them.
     failed_at: Time,
     /// Whether the server is out, and until when.
     out_until: Option<Time>,
@@ -83,15 +83,15 @@ impl Health {
         }
     }
 
-    /// A worker saw the server fail in something that was in order at `since`.
+    /// A worker saw the server fail at `at` in something that was in order at `since`.
     ///
-    /// What began to go wrong before the last failure was reported shows the same event again: one
-    /// restart of a server breaks all connections to it, and counts once.
+    /// What began to go wrong before the last failure was seen shows the same event again: one restart
+    /// of a server breaks all connections to it, and counts once.
     pub fn failed(
         &mut self,
         pool: PoolIndex,
         server: ServerIndex,
-        since: Time,
+        (since, at): (Time, Time),
         now: Time,
     ) -> Option<HealthChange> {
         let config = &self.pools[pool.index()].config;
@@ -101,7 +101,7 @@ impl Health {
             return None;
         }
         known.failures += 1;
-        known.failed_at = now;
+        known.failed_at = known.failed_at.max(at);
         if known.failures < limit {
             let first = known.failures == 1;
             return first.then_some(HealthChange::Failing {

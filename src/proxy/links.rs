@@ -150,18 +150,24 @@ impl Proxy {
         if let Some(link) = lane.primaries[place] {
             return Ok(link);
         }
-        self.may_connect(pool, lane_index)?;
-        let link = self.open(pool, lane_index, server, Kind::Primary(place));
+        let kind = Kind::Primary(place);
+        self.may_connect(pool, lane_index, kind)?;
+        let link = self.open(pool, lane_index, server, kind);
         self.pools[pool.index()].lane(lane_index).primaries[place] = Some(link);
         Ok(link)
     }
 
     /// Whether an attempt to connect may be made; if not, why the last one failed.
-    pub(super) fn may_connect(&mut self, pool: PoolIndex, lane: LaneIndex) -> Result<(), Cause> {
-        let lane = self.pools[pool.index()].lane(lane);
-        lane.may_connect(self.now)?;
-        if lane.is_retrying() && !self.retries.take(self.now) {
-            return Err(lane.last_cause());
+    pub(super) fn may_connect(
+        &mut self,
+        pool: PoolIndex,
+        lane: LaneIndex,
+        kind: Kind,
+    ) -> Result<(), Cause> {
+        let attempts = self.pools[pool.index()].lane(lane).attempts(kind);
+        attempts.may_begin(self.now)?;
+        if attempts.is_retrying() && !self.retries.take(self.now) {
+            return Err(attempts.last_cause());
         }
         Ok(())
     }

@@ -17,6 +17,7 @@
 //! too large to be treated so. `ending` is everything that ends early, `deadlines` everything late.
 
 mod asking;
+mod attempts;
 mod bundle;
 mod cause;
 mod client;
@@ -294,6 +295,11 @@ impl Proxy {
         self.epoch.saturating_add(self.now.0)
     }
 
+    /// When the turn at hand began.
+    pub fn now(&self) -> Time {
+        self.now
+    }
+
     /// How many requests were sent to servers and how many of their replies came, so far, together.
     pub fn moved(&self) -> u64 {
         self.moved
@@ -418,7 +424,7 @@ impl Proxy {
 
     /// From now on the pool's requests go where `router` says.
     pub fn set_router(&mut self, pool: PoolIndex, router: Arc<Router>) {
-        self.pools[pool.index()].router = router;
+        self.pools[pool.index()].route(router);
         self.renew_all(pool);
     }
 

@@ -54,7 +54,7 @@ impl Proxy {
                     stats.session_connections_hits.add(1);
                     return Err(Cause::TooManySessions);
                 }
-                self.may_connect(pool_index, lane)?;
+                self.may_connect(pool_index, lane, Kind::Own)?;
                 let pool = &mut self.pools[pool_index.index()];
                 pool.own[server.index()] += 1;
                 pool.lane(lane).own += 1;

@@ -4,9 +4,11 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::attempts::{Attempts, Failure};
 use super::cause::Cause;
 use super::heavy::Heavy;
 use super::ids::{ClientId, LinkId};
+use super::link::Kind;
 use super::scripts::Scripts;
 use super::time::Time;
 use crate::config;
@@ -95,11 +97,9 @@ pub(super) struct Lane {
     pub own: usize,
     /// Clients with a large request that wait for a spare connection.
     pub waiting: VecDeque<ClientId>,
-    /// Attempts to connect that failed since one succeeded.
-    failures: u32,
-    /// No attempt before this.
-    retry_at: Time,
-    last_cause: Cause,
+    /// Attempts to connect for the primaries, and for all others.
+    shared: Attempts,
+    apart: Attempts,
     /// Until when it is believed that the server refuses EXEC, though not MULTI, and its words.
     pub no_exec: Option<(Time, Box<[u8]>)>,
 }
@@ -163,6 +163,20 @@ impl Pool {
         let servers = self.server_count();
         let start = usize::from(group.0) * servers;
         &self.lanes[start..start + servers]
+    }
+
+    /// Keys live where `router` says from now on. Servers that return are tried afresh.
+    pub fn route(&mut self, router: Arc<Router>) {
+        let before = std::mem::replace(&mut self.router, router);
+        let out_for = self.config.server_retry_timeout;
+        for lane in &mut self.lanes {
+            let server = lane.key.server;
+            if self.router.is_live(server) && !before.is_live(server) {
+                lane.shared.returned(out_for);
+                lane.apart.returned(out_for);
+                self.failing[server.index()] = false;
+            }
+        }
     }
 
     /// How many servers it has, live or not.
@@ -322,11 +336,15 @@ impl Lane {
             idle: Vec::new(),
             own: 0,
             waiting: VecDeque::new(),
-            failures: 0,
-            retry_at: Time::default(),
-            last_cause: Cause::Refused,
+            shared: Attempts::default(),
+            apart: Attempts::default(),
             no_exec: None,
         }
+    }
+
+    /// Its connections that requests share.
+    pub fn shares(&self) -> impl Iterator<Item = &LinkId> {
+        self.primaries.iter().flatten()
     }
 
     /// All its connections.
@@ -335,58 +353,32 @@ impl Lane {
         primaries.chain(&self.spares).chain(&self.idle).copied()
     }
 
-    /// Whether an attempt to connect may be made; if not, why the last one failed.
-    pub fn may_connect(&self, now: Time) -> Result<(), Cause> {
-        if now < self.retry_at {
-            Err(self.last_cause)
-        } else {
-            Ok(())
+    /// The attempts to connect of this kind.
+    pub fn attempts(&mut self, kind: Kind) -> &mut Attempts {
+        match kind {
+            Kind::Primary(_) => &mut self.shared,
+            Kind::Spare | Kind::Own => &mut self.apart,
         }
     }
 
-    /// Whether the next attempt follows so many failures that attempts are to be rare.
-    pub fn is_retrying(&self) -> bool {
-        self.retry_at > Time::default()
-    }
-
-    /// Why the last attempt failed.
-    pub fn last_cause(&self) -> Cause {
-        self.last_cause
-    }
-
-    /// An attempt to connect succeeded.
+    /// An attempt to connect succeeded, whatever for: the server is there.
     pub fn connected(&mut self) {
-        self.failures = 0;
-        self.retry_at = Time::default();
+        self.shared.succeeded();
+        self.apart.succeeded();
     }
 
-    /// The server does not have what all connections of the lane are to have. It will not have it a moment
-    /// later either, and each client that asks would cost it a connection, and us a line in the log.
-    pub fn refused(&mut self, cause: Cause, now: Time) {
-        self.last_cause = cause;
-        self.retry_at = now + REFUSED_PAUSE;
-    }
-
-    /// An attempt to connect failed. The first few repeat at once, as every request does in twemproxy,
-    /// so that a server that refuses is ejected as fast; then the pauses double up to `longest`.
-    pub fn connect_failed(
-        &mut self,
-        cause: Cause,
-        at_once: u32,
-        longest: Duration,
-        now: Time,
-        draw: u32,
-    ) {
-        self.failures = self.failures.saturating_add(1);
-        self.last_cause = cause;
-        if self.failures < at_once {
-            return;
+    /// An attempt to connect failed. One client's connections of its own, and those for large messages, may
+    /// be refused while the shared ones work, which then need no pause; the other way round they do.
+    pub fn connect_failed(&mut self, kind: Kind, failure: Failure) {
+        self.apart.failed(failure);
+        if let Kind::Primary(_) = kind {
+            self.shared.failed(failure);
         }
-        let doubled = (self.failures - at_once).min(16);
-        let pause = (Duration::from_millis(20) * (1 << doubled)).min(longest);
-        // Between three and five quarters of it, so that workers and proxies do not march in step.
-        let quarter = pause / 4;
-        self.retry_at =
-            now + quarter * 3 + (quarter * 2).mul_f64(f64::from(draw) / f64::from(u32::MAX));
+    }
+
+    /// The server does not have what all connections of the lane are to have.
+    pub fn refused(&mut self, cause: Cause, now: Time) {
+        self.shared.refused(cause, now);
+        self.apart.refused(cause, now);
     }
 }

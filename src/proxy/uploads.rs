@@ -13,7 +13,7 @@ use super::client::{Ending, Stage, State, Upload, asked_bit};
 use super::exchange::Exchange;
 use super::heavy::Print;
 use super::ids::{ClientId, LinkId, PoolIndex};
-use super::link::{Role, Slot};
+use super::link::{Kind, Role, Slot};
 use super::pool::LaneIndex;
 use super::time::Time;
 use super::{CloseHow, Proxy};
@@ -369,7 +369,7 @@ impl Proxy {
         if found.spares.len() >= self.limits.spares {
             return Ok(None);
         }
-        self.may_connect(pool, lane)?;
+        self.may_connect(pool, lane, Kind::Spare)?;
         Ok(Some(self.open_spare(pool, lane, server)))
     }
 

@@ -70,8 +70,11 @@ pub enum Report {
         pool: PoolIndex,
         /// Which server.
         server: ServerIndex,
-        /// When the connection (or the attempt) that showed it began.
+        /// When what showed it began to go wrong, at the earliest.
         since: Time,
+        /// When it was seen. Control may hear of it a moment later, when an attempt that began after it
+        /// has failed already.
+        at: Time,
         /// How it failed.
         cause: Cause,
     },

@@ -526,6 +526,7 @@ impl Loop {
                     pool,
                     server,
                     since,
+                    at: self.proxy.now(),
                     cause,
                 });
             }

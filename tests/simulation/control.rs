@@ -11,8 +11,8 @@ use crate::scene::Scene;
 /// What a worker reports.
 #[derive(Clone, Copy, Debug)]
 pub enum Report {
-    /// A server failed on a connection begun at the time given.
-    Failed(PoolIndex, ServerIndex, Time),
+    /// A server failed at the second time in what was in order at the first.
+    Failed(PoolIndex, ServerIndex, (Time, Time)),
     /// A server that had failed has replied.
     Succeeded(PoolIndex, ServerIndex),
     /// A client wants one of another worker closed.
@@ -82,7 +82,7 @@ impl Control {
         let mut changes = Vec::new();
         for report in std::mem::take(&mut scene.reports) {
             changes.extend(match report {
-                Report::Failed(pool, server, since) => self.health.failed(pool, server, since, now),
+                Report::Failed(pool, server, when) => self.health.failed(pool, server, when, now),
                 Report::Succeeded(pool, server) => self.health.succeeded(pool, server),
                 Report::Kill(kill) => {
                     self.kills.push((kill.worker as usize, kill, None));
@@ -126,9 +126,6 @@ impl Control {
                     scene.ledger.note(scene.now, || {
                         format!("pool {} takes back {servers:?}", pool.0)
                     });
-                    for server in servers {
-                        orders.push(Order::Failing(pool, server, false));
-                    }
                     orders.push(Order::Route(pool, router));
                 }
             }

@@ -495,7 +495,10 @@ impl Worker {
                             pool.0, server.0
                         )
                     });
-                    scene.reports.push(Report::Failed(pool, server, since));
+                    let at = self.proxy.now();
+                    scene
+                        .reports
+                        .push(Report::Failed(pool, server, (since, at)));
                 }
                 Action::Succeeded { pool, server } => {
                     scene.reports.push(Report::Succeeded(pool, server));

@@ -300,3 +300,65 @@ fn a_full_queue_refuses_every_request_and_is_told_of_once() {
         assert_eq!(refused.count() + replies.matches(":1\r\n").count(), 10);
     }
 }
+
+/// A pool whose server is ejected at the first failure, with connections of a client's own.
+fn of_its_own() -> (Rig, ConnId) {
+    let config = Pool {
+        auto_eject_hosts: true,
+        ..pool(1)
+    };
+    ready(config, Limits::default())
+}
+
+#[test]
+fn a_connection_of_ones_own_that_is_refused_blames_nobody_whose_shared_ones_work() {
+    let refused = b"-ERR max number of clients reached\r\n";
+    for round in 0..12 {
+        let (mut rig, client) = of_its_own();
+        rig.receive(client, ask("BLPOP list 0"));
+        assert_eq!(rig.links.len(), 2, "a connection of its own");
+        let own = rig.link(0);
+        match round % 4 {
+            0 => rig.proxy.failed(own, Cause::Refused),
+            1 => rig.pass(Duration::from_secs(5)),
+            2 => {
+                rig.establish();
+                rig.receive(own, refused);
+                rig.proxy.ended(own);
+            }
+            _ => {
+                rig.proxy.connected(own);
+                rig.receive(own, refused);
+                rig.proxy.failed(own, Cause::Reset);
+            }
+        }
+        rig.settle();
+        assert_eq!(rig.failures, [], "round {round}");
+        assert!(rig.take(client).starts_with('-'), "round {round}");
+        // The shared one is tried at once when it is needed again.
+        rig.proxy.ended(rig.links[0].1);
+        rig.receive(client, ask("GET a"));
+        rig.establish();
+        assert_eq!(rig.take(rig.link(0)), ask("GET a"), "round {round}");
+    }
+}
+
+#[test]
+fn a_connection_of_ones_own_that_is_refused_counts_while_no_shared_one_works() {
+    let (mut rig, client) = of_its_own();
+    rig.proxy.ended(rig.link(0));
+    for number in 1..=3 {
+        rig.receive(client, ask("BLPOP list 0"));
+        rig.proxy.failed(rig.link(0), Cause::Refused);
+        rig.settle();
+        assert_eq!(rig.take(client), "-ERR Connection refused\r\n");
+        assert_eq!(rig.failures.len(), number);
+    }
+    // One that was established and then refused shows nothing that ordinary requests would meet.
+    rig.pass(Duration::from_secs(2));
+    rig.receive(client, ask("BLPOP list 0"));
+    rig.establish();
+    rig.proxy.ended(rig.link(0));
+    rig.settle();
+    assert_eq!(rig.failures.len(), 3);
+}

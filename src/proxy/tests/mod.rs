@@ -3,6 +3,7 @@
 //! The simulation in `tests/simulation` looks for what nobody thought of; these say what was.
 
 mod bounds;
+mod ejection;
 mod everywhere;
 mod failures;
 mod handshake;
