@@ -215,13 +215,23 @@ fn readiness_ends_with_the_wish_to_stop() {
     eventually("the server is asked", || {
         (!server.notes().is_empty()).then_some(())
     });
+    let mut inside = watched.connect();
+    // That this one is answered shows that the one before it is inside.
+    assert_eq!(watched.metric("nutcrab_ready"), Some(1.0));
     watched.proxy.process().signal("TERM");
     eventually("it is not ready", || {
-        (watched.get("/readyz").0 == 503).then_some(())
+        TcpStream::connect(("127.0.0.1", watched.admin.number()))
+            .is_err()
+            .then_some(())
     });
+    inside
+        .write_all(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        .unwrap();
+    let mut text = String::new();
+    inside.read_to_string(&mut text).unwrap();
+    assert!(text.starts_with("HTTP/1.1 503 "), "{text}");
     // It works off what it owes.
-    assert_eq!(watched.get("/livez").0, 200);
-    assert_eq!(watched.metric("nutcrab_ready"), Some(0.0));
+    assert_eq!(watched.proxy.process().exited(), None);
 }
 
 /// Probes say nothing about servers.

@@ -14,6 +14,9 @@
 //! A visitor has a fixed time and there is room for a fixed number of them, so one that does not read
 //! (or does not finish asking) keeps nobody else from an answer. And the thread takes at most a
 //! quarter of a processor, however many visitors there are: the rest belongs to the workers.
+//!
+//! Both doors close when the process is told to stop, so that its successor can open them; who is inside
+//! by then has its answer.
 
 mod http;
 mod pages;
@@ -23,10 +26,11 @@ mod visitor;
 
 use std::collections::VecDeque;
 use std::io;
+use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::buffer::BufferPool;
-use crate::engine::{self, Engine, Listener, Ready, Socket};
+use crate::engine::{self, Engine, Listener, Mailbox, Ready, Socket};
 
 pub use pages::{Identity, Pages, Readiness};
 use visitor::{Visit, Visitor};
@@ -57,11 +61,29 @@ pub struct Admin {
     engine: Engine,
     listeners: Vec<(Custom, Listener)>,
     pages: Pages,
+    closer: Closer,
+    closing: Receiver<Close>,
 }
+
+/// Closes the doors.
+#[derive(Clone, Debug)]
+pub struct Closer(Mailbox<Close>);
+
+impl Closer {
+    /// They close soon, and stay so.
+    pub fn close(&self) {
+        self.0.send(Close);
+    }
+}
+
+/// The wish that the doors close.
+#[derive(Debug)]
+struct Close;
 
 /// What it works with, on its own thread.
 struct Loop {
     engine: Engine,
+    closing: Receiver<Close>,
     /// Their listeners' numbers are their places; the numbers of visitors count on from there, in
     /// steps of as many as there are doors.
     doors: Vec<Door>,
@@ -80,7 +102,8 @@ enum Custom {
 /// A listener and who came to it.
 struct Door {
     custom: Custom,
-    listener: Listener,
+    /// `None` once it is closed.
+    listener: Option<Listener>,
     /// In the order they came.
     visitors: VecDeque<Visitor>,
     next_number: usize,
@@ -102,11 +125,19 @@ impl Admin {
         for (number, (_, listener)) in listeners.iter_mut().enumerate() {
             engine.watch(listener, number)?;
         }
+        let (mailbox, closing) = Mailbox::new(&engine)?;
         Ok(Self {
             engine,
             listeners,
             pages,
+            closer: Closer(mailbox),
+            closing,
         })
+    }
+
+    /// Closes the doors when told to, from any thread.
+    pub fn closer(&self) -> Closer {
+        self.closer.clone()
     }
 
     /// Answers for ever.
@@ -117,6 +148,7 @@ impl Admin {
         let doors = self.listeners.into_iter().enumerate();
         let run = Loop {
             engine: self.engine,
+            closing: self.closing,
             doors: doors
                 .map(|(number, (custom, listener))| Door::new(number, custom, listener))
                 .collect(),
@@ -134,6 +166,9 @@ impl Loop {
             let patience = self.patience();
             self.engine.wait(patience, &mut ready)?;
             let start = now();
+            if self.closing.try_recv().is_ok() {
+                self.doors.iter_mut().for_each(Door::close);
+            }
             self.turn(&ready, start);
             let worked = now().duration_since(start);
             if worked > UNNOTICED {
@@ -172,12 +207,17 @@ impl Door {
     fn new(number: usize, custom: Custom, listener: Listener) -> Self {
         Self {
             custom,
-            listener,
+            listener: Some(listener),
             visitors: VecDeque::new(),
             next_number: number,
             waiting: true,
             paused_until: None,
         }
+    }
+
+    /// Nobody else comes in.
+    fn close(&mut self) {
+        (self.listener, self.waiting) = (None, false);
     }
 
     /// Lets in a share of those who wait.
@@ -194,10 +234,10 @@ impl Door {
         }
         self.paused_until = None;
         for _ in 0..ACCEPTS_PER_TURN {
-            if !self.waiting {
+            let Some(listener) = self.listener.as_ref().filter(|_| self.waiting) else {
                 return;
-            }
-            match self.listener.accept() {
+            };
+            match listener.accept() {
                 Ok(Some(socket)) => {
                     self.next_number += step;
                     self.welcome(socket, engine, pages, pool, now);

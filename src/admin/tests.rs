@@ -55,6 +55,40 @@ fn start_with(pools: usize, listener: Listener, http: Option<Listener>) -> (Arc<
     (stats, readiness)
 }
 
+#[test]
+fn closed_doors_are_free_at_once_and_visitors_inside_are_answered() {
+    let ((stats_listener, stats), (http_listener, http)) = (bound(), bound());
+    let identity = Identity {
+        source: "here".into(),
+        config_file: "nutcracker.yml".into(),
+        config_md5: "0".into(),
+        workers: 1,
+    };
+    let counters = Arc::new(Stats::new(Vec::new(), 1));
+    let readiness = Readiness::new();
+    let pages = Pages::new(counters, identity, readiness.clone());
+    let admin = Admin::new(stats_listener, Some(http_listener), pages).expect("an engine");
+    let closer = admin.closer();
+    std::thread::spawn(move || admin.run());
+    // That this one is answered shows that the one before it is inside.
+    let mut inside = TcpStream::connect(http).expect("it listens");
+    assert!(fetch(http, "GET /readyz HTTP/1.0\r\n\r\n").contains(" 200 "));
+    readiness.end();
+    closer.close();
+    let deadline = Instant::now() + PATIENCE;
+    for address in [stats, http] {
+        while TcpStream::connect(address).is_ok() {
+            assert!(Instant::now() < deadline, "{address} is still open");
+        }
+        std::net::TcpListener::bind(address).expect("it is free");
+    }
+    let request = b"GET /readyz HTTP/1.0\r\n\r\n";
+    inside.write_all(request).expect("it is open");
+    let mut text = String::new();
+    inside.read_to_string(&mut text).expect("a graceful end");
+    assert!(text.contains(" 503 "), "{text}");
+}
+
 fn ask(address: SocketAddr) -> String {
     let mut visitor = TcpStream::connect(address).expect("it listens");
     let mut text = String::new();

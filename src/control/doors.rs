@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use super::binding::Binding;
 use super::log::Log;
 use super::places::Addresses;
 use super::systemd::Inherited;
@@ -86,7 +87,11 @@ impl Doors {
     ///
     /// # Errors
     /// Names the first pool whose address cannot be had. Those bound before are closed again.
-    pub fn open(pools: &[Arc<Pool>], inherited: &mut Inherited) -> Result<Self, String> {
+    pub fn open(
+        pools: &[Arc<Pool>],
+        inherited: &mut Inherited,
+        binding: &mut Binding,
+    ) -> Result<Self, String> {
         let mut doors = Vec::with_capacity(pools.len());
         for (index, pool) in pools.iter().enumerate() {
             let (endpoint, mode) = match &pool.listen {
@@ -104,7 +109,7 @@ impl Doors {
             };
             let mut listeners = inherited.take(&pool.name, &endpoint);
             if listeners.is_empty() {
-                let listener = Listener::bind(&endpoint, options).map_err(|error| {
+                let listener = binding.bind(&endpoint, options).map_err(|error| {
                     let text = pool.listen.text();
                     format!(
                         "pool {:?}: listening on {text:?} failed: {error}",

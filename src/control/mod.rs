@@ -11,6 +11,7 @@
 
 pub mod log;
 
+mod binding;
 mod daemon;
 mod doors;
 mod health;

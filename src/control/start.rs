@@ -8,6 +8,7 @@ use std::io;
 use std::sync::Arc;
 use std::thread;
 
+use super::binding::Binding;
 use super::daemon::PidFile;
 use super::doors::{Desk, Doors};
 use super::health::Health;
@@ -48,11 +49,6 @@ pub fn start(
     log: &Log,
 ) -> Result<Control, String> {
     let signals = signals::catch().map_err(|error| format!("catching signals failed: {error}"))?;
-    let pid_file = options.pid_file.as_deref().map(PidFile::create).transpose();
-    let pid_file = pid_file.map_err(|error| {
-        let path = options.pid_file.as_deref().unwrap_or("".as_ref()).display();
-        format!("writing pid file '{path}' failed: {error}")
-    })?;
     let machine = posix::machine();
     log.always(format_args!(
         "nutcrab-{} built for {} {} {} started on pid {}",
@@ -77,13 +73,20 @@ pub fn start(
     let wish = process.client_connections.map(|wish| wish.get() as usize);
     let client_limit = budget.client_limit.min(wish.unwrap_or(usize::MAX));
 
-    let mut doors = Doors::open(&pools, &mut inherited)?;
-    let mut stats_listener = bind_stats(options, &pools, &mut inherited)?;
+    let mut binding = Binding::new();
+    let mut doors = Doors::open(&pools, &mut inherited, &mut binding)?;
+    let mut stats_listener = bind_stats(options, &pools, &mut inherited, &mut binding)?;
     let admin_address = options.admin_addr.as_ref();
     let mut admin_listener = admin_address
-        .map(|address| bind_admin(address, &mut inherited))
+        .map(|address| bind_admin(address, &mut inherited, &mut binding))
         .transpose()?;
     inherited.finish()?;
+    // Now that the addresses are ours: whoever has them otherwise may have this file, too.
+    let pid_file = options.pid_file.as_deref().map(PidFile::create).transpose();
+    let pid_file = pid_file.map_err(|error| {
+        let path = options.pid_file.as_deref().unwrap_or("".as_ref()).display();
+        format!("writing pid file '{path}' failed: {error}")
+    })?;
     let stats_file = stats_listener.take_file();
     let admin_file = admin_listener.as_mut().and_then(Listener::take_file);
     let stats = Arc::new(Stats::new(names(&pools), worker_count + 1));
@@ -113,6 +116,7 @@ pub fn start(
     };
     let pages = Pages::new(Arc::clone(&stats), identity, readiness.clone());
     let admin = Admin::new(stats_listener, admin_listener, pages).map_err(internal)?;
+    let admin_closer = admin.closer();
     threads::start(
         "admin",
         &mailbox,
@@ -153,9 +157,9 @@ pub fn start(
         stop: None,
         readiness,
         log: log.clone(),
+        admin: admin_closer,
+        admin_files: [stats_file, admin_file],
         _pid_file: pid_file,
-        _stats_file: stats_file,
-        _admin_file: admin_file,
     })
 }
 
@@ -239,6 +243,7 @@ fn bind_stats(
     options: &Options,
     pools: &[Arc<Pool>],
     inherited: &mut Inherited,
+    binding: &mut Binding,
 ) -> Result<Listener, String> {
     let port = options.stats_port;
     let (endpoint, text) = match &options.stats_addr {
@@ -258,11 +263,15 @@ fn bind_stats(
         port: sharing,
         mode: None,
     };
-    bind_or_inherit("stats", endpoint, &text, options, inherited)
+    bind_or_inherit("stats", endpoint, &text, options, inherited, binding)
 }
 
 /// The admin listener is ours alone: two processes behind one address would each tell half.
-fn bind_admin(address: &AdminAddr, inherited: &mut Inherited) -> Result<Listener, String> {
+fn bind_admin(
+    address: &AdminAddr,
+    inherited: &mut Inherited,
+    binding: &mut Binding,
+) -> Result<Listener, String> {
     let (endpoint, text) = match address {
         AdminAddr::Unix(path) => (Ok(Endpoint::Unix(path.clone())), path.display().to_string()),
         AdminAddr::Tcp(host, port) => {
@@ -275,7 +284,7 @@ fn bind_admin(address: &AdminAddr, inherited: &mut Inherited) -> Result<Listener
         port: PortSharing::Exclusive,
         mode: None,
     };
-    bind_or_inherit("admin", endpoint, &text, options, inherited)
+    bind_or_inherit("admin", endpoint, &text, options, inherited, binding)
 }
 
 /// The listener of this name we were started with, or a new one.
@@ -285,10 +294,11 @@ fn bind_or_inherit(
     text: &str,
     options: BindOptions,
     inherited: &mut Inherited,
+    binding: &mut Binding,
 ) -> Result<Listener, String> {
     let open = |endpoint: Endpoint| match inherited.take(name, &endpoint).pop() {
         Some(listener) => Ok(listener),
-        None => Listener::bind(&endpoint, options),
+        None => binding.bind(&endpoint, options),
     };
     endpoint
         .and_then(open)

@@ -13,7 +13,7 @@ use super::quota::Quota;
 use super::signals::{self, Wish};
 use super::systemd::Supervisor;
 use super::{Ending, Event};
-use crate::admin::Readiness;
+use crate::admin::{Closer, Readiness};
 use crate::config::Pool;
 use crate::engine::{Engine, SocketFile, posix};
 use crate::proxy::{Cause, Notice, Peer, Time, What};
@@ -42,11 +42,10 @@ pub struct Control {
     /// For those who ask at the admin address.
     pub(super) readiness: Readiness,
     pub(super) log: Log,
+    pub(super) admin: Closer,
+    /// Those of the statistics and of the admin address, whose thread never ends.
+    pub(super) admin_files: [Option<SocketFile>; 2],
     pub(super) _pid_file: Option<PidFile>,
-    /// That of the statistics, whose thread never ends.
-    pub(super) _stats_file: Option<SocketFile>,
-    /// That of the admin address, whose thread is the same.
-    pub(super) _admin_file: Option<SocketFile>,
 }
 
 impl Control {
@@ -178,6 +177,9 @@ impl Control {
         self.readiness.end();
         self.stats.curr_connections.sub(self.doors.len() as u64);
         self.doors.close();
+        // A successor needs these addresses as it needs those of the pools, long before we are done.
+        self.admin.close();
+        self.admin_files = [None, None];
         for desk in &self.desks {
             desk.mailbox.send(Message::Drain);
         }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::io;
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use mio::net::{TcpListener, UnixListener};
@@ -46,8 +46,12 @@ enum ListenerSocket {
 }
 
 impl Listener {
-    /// Binds and listens. What stands at the path of a unix socket is removed first: a process that
-    /// was killed leaves its socket behind.
+    /// Binds and listens. A unix socket nobody listens on is removed first: a process that was killed
+    /// leaves its socket behind.
+    ///
+    /// # Errors
+    /// Those of the system; `AddrInUse` also if somebody listens on the unix socket, `AlreadyExists` if
+    /// there is something else at its path. Both stay as they are.
     pub fn bind(endpoint: &Endpoint, options: BindOptions) -> io::Result<Self> {
         match endpoint {
             Endpoint::Tcp(address) => {
@@ -72,7 +76,7 @@ impl Listener {
     fn bind_unix(path: &Path, options: BindOptions) -> io::Result<Self> {
         let socket = socket2::Socket::new(Domain::UNIX, Type::STREAM, None)?;
         let address = socket2::SockAddr::unix(path)?;
-        remove(path)?;
+        make_room(path, &address)?;
         socket.bind(&address)?;
         // From here on an error removes the file again.
         let file = SocketFile {
@@ -237,6 +241,32 @@ fn share_port(_socket: &socket2::Socket) -> io::Result<()> {
         io::ErrorKind::Unsupported,
         "this system cannot share a port",
     ))
+}
+
+/// Removes a socket nobody listens on.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the file of a unix socket belongs to its listener"
+)]
+fn make_room(path: &Path, address: &socket2::SockAddr) -> io::Result<()> {
+    use io::ErrorKind::{AlreadyExists, ConnectionRefused, NotFound, PermissionDenied};
+    match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == NotFound => return Ok(()),
+        Ok(file) if !file.file_type().is_socket() => {
+            let reason = "there is a file of this name that is no socket";
+            return Err(io::Error::new(AlreadyExists, reason));
+        }
+        file => file?,
+    };
+    // It must not wait for a place in a queue that is full: that is answer enough.
+    let visitor = socket2::Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    visitor.set_nonblocking(true)?;
+    match visitor.connect(address) {
+        Err(error) if error.kind() == ConnectionRefused => remove(path),
+        Err(error) if error.kind() == NotFound => Ok(()),
+        Err(error) if error.kind() == PermissionDenied => Err(error),
+        _ => Err(io::Error::from_raw_os_error(libc::EADDRINUSE)),
+    }
 }
 
 #[expect(

@@ -518,9 +518,41 @@ fn a_unix_listener_leaves_its_successors_file_alone() {
     let path = directory.path().join("s");
     let endpoint = Endpoint::Unix(path.clone());
     let first = Listener::bind(&endpoint, BIND).expect("a path");
-    let second = Listener::bind(&endpoint, BIND).expect("it is replaced");
+    std::fs::remove_file(&path).expect("somebody else may do so");
+    let second = Listener::bind(&endpoint, BIND).expect("a path");
     drop(first);
     assert!(path.exists());
     drop(second);
     assert!(!path.exists());
+}
+
+#[test]
+fn a_unix_listener_replaces_nothing_but_what_is_stale() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("s");
+    let endpoint = Endpoint::Unix(path.clone());
+    let refused = |kind: io::ErrorKind| {
+        let error = Listener::bind(&endpoint, BIND).expect_err("it is not ours");
+        assert_eq!(error.kind(), kind, "{error}");
+    };
+    std::fs::write(&path, "text").expect("a file");
+    refused(io::ErrorKind::AlreadyExists);
+    assert_eq!(std::fs::read(&path).expect("it stays"), b"text");
+    std::fs::remove_file(&path).expect("it is there");
+    std::os::unix::fs::symlink("nowhere", &path).expect("a link");
+    refused(io::ErrorKind::AlreadyExists);
+    std::fs::remove_file(&path).expect("it is there");
+
+    // Somebody listens, with room for visitors or without.
+    let options = BindOptions { backlog: 1, ..BIND };
+    let listener = Listener::bind(&endpoint, options).expect("a path");
+    for _ in 0..4 {
+        refused(io::ErrorKind::AddrInUse);
+    }
+    assert!(listener.accept().expect("nothing is wrong").is_some());
+    drop(listener);
+    let datagrams = std::os::unix::net::UnixDatagram::bind(&path).expect("a path");
+    refused(io::ErrorKind::AddrInUse);
+    drop(datagrams);
+    Listener::bind(&endpoint, BIND).expect("now it is stale");
 }

@@ -10,6 +10,7 @@ mod limits;
 mod logs;
 mod options;
 mod panics;
+mod restarts;
 mod side_by_side;
 mod systemd;
 
