@@ -164,12 +164,19 @@ impl Proxy {
         lane: LaneIndex,
         kind: Kind,
     ) -> Result<(), Cause> {
-        let attempts = self.pools[pool.index()].lane(lane).attempts(kind);
-        attempts.may_begin(self.now)?;
-        if attempts.is_retrying() && !self.retries.take(self.now) {
-            return Err(attempts.last_cause());
+        let lane = self.pools[pool.index()].lane(lane);
+        let server = lane.key.server;
+        let attempts = lane.attempts(kind);
+        let mut may = attempts.may_begin(self.now);
+        if may.is_ok() && attempts.is_retrying() && !self.retries.take(self.now) {
+            may = Err(attempts.last_cause());
         }
-        Ok(())
+        // A server that does not have what it was asked for does not refuse otherwise.
+        if may.is_err_and(|cause| !matches!(cause, Cause::Database | Cause::Version)) {
+            let stats = &self.stats.pools[pool.index()].servers[server.index()];
+            stats.server_backoff_hits.add(1);
+        }
+        may
     }
 
     /// A further connection of the lane.

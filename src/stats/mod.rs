@@ -206,6 +206,8 @@ counters! {
         server_timedout Counter Twemproxy
             "server connections, or spells of late replies on one, that timed out";
         server_connections Gauge Twemproxy "server connections established now";
+        server_backoff_hits Counter Nutcrab
+            "requests refused between two attempts to connect to a server that refuses";
         server_ejected_at Timestamp Twemproxy
             "when the server was last taken out, in usec since the epoch; 0 is never";
         requests Counter Twemproxy "requests, fragments counted one by one";

@@ -9,6 +9,7 @@ mod book;
 mod chaos;
 mod clients;
 mod dropin;
+mod ejection;
 mod local;
 mod machine;
 mod network;

@@ -6,7 +6,9 @@ use nutcrab::proxy::{Health, HealthChange, Kill, PoolIndex, Pressure, Time};
 use nutcrab::route::{Router, ServerIndex};
 
 use crate::agenda::{Event, Micros};
+use crate::plant::Plant;
 use crate::scene::Scene;
+use crate::verdicts::Rows;
 
 /// What a worker reports.
 #[derive(Clone, Copy, Debug)]
@@ -36,6 +38,8 @@ pub enum Order {
 #[derive(Debug)]
 pub struct Control {
     health: Health,
+    /// What the health table must make of it.
+    rows: Rows,
     wake: Option<Micros>,
     /// What one worker is to be told: a client's wish, or whether it came true.
     pub kills: Vec<(usize, Kill, Option<bool>)>,
@@ -52,6 +56,7 @@ impl Control {
             .collect();
         Self {
             health: Health::new(&pools),
+            rows: Rows::new(scene),
             wake: None,
             kills: Vec::new(),
         }
@@ -82,8 +87,30 @@ impl Control {
         let mut changes = Vec::new();
         for report in std::mem::take(&mut scene.reports) {
             changes.extend(match report {
-                Report::Failed(pool, server, when) => self.health.failed(pool, server, when, now),
-                Report::Succeeded(pool, server) => self.health.succeeded(pool, server),
+                Report::Failed(pool, server, when) => {
+                    let config = &scene.plan.pools[pool.index()].config;
+                    let is_due = self.rows.failed(config, pool, server, when);
+                    let change = match is_due && scene.strikes(Plant::Forgive) {
+                        true => None,
+                        false => self.health.failed(pool, server, when, now),
+                    };
+                    let is_ejected = matches!(change, Some(HealthChange::Ejected { .. }));
+                    if is_ejected {
+                        self.rows.begin(pool, server, true);
+                    }
+                    if is_due != is_ejected {
+                        let (pool, server) = (pool.0, server.0);
+                        let text = format!(
+                            "pool {pool} server {server}: ejected {is_ejected}, due {is_due}"
+                        );
+                        scene.ledger.violate(scene.now, text);
+                    }
+                    change
+                }
+                Report::Succeeded(pool, server) => {
+                    self.rows.succeeded(pool, server);
+                    self.health.succeeded(pool, server)
+                }
                 Report::Kill(kill) => {
                     self.kills.push((kill.worker as usize, kill, None));
                     None
@@ -126,6 +153,9 @@ impl Control {
                     scene.ledger.note(scene.now, || {
                         format!("pool {} takes back {servers:?}", pool.0)
                     });
+                    for server in servers {
+                        self.rows.begin(pool, server, false);
+                    }
                     orders.push(Order::Route(pool, router));
                 }
             }

@@ -60,6 +60,7 @@ mod speaking;
 mod store;
 mod storing;
 mod value;
+mod verdicts;
 mod waits;
 mod worker;
 mod world;

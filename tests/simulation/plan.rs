@@ -184,7 +184,20 @@ impl Plan {
                 pools.for_each(|pool| (pool.abouts, pool.kills) = (100, 50));
             }
             Plant::CutSlow => self.faults.push(Fault::SlowReader),
+            Plant::Grudge | Plant::Forgive => self.eject(),
             _ => self.favour(plant),
+        }
+    }
+
+    /// Has servers refuse again and again, and leaves them out in between.
+    fn eject(&mut self) {
+        self.faults = vec![Fault::Refuse];
+        (self.length, self.fault_gap) = (1_500_000, 50_000);
+        for pool in &mut self.pools {
+            (pool.clients, pool.requests) = (pool.clients.min(3), 40);
+            let config = Arc::make_mut(&mut pool.config);
+            config.auto_eject_hosts = true;
+            config.server_retry_timeout = Duration::from_millis(150);
         }
     }
 

@@ -63,11 +63,15 @@ pub enum Plant {
     WrongShare,
     /// A client that reads slowly is cut off.
     CutSlow,
+    /// A server that has returned is held to what it did before.
+    Grudge,
+    /// A server fails as often as its limit says, and is not ejected.
+    Forgive,
 }
 
 impl Plant {
     /// Every one.
-    pub const ALL: [Plant; 25] = [
+    pub const ALL: [Plant; 27] = [
         Plant::SwapClients,
         Plant::SwapRequests,
         Plant::Lose,
@@ -93,6 +97,8 @@ impl Plant {
         Plant::NoKey,
         Plant::WrongShare,
         Plant::CutSlow,
+        Plant::Grudge,
+        Plant::Forgive,
     ];
 }
 

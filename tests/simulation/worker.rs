@@ -21,6 +21,7 @@ use crate::heed::heed;
 use crate::network::{End, Note, Owner, Read, WireId, Written};
 use crate::scene::Scene;
 use crate::server::{Mood, Server};
+use crate::verdicts::Returns;
 
 /// One worker.
 #[derive(Debug)]
@@ -38,6 +39,7 @@ pub struct Worker {
     draw: Draw,
     /// Clients it has.
     pub clients: usize,
+    returns: Returns,
     /// Turns in a row that began and ended with a deadline that was due.
     spins: u32,
     /// Whether it was told to take leave.
@@ -134,6 +136,7 @@ impl Worker {
             chunk: Rc::new(Chunk::new(plan.chunk)),
             draw,
             clients: 0,
+            returns: Returns::default(),
             spins: 0,
             drained: false,
         }
@@ -294,7 +297,11 @@ impl Worker {
                 }
                 self.list(socket);
             }
-            Message::Order(Order::Route(pool, router)) => self.proxy.set_router(pool, router),
+            Message::Order(Order::Route(pool, router)) => {
+                let config = &scene.plan.pools[pool.index()].config;
+                self.returns.route(&self.stats, pool, config, &router);
+                self.proxy.set_router(pool, router);
+            }
             Message::Order(Order::Failing(pool, server, failing)) => {
                 self.proxy.set_failing(pool, server, failing);
             }
@@ -531,6 +538,7 @@ impl Worker {
 
     /// What must hold after every turn.
     fn check(&mut self, scene: &mut Scene) {
+        self.returns.check(scene, &self.stats);
         let planted = scene
             .surplus
             .extract_if(.., |(worker, _)| *worker == self.index);
