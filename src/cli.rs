@@ -40,6 +40,8 @@ pub enum Command {
 pub struct Options {
     /// The name we were started under; opens each message.
     pub name: Name,
+    /// The name whose defaults hold for the configuration: `--as`, else that one.
+    pub defaults: Name,
     /// `-d`: detach from the terminal.
     pub daemonize: bool,
     /// `-v`: how much is logged, 0 (emergencies) to 11 (everything).
@@ -153,6 +155,7 @@ impl Options {
     fn at(name: Name, paths: &Paths) -> Self {
         Self {
             name,
+            defaults: name,
             daemonize: false,
             verbosity: 5,
             output: paths.output.map(PathBuf::from),
@@ -229,6 +232,7 @@ struct Parsed {
     print_config_schema: bool,
     explain_keys: Option<OsString>,
     test: bool,
+    name: Option<Name>,
 }
 
 impl Parsed {
@@ -242,6 +246,7 @@ impl Parsed {
             print_config_schema: false,
             explain_keys: None,
             test: false,
+            name: None,
         }
     }
 }
@@ -260,6 +265,13 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, U
     parsed.options.settle(Paths::of(name));
 
     let show = parsed.help || parsed.version || parsed.describe_stats;
+    if let Some(defaults) = parsed.name {
+        if !show && !parsed.test && parsed.explain_keys.is_none() {
+            let message = "option --as goes with -t or --explain-keys".to_owned();
+            return Err(UsageError { name, message });
+        }
+        parsed.options.defaults = defaults;
+    }
     Ok(match parsed {
         _ if show => Command::Show(help::shown(&parsed)),
         Parsed {

@@ -6,7 +6,8 @@ use std::fmt::Display;
 use std::io::{BufWriter, Write};
 use std::process::ExitCode;
 
-use nutcrab::cli::{self, Command, Options};
+use nutcrab::cli::{self, Command, Name, Options};
+use nutcrab::config::{Config, CrossShard, Mistakes};
 use nutcrab::{config, control, explain};
 
 fn main() -> ExitCode {
@@ -26,12 +27,59 @@ fn main() -> ExitCode {
     }
 }
 
+/// The configuration, where what is not said depends on our name.
+///
+/// Compat: twemproxy sends a command to the server of its first key, wherever the others live.
+/// Test: t43_under_the_old_name_commands_go_to_the_server_of_their_first_key.
+fn load(options: &Options) -> Result<Config, Mistakes> {
+    config::load_with(&options.conf_file, cross_shard(options.defaults))
+}
+
+fn cross_shard(name: Name) -> CrossShard {
+    match name {
+        Name::Nutcrab => CrossShard::Refuse,
+        Name::Nutcracker => CrossShard::FirstKey,
+    }
+}
+
+/// Tells what holds for pools where it makes a difference, so that who checks a file under one name sees
+/// what another would make of it.
+fn tell_defaults(options: &Options, pools: &[&config::Pool]) {
+    for pool in pools {
+        if pool.spans_servers() {
+            tell(format_args!(
+                "{}: pool {:?}: cross_shard: {} (under the name {}, where the pool does not say: {})\n",
+                options.name,
+                pool.name,
+                pool.cross_shard.name(),
+                options.defaults,
+                cross_shard(options.defaults).name(),
+            ));
+        }
+    }
+}
+
+/// Tells what would keep twemproxy from starting with the file, for who may want to go back.
+fn tell_foreign(options: &Options, config: &Config) {
+    for foreign in &config.foreign {
+        tell(format_args!(
+            "{}: {}: line {}: accepted, but twemproxy refuses {}\n",
+            options.name,
+            options.conf_file.display(),
+            foreign.line,
+            foreign.what
+        ));
+    }
+}
+
 /// `--explain-keys`: from stdin to stdout.
 fn explain_keys(options: &Options, pool: &OsStr) -> ExitCode {
-    let config = match config::load(&options.conf_file) {
+    let config = match load(options) {
         Ok(config) => config,
         Err(mistakes) => return refuse(options, &mistakes),
     };
+    let asked = config.pools.iter().filter(|known| *known.name == *pool);
+    tell_defaults(options, &asked.collect::<Vec<_>>());
     let (keys, lines) = (std::io::stdin().lock(), std::io::stdout().lock());
     match explain::explain_keys(
         &config,
@@ -49,8 +97,10 @@ fn explain_keys(options: &Options, pool: &OsStr) -> ExitCode {
 
 /// `-t`: every mistake, then the verdict.
 fn test(options: &Options) -> ExitCode {
-    match config::load(&options.conf_file) {
-        Ok(_) => {
+    match load(options) {
+        Ok(config) => {
+            tell_defaults(options, &config.pools.iter().collect::<Vec<_>>());
+            tell_foreign(options, &config);
             tell_verdict(options, "ok");
             ExitCode::SUCCESS
         }
@@ -59,7 +109,7 @@ fn test(options: &Options) -> ExitCode {
 }
 
 fn run(options: &Options) -> ExitCode {
-    let config = match config::load(&options.conf_file) {
+    let config = match load(options) {
         Ok(config) => config,
         Err(mistakes) => return refuse(options, &mistakes),
     };
@@ -73,7 +123,7 @@ fn run(options: &Options) -> ExitCode {
 }
 
 /// Tells what is wrong with the configuration.
-fn refuse(options: &Options, mistakes: &config::Mistakes) -> ExitCode {
+fn refuse(options: &Options, mistakes: &Mistakes) -> ExitCode {
     for mistake in mistakes {
         tell(format_args!(
             "{}: {}: {mistake}\n",

@@ -96,6 +96,103 @@ fn version_help_and_description_go_to_stderr_and_exit_0() {
 }
 
 #[test]
+fn t42_under_the_old_name_the_version_is_one_that_tools_accept() {
+    let place = Place::new();
+    let ours = said(&place.run(NUTCRAB, &["-V"]));
+    let theirs = said(&place.run(place.path("nutcracker"), &["--version"]));
+    // The original's, line by line, and ours behind it.
+    let original = said(&place.run("nutcracker", &["-V"]));
+    let mut lines = theirs.lines();
+    assert_eq!(lines.next(), original.lines().next());
+    assert!(theirs.starts_with(original.trim_end()), "{theirs}");
+    let version = ours.lines().next().unwrap();
+    assert!(theirs.lines().any(|line| line == version), "{theirs}");
+    // What tools look for.
+    let number = theirs.strip_prefix("This is nutcracker-").unwrap();
+    let number: String = number.chars().take_while(|c| !c.is_whitespace()).collect();
+    assert!(
+        number.split('.').all(|part| part.parse::<u32>().is_ok()),
+        "{number}"
+    );
+    assert!(!ours.contains("nutcracker"), "{ours}");
+}
+
+#[test]
+fn t43_the_default_in_force_is_told_under_either_name() {
+    const SEVERAL: &str = "\
+a:
+  listen: 127.0.0.1:22121
+  redis: true
+  servers:
+   - 127.0.0.1:6379:1
+   - 127.0.0.1:6380:1
+b:
+  listen: 127.0.0.1:22122
+  redis: true
+  cross_shard: refuse
+  servers:
+   - 127.0.0.1:6379:1
+   - 127.0.0.1:6380:1
+";
+    let place = Place::new().with("several.yml", SEVERAL);
+    let verdict = "nutcracker: configuration file 'several.yml' syntax is ok\n";
+    for (program, options, rule) in [
+        (PathBuf::from(NUTCRAB), [].as_slice(), "refuse"),
+        (PathBuf::from(NUTCRAB), &["--as", "nutcracker"], "first_key"),
+        (PathBuf::from(NUTCRAB), &["--as=nutcrab"], "refuse"),
+        (place.path("nutcracker"), &[], "first_key"),
+        (place.path("nutcracker"), &["--as", "nutcrab"], "refuse"),
+    ] {
+        for (asked, pools) in [("-t", ["a", "b"].as_slice()), ("--explain-keys=a", &["a"])] {
+            let arguments = [&["-c", "several.yml", asked], options].concat();
+            let output = place.run(&program, &arguments);
+            assert_eq!(output.status.code(), Some(0), "{arguments:?}");
+            let text = said(&output);
+            for pool in ["a", "b"] {
+                let rule = if pool == "b" { "refuse" } else { rule };
+                let line = format!("pool {pool:?}: cross_shard: {rule} ");
+                assert_eq!(
+                    text.contains(&line),
+                    pools.contains(&pool),
+                    "{line}: {text}"
+                );
+            }
+            assert_eq!(text.ends_with(verdict), asked == "-t", "{text}");
+        }
+    }
+    for arguments in [["--as", "nutcracker"], ["-t", "--as=x"]] {
+        assert_eq!(
+            place.run(NUTCRAB, &arguments).status.code(),
+            Some(1),
+            "{arguments:?}"
+        );
+    }
+}
+
+#[test]
+fn what_the_original_refuses_is_told_and_refused_by_it() {
+    const POOL: &str = "a:\n  listen: 127.0.0.1:22121\n  servers:\n   - 127.0.0.1:6379:1\n";
+    for (contents, is_foreign) in [
+        (POOL.to_owned(), false),
+        (
+            "a: {listen: 127.0.0.1:22121, servers: [127.0.0.1:6379:1]}\n".to_owned(),
+            true,
+        ),
+        (format!("---\n{POOL}"), true),
+        (format!("{POOL}  key_limit: 100\n"), true),
+        (format!("{POOL}nutcrab:\n  workers: 1\n"), true),
+    ] {
+        let place = Place::new().with("it.yml", &contents);
+        let ours = place.run(NUTCRAB, &["-t", "-c", "it.yml"]);
+        assert_eq!(ours.status.code(), Some(0), "{contents}");
+        let told = said(&ours).contains("accepted, but twemproxy refuses ");
+        assert_eq!(told, is_foreign, "{contents}");
+        let original = place.run("nutcracker", &["-t", "-c", "it.yml"]);
+        assert_eq!(!original.status.success(), is_foreign, "{contents}");
+    }
+}
+
+#[test]
 fn a_usage_error_is_told_with_the_usage_and_exits_1() {
     let place = Place::new();
     for (arguments, message) in [

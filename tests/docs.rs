@@ -70,3 +70,73 @@ fn a_mistake_is_refused() {
     let text = refusal(&file).expect("there is no key called hsh");
     assert!(text.contains("hsh"), "{text}");
 }
+
+fn page(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
+    let text = std::fs::read_to_string(path).expect("a page can be read");
+    // Lines are broken anywhere.
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// What `nutcrab -t` says of a configuration that it accepts.
+fn accepted(configuration: &str) -> String {
+    let scratch = tempfile::tempdir().expect("a directory can be made");
+    let file = scratch.path().join("claim.yml");
+    std::fs::write(&file, configuration).expect("a file can be written");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_nutcrab"));
+    let output = command.arg("-t").arg("-c").arg(&file).output();
+    let output = output.expect("nutcrab runs");
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{configuration}: {text}");
+    text
+}
+
+#[test]
+fn what_pages_say_of_flow_style_holds() {
+    let said = "Flow style (`{}`, `[]`), `---` and `...` are accepted; twemproxy refuses a file";
+    assert!(page("docs/configuration.md").contains(said));
+    for flow in [
+        "a: {listen: 127.0.0.1:1, servers: [127.0.0.1:2:1]}\n",
+        "a:\n  listen: 127.0.0.1:1\n  servers: [127.0.0.1:2:1]\n",
+        "---\na:\n  listen: 127.0.0.1:1\n  servers:\n   - 127.0.0.1:2:1\n",
+    ] {
+        let told = accepted(flow);
+        assert!(told.contains("accepted, but twemproxy refuses "), "{told}");
+    }
+    let block = "a:\n  listen: 127.0.0.1:1\n  servers:\n   - 127.0.0.1:2:1\n";
+    assert!(!accepted(block).contains("twemproxy"));
+}
+
+#[test]
+fn what_pages_say_of_memcached_pools_holds() {
+    let security = page("SECURITY.md");
+    assert!(!security.contains("memcached pools have no authentication"));
+    assert!(security.contains("`memcached_auth` is one user and password for a memcached pool"));
+    let pool = "a:\n  listen: 127.0.0.1:1\n  servers:\n   - 127.0.0.1:2:1\n";
+    accepted(&format!("{pool}  memcached_auth: 'tom:secret'\n"));
+    // What `redis: false` means, in the words of the page on what works.
+    let keys = page("docs/configuration.md");
+    let redis = keys
+        .split("### `redis` ")
+        .nth(1)
+        .expect("the key has a section");
+    let redis = redis.split("### ").next().expect("a section");
+    for spoken in ["text", "meta", "binary"] {
+        assert!(redis.contains(spoken), "{redis}");
+        assert!(page("docs/compatibility.md").contains(spoken));
+    }
+}
+
+#[test]
+fn metrics_are_in_the_unit_of_their_names() {
+    let text =
+        std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/operations.md"));
+    let text = text.expect("a page can be read");
+    let rows = text.lines().filter(|line| line.starts_with("| `nutcrab_"));
+    let in_seconds: Vec<&str> = rows.filter(|row| row.contains("_seconds`")).collect();
+    assert!(in_seconds.len() >= 4, "{in_seconds:?}");
+    for row in in_seconds {
+        let other = ["usec", "msec", "microsecond", "millisecond"];
+        assert!(!other.iter().any(|unit| row.contains(unit)), "{row}");
+    }
+}

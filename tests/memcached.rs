@@ -223,6 +223,7 @@ fn memcached_sees_the_same_boundaries_in_what_is_forwarded() {
             ours.verdict,
             Verdict::Forward
                 | Verdict::Encoded
+                | Verdict::Expired(_)
                 | Verdict::Split(_)
                 | Verdict::Everywhere(_)
                 | Verdict::Keyless

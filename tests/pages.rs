@@ -74,6 +74,7 @@ fn command() -> Command {
             Takes::File => ("FILE", ValueHint::FilePath),
             Takes::Address => ("ADDRESS", ValueHint::Hostname),
             Takes::Pool => ("POOL", ValueHint::Other),
+            Takes::Name => ("NAME", ValueHint::Other),
         };
         command.arg(arg.value_name(name).value_hint(hint))
     })
@@ -128,6 +129,7 @@ fn options() -> String {
             Takes::File => " FILE",
             Takes::Address => " ADDRESS",
             Takes::Pool => " POOL",
+            Takes::Name => " NAME",
         };
         let default = flag.default(&Paths::PLAIN).map(cell).unwrap_or_default();
         let Flag { long, help, .. } = flag;

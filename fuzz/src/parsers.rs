@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::sync::LazyLock;
 
 use nutcrab::buffer::{BufferPool, Queue};
+use nutcrab::protocol::memcache;
 use nutcrab::protocol::{
     BadReply, Body, Commands, Family, Limits, Parse, Protocol, Refusal, ReplyScan, Request,
     RequestScan, Unit, Verdict, Version,
@@ -92,6 +93,19 @@ fn read_requests(
             if let Some((request, mut rest, from)) = body.take() {
                 match rest.feed(&bytes[from..end]) {
                     Ok(fed) if fed.done => {
+                        let request = match rest.excess() {
+                            // As if it had been seen whole.
+                            Some(len) if !matches!(request.verdict, Verdict::Refuse(_)) => {
+                                Request {
+                                    verdict: Verdict::Refuse(
+                                        language.protocol.too_long(len, limits),
+                                    ),
+                                    key: Default::default(),
+                                    ..request
+                                }
+                            }
+                            _ => request,
+                        };
                         asked.push(Asked::Request(request, start..from + fed.used));
                         start = from + fed.used;
                         scan = RequestScan::default();
@@ -123,7 +137,9 @@ fn read_requests(
                     request,
                     body: rest,
                 } => {
-                    assert!(rest.announced() > 2, "a body that has begun its line end");
+                    let is_refused = matches!(request.verdict, Verdict::Refuse(_));
+                    let is_clean = is_refused || rest.announced() > 2;
+                    assert!(is_clean, "a body that has begun its line end");
                     body = Some((request, rest, end));
                     break;
                 }
@@ -245,8 +261,12 @@ fn understood(language: &Language, request: &Request, bytes: &[u8]) {
             assert_eq!(request.key.of(bytes), key, "routed by something else");
         }
         Protocol::Memcache => {
-            let read = oracle::memcache_request(bytes);
-            assert_eq!(read, Some(bytes.len()), "memcached reads something else");
+            let sent = match request.verdict {
+                Verdict::Expired(expiry) => &memcache::request::at_once(bytes, expiry),
+                _ => bytes,
+            };
+            let read = oracle::memcache_request(sent);
+            assert_eq!(read, Some(sent.len()), "memcached reads something else");
             let words = oracle::memcache_words(bytes);
             assert!(!keyed || words[1..].contains(&key), "routed by no word");
             let line = bytes

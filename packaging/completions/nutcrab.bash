@@ -23,7 +23,7 @@ _nutcrab() {
 
     case "${cmd}" in
         nutcrab)
-            opts="-h -V -t -d -D -v -o -c -s -a -i -p -m --help --version --test-conf --daemonize --describe-stats --verbose --output --conf-file --stats-port --stats-addr --stats-interval --pid-file --mbuf-size --workers --shutdown-timeout --admin-addr --print-config-schema --explain-keys"
+            opts="-h -V -t -d -D -v -o -c -s -a -i -p -m --help --version --test-conf --daemonize --describe-stats --verbose --output --conf-file --stats-port --stats-addr --stats-interval --pid-file --mbuf-size --workers --shutdown-timeout --admin-addr --print-config-schema --explain-keys --as"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -202,6 +202,13 @@ _nutcrab() {
                     return 0
                     ;;
                 --explain-keys)
+                    COMPREPLY=("${cur}")
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi
+                    return 0
+                    ;;
+                --as)
                     COMPREPLY=("${cur}")
                     if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
                         compopt -o nospace

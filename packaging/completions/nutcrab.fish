@@ -10,6 +10,7 @@ complete -c nutcrab -l workers -d 'worker threads (default: cores, at most 4; as
 complete -c nutcrab -l shutdown-timeout -d 'seconds that a stop waits for requests under way (default: 10)' -r -f
 complete -c nutcrab -l admin-addr -d 'port, HOST:PORT or path of /metrics and /readyz (default: none)' -r -f -a "(__fish_print_hostnames)"
 complete -c nutcrab -l explain-keys -d 'print where each key of stdin lives in this pool, and exit' -r -f
+complete -c nutcrab -l as -d 'for -t and --explain-keys: the defaults of nutcrab or of nutcracker' -r -f
 complete -c nutcrab -s h -l help -d 'print this text and exit'
 complete -c nutcrab -s V -l version -d 'print the version and exit'
 complete -c nutcrab -s t -l test-conf -d 'check the configuration file, tell every mistake, and exit'

@@ -9,7 +9,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{AdminAddr, Options, Parsed, Paths, StatsAddr, WORKERS_MAX};
+use super::{AdminAddr, Name, Options, Parsed, Paths, StatsAddr, WORKERS_MAX};
 
 const VERBOSITY_MAX: u8 = 11;
 const MBUF_MIN: u64 = 512;
@@ -43,6 +43,8 @@ pub enum Takes {
     Address,
     /// The name of a pool in the configuration.
     Pool,
+    /// A name of the program.
+    Name,
 }
 
 /// What holds when an option is not given, as one would write it.
@@ -61,6 +63,7 @@ pub(super) enum Argument {
     /// The error is the whole message, as below.
     Address(fn(&mut Options, OsString, &str) -> Result<(), String>),
     Pool(fn(&mut Parsed, OsString)),
+    Name(fn(&mut Parsed, Name)),
     /// Digits; the error is the whole message, the option being given as it is called there.
     Number(fn(&mut Options, Option<u64>, &str) -> Result<(), String>),
 }
@@ -249,6 +252,13 @@ pub const FLAGS: &[Flag] = &[
         help: "print where each key of stdin lives in this pool, and exit",
         default: Unsaid::Nothing,
     },
+    Flag {
+        short: None,
+        long: "as",
+        argument: Argument::Name(|parsed, name| parsed.name = Some(name)),
+        help: "for -t and --explain-keys: the defaults of nutcrab or of nutcracker",
+        default: Unsaid::Nothing,
+    },
 ];
 
 impl Flag {
@@ -260,6 +270,7 @@ impl Flag {
             Argument::File(_) => Takes::File,
             Argument::Address(_) => Takes::Address,
             Argument::Pool(_) => Takes::Pool,
+            Argument::Name(_) => Takes::Name,
         }
     }
 
@@ -283,6 +294,7 @@ impl Flag {
                     Takes::Number => wanted(&called, "a number"),
                     Takes::File => wanted(&called, "a file name"),
                     Takes::Pool => wanted(&called, "the name of a pool"),
+                    Takes::Name => wanted(&called, NAMES),
                     Takes::Address | Takes::Nothing => wanted(&called, "a string"),
                 });
             }
@@ -290,6 +302,11 @@ impl Flag {
         match &self.argument {
             Argument::None(set) => set(parsed),
             Argument::Pool(set) => set(parsed, value),
+            Argument::Name(set) => match value.as_bytes() {
+                b"nutcrab" => set(parsed, Name::Nutcrab),
+                b"nutcracker" => set(parsed, Name::Nutcracker),
+                _ => return Err(wanted(&called, NAMES)),
+            },
             Argument::File(set) => set(&mut parsed.options, value.into()),
             Argument::Address(set) => set(&mut parsed.options, value, &called)?,
             Argument::Number(set) => set(&mut parsed.options, number(&value), &called)?,
@@ -310,10 +327,12 @@ impl Flag {
         match self.takes() {
             Takes::Nothing => None,
             Takes::Number => Some('N'),
-            Takes::File | Takes::Address | Takes::Pool => Some('S'),
+            Takes::File | Takes::Address | Takes::Pool | Takes::Name => Some('S'),
         }
     }
 }
+
+const NAMES: &str = "nutcrab or nutcracker";
 
 fn wanted(called: &str, what: &str) -> String {
     format!("option {called} requires {what}")

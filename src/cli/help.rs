@@ -8,7 +8,7 @@ use crate::stats;
 
 /// The version block and whatever else was asked to be shown.
 pub(super) fn shown(parsed: &Parsed) -> String {
-    let mut text = version();
+    let mut text = version(parsed.options.name);
     if parsed.help {
         text.push_str(&usage(parsed.options.name));
     }
@@ -18,8 +18,14 @@ pub(super) fn shown(parsed: &Parsed) -> String {
     text
 }
 
+/// The version of twemproxy whose place we take.
+const TWEMPROXY: &str = "0.5.0";
+
 /// The version block: the version, what waits for events, an empty line.
-fn version() -> String {
+///
+/// Compat: tools read the version out of `This is nutcracker-x.y.z`, so under that name it opens the text,
+/// and ours follows. Test: t42_under_the_old_name_the_version_is_one_that_tools_accept.
+fn version(name: Name) -> String {
     let backend = if cfg!(any(
         target_os = "linux",
         target_os = "android",
@@ -30,10 +36,12 @@ fn version() -> String {
     } else {
         "kqueue"
     };
-    format!(
-        "This is nutcrab-{}\nasync event backend: {backend}\n\n",
-        env!("CARGO_PKG_VERSION")
-    )
+    let ours = concat!("This is nutcrab-", env!("CARGO_PKG_VERSION"));
+    let backend = format!("async event backend: {backend}");
+    match name {
+        Name::Nutcrab => format!("{ours}\n{backend}\n\n"),
+        Name::Nutcracker => format!("This is nutcracker-{TWEMPROXY}\n{backend}\n{ours}\n\n"),
+    }
 }
 
 /// The usage text, ended by an empty line.

@@ -10,12 +10,13 @@ use std::time::Duration;
 
 use super::address::{self, Resolve, SERVER_FORMS};
 use super::file::{self, Node, NodeKind};
+use super::foreign::TWEMPROXY;
 use super::keys::{
     CROSS_SHARDS, FAILED_GETS, Form, KEYS, Key, PROCESS_KEYS, PROCESS_SECTION, PoolDraft, Presence,
     ProcessDraft,
 };
 use super::mistake::{Mistake, Place, Problem, Report, nearest, quoted};
-use super::{Config, Password, Pool, Process, Server};
+use super::{Config, CrossShard, Foreign, Password, Pool, Process, Server};
 use crate::hash::Hash;
 use crate::protocol::{Limits, Policy, Protocol};
 use crate::route::Distribution;
@@ -25,10 +26,17 @@ use crate::route::Distribution;
 const SERVERS_MAX: usize = 65_535;
 
 /// Reads the bytes of a file. `resolve` is asked once for each TCP `listen`.
-pub(super) fn check(bytes: &[u8], resolve: Resolve<'_>) -> Result<Config, Vec<Mistake>> {
+/// `cross_shard` holds for Redis pools that do not say.
+pub(super) fn check(
+    bytes: &[u8],
+    resolve: Resolve<'_>,
+    cross_shard: CrossShard,
+) -> Result<Config, Vec<Mistake>> {
     let mut checker = Checker {
         report: Report::default(),
         resolve,
+        cross_shard,
+        foreign: Vec::new(),
     };
     let file = file::read(bytes, &mut checker.report);
     let config = checker.file(file);
@@ -43,6 +51,8 @@ pub(super) fn check(bytes: &[u8], resolve: Resolve<'_>) -> Result<Config, Vec<Mi
 pub(super) struct Checker<'a> {
     pub(super) report: Report,
     resolve: Resolve<'a>,
+    cross_shard: CrossShard,
+    foreign: Vec<Foreign>,
 }
 
 /// A pool and the line of its `listen`.
@@ -56,6 +66,11 @@ type Lines = HashMap<&'static str, usize>;
 
 impl Checker<'_> {
     fn file(&mut self, file: file::File) -> Config {
+        let features = file.foreign.iter().map(|&(line, what)| Foreign {
+            line,
+            what: what.to_owned(),
+        });
+        self.foreign.extend(features);
         let mut found = Vec::new();
         let mut process = None;
         let pairs = match file.root {
@@ -74,6 +89,7 @@ impl Checker<'_> {
                     pools: Vec::new(),
                     process: self.absent_process(),
                     md5: String::new(),
+                    foreign: Vec::new(),
                 };
             }
         };
@@ -96,6 +112,10 @@ impl Checker<'_> {
                 if let Some(first_line) = process.as_ref().map(|&(line, _)| line) {
                     self.twice(line, &Place::Process, None, "the section", first_line);
                 }
+                self.foreign.push(Foreign {
+                    line,
+                    what: format!("the section {PROCESS_SECTION}"),
+                });
                 process = Some((line, self.process(line, value)));
                 continue;
             }
@@ -117,10 +137,13 @@ impl Checker<'_> {
         pools.sort_by(|left, right| order(&left.name).cmp(&order(&right.name)));
         let process = process.map(|(_, process)| process);
         let process = process.unwrap_or_else(|| self.absent_process());
+        let mut foreign = std::mem::take(&mut self.foreign);
+        foreign.sort_by_key(|foreign| foreign.line);
         Config {
             pools,
             process,
             md5: String::new(),
+            foreign,
         }
     }
 
@@ -150,6 +173,8 @@ impl Checker<'_> {
             server_queue_limit: draft.server_queue_limit as usize,
             session_connections: draft.session_connections as usize,
             subscriber_output_limit: draft.subscriber_output_limit as usize,
+            transaction_limit: draft.transaction_limit as usize,
+            subscription_limit: draft.subscription_limit as usize,
             memory_limit: (draft.memory_limit > 0).then(|| u64::from(draft.memory_limit) << 20),
         }
     }
@@ -199,7 +224,11 @@ impl Checker<'_> {
             }
         }
         let listen_line = lines.get("listen").copied().unwrap_or(line);
-        let pool = finish(name, draft)?;
+        let is_said = lines.contains_key("cross_shard");
+        let mut pool = finish(name, draft)?;
+        if !is_said && pool.protocol == Protocol::Redis {
+            pool.cross_shard = self.cross_shard;
+        }
         Some(Found { pool, listen_line })
     }
 
@@ -248,6 +277,14 @@ impl Checker<'_> {
                 continue;
             }
             lines.insert(key.name, line);
+            if let Place::Pool(pool) = place
+                && !TWEMPROXY.contains(&key.name)
+            {
+                self.foreign.push(Foreign {
+                    line,
+                    what: format!("the key {} of pool {pool:?}", key.name),
+                });
+            }
             self.value(key, draft, place, value);
         }
         if whole == Whole::Read {

@@ -5,7 +5,7 @@
 //! first mistake and lose repeated keys and leading zeros, so this reads the parser's events.
 //! Accepted is what twemproxy's libyaml accepts, and flow style, `---` and `...` besides.
 
-use granit_parser::{ErrorKind, Event, Parser, ScanError, Span};
+use granit_parser::{ErrorKind, Event, Parser, ScanError, Span, StructureStyle};
 
 use super::mistake::{Place, Problem, Report};
 
@@ -29,6 +29,8 @@ pub(super) struct File {
     pub root: Option<Node>,
     /// The text broke off at a syntax error, so what is missing may have been meant to follow.
     pub cut: bool,
+    /// Lines and names of YAML features that twemproxy refuses.
+    pub foreign: Vec<(usize, &'static str)>,
 }
 
 /// A value and where it stands.
@@ -61,6 +63,7 @@ pub(super) fn read(bytes: &[u8], report: &mut Report) -> File {
             return File {
                 root: None,
                 cut: true,
+                foreign: Vec::new(),
             };
         }
     };
@@ -93,11 +96,12 @@ pub(super) fn read(bytes: &[u8], report: &mut Report) -> File {
     let cut = end.is_err();
     // A key without its value shows that what stands before it was read whole.
     let whole = !cut || builder.holds_key();
+    let foreign = std::mem::take(&mut builder.foreign);
     let mut root = builder.finish();
     if let (false, Some(root)) = (whole, &mut root) {
         blur(root);
     }
-    File { root, cut }
+    File { root, cut, foreign }
 }
 
 /// Marks the last thing read before a syntax error as not to be judged: it may be a fragment.
@@ -227,6 +231,8 @@ struct Builder {
     nodes: usize,
     /// Lines and names of YAML features that are refused.
     unsupported: Vec<(usize, &'static str)>,
+    /// The same of those that are accepted here and refused by twemproxy.
+    foreign: Vec<(usize, &'static str)>,
 }
 
 struct Open {
@@ -254,7 +260,11 @@ impl Builder {
         let mut documents = 0;
         for event in Parser::new_from_str_with_options(text, options) {
             let (event, span) = event.map_err(Stop::Syntax)?;
-            if let Event::DocumentStart(..) = event {
+            if let Event::DocumentStart(is_marked, _) = event {
+                if is_marked {
+                    self.foreign
+                        .push((span.start.line(), "a document marker (\"---\")"));
+                }
                 documents += 1;
                 if documents == 2 {
                     self.refuse(&span, "several documents (\"---\")");
@@ -308,13 +318,15 @@ impl Builder {
                     kind: NodeKind::Refused,
                 });
             }
-            Event::SequenceStart(..) => {
+            Event::SequenceStart(style, ..) => {
+                self.note(style, line);
                 self.open.push(Open {
                     line,
                     content: Content::List(Vec::new()),
                 });
             }
-            Event::MappingStart(..) => {
+            Event::MappingStart(style, ..) => {
+                self.note(style, line);
                 self.open.push(Open {
                     line,
                     content: Content::Map(Vec::new(), None),
@@ -324,6 +336,12 @@ impl Builder {
             _ => {}
         }
         Ok(())
+    }
+
+    fn note(&mut self, style: StructureStyle, line: usize) {
+        if style == StructureStyle::Flow {
+            self.foreign.push((line, "flow style (\"{}\", \"[]\")"));
+        }
     }
 
     fn refuse(&mut self, span: &Span, what: &'static str) {

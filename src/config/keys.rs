@@ -121,6 +121,8 @@ pub struct ProcessDraft {
     pub(super) server_queue_limit: u32,
     pub(super) session_connections: u32,
     pub(super) subscriber_output_limit: u32,
+    pub(super) transaction_limit: u32,
+    pub(super) subscription_limit: u32,
     pub(super) memory_limit: u32,
 }
 
@@ -216,7 +218,8 @@ pub const KEYS: &[Key<PoolDraft>] = &[
     Key {
         name: "redis",
         presence: Presence::Default("false"),
-        help: "true: the pool speaks the Redis protocol; false: memcached's text protocol.",
+        help: "true: the pool speaks the Redis protocol; false: memcached's, that is the classic text \
+               protocol, the meta commands and the binary protocol.",
         form: Form::Flag(|pool| &mut pool.redis),
     },
     Key {
@@ -296,10 +299,11 @@ pub const KEYS: &[Key<PoolDraft>] = &[
     },
     Key {
         name: "cross_shard",
-        presence: Presence::Default("refuse"),
+        presence: Presence::Optional,
         help: "What happens to a command whose keys live on several servers and that cannot be \
                split: refuse answers -CROSSSLOT; first_key sends it whole to the first key's \
-               server, as twemproxy does. Not in twemproxy.",
+               server, as twemproxy does, but for MULTI and WATCH. Absent: refuse, and first_key in a \
+               Redis pool if the program is called nutcracker. Not in twemproxy.",
         form: Form::Name {
             names: &CROSS_SHARD_NAMES,
             field: |pool| &mut pool.cross_shard,
@@ -391,12 +395,12 @@ pub const KEYS: &[Key<PoolDraft>] = &[
     },
     Key {
         name: "argument_limit",
-        presence: Presence::Default("1048576"),
+        presence: Presence::Default("2147483647"),
         help: "Most arguments of a Redis request, its name included; more are answered with \
-               an error. Not in twemproxy.",
+               an error. The default is Redis' own limit. Not in twemproxy.",
         form: Form::Number {
             min: 1,
-            max: 1024 * 1024,
+            max: NUMBER_MAX,
             unit: PLAIN,
             field: |pool| &mut pool.argument_limit,
         },
@@ -559,6 +563,30 @@ pub const PROCESS_KEYS: &[Key<ProcessDraft>] = &[
             max: 1024 * 1024 * 1024,
             unit: BYTES,
             field: |process| &mut process.subscriber_output_limit,
+        },
+    },
+    Key {
+        name: "transaction_limit",
+        presence: Presence::Default("1073741824"),
+        help: "Bytes of the requests of one transaction, 64 more for each; one more is answered with an \
+               error, and EXEC fails. They count to the memory that is kept for the client.",
+        form: Form::Number {
+            min: 1024,
+            max: 1024 * 1024 * 1024,
+            unit: BYTES,
+            field: |process| &mut process.transaction_limit,
+        },
+    },
+    Key {
+        name: "subscription_limit",
+        presence: Presence::Default("1073741824"),
+        help: "Bytes of the names of channels and patterns that one client listens to, 64 more for each; \
+               one more is answered with an error. They count to the memory that is kept for the client.",
+        form: Form::Number {
+            min: 1024,
+            max: 1024 * 1024 * 1024,
+            unit: BYTES,
+            field: |process| &mut process.subscription_limit,
         },
     },
     Key {

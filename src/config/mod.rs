@@ -9,6 +9,7 @@ mod address;
 mod check;
 mod commands;
 mod file;
+mod foreign;
 mod keys;
 mod mistake;
 mod schema;
@@ -20,6 +21,7 @@ use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub use foreign::Foreign;
 pub use keys::{KEYS, Key, PROCESS_KEYS, PROCESS_SECTION, PoolDraft, Presence, ProcessDraft};
 pub use mistake::{Mistake, Mistakes, Place, Problem};
 pub use schema::json_schema;
@@ -37,9 +39,17 @@ use crate::route::Distribution;
 /// Every mistake in the file, each with line, pool, key and what is allowed; or the one reason why
 /// it could not be read.
 pub fn load(path: impl AsRef<Path>) -> Result<Config, Mistakes> {
+    load_with(path, CrossShard::default())
+}
+
+/// The same, where `cross_shard` is what holds for Redis pools that do not say.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_with(path: impl AsRef<Path>, cross_shard: CrossShard) -> Result<Config, Mistakes> {
     let path = path.as_ref();
     let bytes = read(path).map_err(|list| Mistakes::new(path, list))?;
-    from_bytes(path, &bytes, &resolve)
+    read_bytes(path, &bytes, &resolve, cross_shard)
 }
 
 /// Checks the bytes of a configuration file, whose name `path` is only for messages. `resolve` gives
@@ -52,7 +62,17 @@ pub fn from_bytes(
     bytes: &[u8],
     resolve: &dyn Fn(&str, u16) -> io::Result<SocketAddr>,
 ) -> Result<Config, Mistakes> {
-    let config = check::check(bytes, resolve).map_err(|list| Mistakes::new(path, list))?;
+    read_bytes(path, bytes, resolve, CrossShard::default())
+}
+
+fn read_bytes(
+    path: &Path,
+    bytes: &[u8],
+    resolve: &dyn Fn(&str, u16) -> io::Result<SocketAddr>,
+    cross_shard: CrossShard,
+) -> Result<Config, Mistakes> {
+    let checked = check::check(bytes, resolve, cross_shard);
+    let config = checked.map_err(|list| Mistakes::new(path, list))?;
     Ok(Config {
         md5: md5_hex(bytes),
         ..config
@@ -116,6 +136,8 @@ pub struct Config {
     pub process: Process,
     /// The MD5 of the file, as md5sum(1) prints it: whether two proxies run the same configuration.
     pub md5: String,
+    /// What twemproxy would refuse of the file, by line.
+    pub foreign: Vec<Foreign>,
 }
 
 /// The process-wide settings.
@@ -137,6 +159,10 @@ pub struct Process {
     pub session_connections: usize,
     /// `subscriber_output_limit`: bytes of messages that may wait for one client.
     pub subscriber_output_limit: usize,
+    /// `transaction_limit`: bytes of the requests of one transaction.
+    pub transaction_limit: usize,
+    /// `subscription_limit`: bytes of the names one client listens to.
+    pub subscription_limit: usize,
     /// `memory_limit`, in bytes. `None`: no limit.
     pub memory_limit: Option<u64>,
 }
@@ -203,6 +229,13 @@ pub struct Pool {
     pub servers: Vec<Server>,
 }
 
+impl Pool {
+    /// Whether the keys of a command may live on several servers, so that `cross_shard` matters.
+    pub fn spans_servers(&self) -> bool {
+        self.protocol == Protocol::Redis && self.servers.len() > 1
+    }
+}
+
 /// An address clients connect to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Listen {
@@ -262,6 +295,14 @@ pub enum CrossShard {
     Refuse,
     /// `first_key`: send it whole to the first key's server, as twemproxy does.
     FirstKey,
+}
+
+impl CrossShard {
+    /// As one would write it.
+    pub fn name(self) -> &'static str {
+        let known = keys::CROSS_SHARDS.iter().find(|known| known.1 == self);
+        known.map_or("", |known| known.0)
+    }
 }
 
 /// What a failed server means for a memcached get of keys on several servers.

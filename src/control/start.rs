@@ -64,6 +64,7 @@ pub fn start(
         pools,
         process,
         md5,
+        ..
     } = config;
     let worker_count = options.worker_count(process.workers, core_count);
     let pools: Vec<Arc<Pool>> = pools.into_iter().map(Arc::new).collect();
@@ -152,6 +153,7 @@ pub fn start(
         stats: own_stats,
         clock,
         quota: Quota::per_second(NOTICES_PER_SECOND),
+        apart: std::collections::HashSet::new(),
         supervisor,
         shutdown_timeout: options.shutdown_timeout,
         stop: None,
@@ -230,6 +232,8 @@ fn limits(process: &Process) -> Limits {
         queue: process.server_queue_limit,
         own: process.session_connections,
         subscriber: process.subscriber_output_limit,
+        transaction: process.transaction_limit,
+        subscriptions: process.subscription_limit,
         ..Limits::default()
     }
 }

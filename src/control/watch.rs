@@ -1,5 +1,6 @@
 //! Control's loop: clients to workers, reports to decisions, signals to actions, until the end.
 
+use std::collections::HashSet;
 use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
@@ -35,6 +36,8 @@ pub struct Control {
     pub(super) stats: Arc<WorkerStats>,
     pub(super) clock: Clock,
     pub(super) quota: Quota,
+    /// Commands of pools of which was told that their keys lived on several servers.
+    pub(super) apart: HashSet<(usize, String)>,
     pub(super) supervisor: Supervisor,
     pub(super) shutdown_timeout: Duration,
     /// When waiting for clients ends, once we were told to stop.
@@ -202,7 +205,17 @@ impl Control {
 
     fn log_notice(&mut self, notice: &Notice, now: Time) {
         let level = level_of(&notice.what);
-        if level as u8 > self.log.level() || !self.quota.take(now) {
+        if level as u8 > self.log.level() {
+            return;
+        }
+        let is_left_out = match &notice.what {
+            // Each worker tells it once, and there are only so many commands.
+            What::CrossShard { command, .. } => {
+                !self.apart.insert((notice.pool.index(), command.clone()))
+            }
+            _ => !self.quota.take(now),
+        };
+        if is_left_out {
             return;
         }
         let pool = &self.pools[notice.pool.index()];
@@ -234,9 +247,12 @@ fn level_of(what: &What) -> Level {
         | What::Late { .. }
         | What::QueueFull { .. }
         | What::Greeting { .. }
+        | What::CrossShard { .. }
         | What::Unjoinable => Level::Warn,
-        What::SlowClient | What::ShedClient { .. } | What::StalledUpload | What::BadRequest => {
-            Level::Notice
-        }
+        What::SlowClient
+        | What::ShedClient { .. }
+        | What::StalledUpload
+        | What::OverLimit { .. }
+        | What::BadRequest => Level::Notice,
     }
 }

@@ -3,6 +3,8 @@
 //! A large argument or data block is not gathered to be looked at: only its length and line ends
 //! matter. Redis may have further arguments behind it; memcached never has.
 
+use super::Limits;
+
 /// What is still to come of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Body {
@@ -12,6 +14,8 @@ pub struct Body {
     bulks: u32,
     /// Most bytes a further bulk may have.
     bulk_max: u64,
+    /// The length of the first that had more.
+    excess: Option<u64>,
     /// Whether no line end belongs to it.
     raw: bool,
 }
@@ -33,18 +37,19 @@ pub enum BadBody {
     LineEnd,
     /// Something other than `$` where a bulk must start.
     Dollar(u8),
-    /// A bulk length that is not canonical or exceeds the limit.
+    /// A bulk length that is not canonical or exceeds Redis' own limit.
     Length,
 }
 
 impl Body {
-    /// A block of which `left` bytes, line end included and at least 1, are missing, and `bulks` Redis
-    /// bulks behind it of at most `bulk_max` bytes each.
+    /// A block of which `left` bytes, line end included, are missing, and `bulks` Redis bulks behind it of
+    /// at most `bulk_max` bytes each.
     pub fn new(left: u64, bulks: u32, bulk_max: u64) -> Self {
         Self {
             left,
             bulks,
             bulk_max,
+            excess: None,
             raw: false,
         }
     }
@@ -60,6 +65,11 @@ impl Body {
     /// Bytes that are known to be still to come.
     pub fn announced(&self) -> u64 {
         self.left
+    }
+
+    /// The length of the first bulk that was longer than may be. Where the body ends is certain all the same.
+    pub fn excess(&self) -> Option<u64> {
+        self.excess
     }
 
     /// Takes the next bytes. What it does not use is the next request, or a line to be given again
@@ -85,8 +95,11 @@ impl Body {
             let Some((len, line)) = bulk_header(&bytes[used..])? else {
                 return Ok(Fed { used, done: false });
             };
-            if len > self.bulk_max {
+            if len > Limits::REDIS.bulk {
                 return Err(BadBody::Length);
+            }
+            if len > self.bulk_max {
+                self.excess.get_or_insert(len);
             }
             used += line;
             self.bulks -= 1;
@@ -231,8 +244,23 @@ mod tests {
         );
         check(
             Body::new(5, 1, 2),
-            b"abc\r\n$3\r\nabc\r\n",
+            b"abc\r\n$536870913\r\n",
             Err(BadBody::Length),
+        );
+    }
+
+    #[test]
+    fn a_bulk_that_is_too_long_is_noted_and_its_body_ends_where_it_ends() {
+        check(
+            Body::new(5, 2, 2),
+            b"abc\r\n$3\r\nabc\r\n$0\r\n\r\n",
+            Ok(20),
+        );
+        let mut body = Body::new(5, 1, 2);
+        let outcome = body.feed(b"abc\r\n$3\r\n");
+        assert_eq!(
+            (outcome.map(|fed| fed.done), body.excess()),
+            (Ok(false), Some(3))
         );
     }
 

@@ -26,7 +26,7 @@ impl Limits {
     pub const REDIS: Limits = Limits {
         key: 64 * 1024,
         bulk: 512 * 1024 * 1024,
-        args: 1024 * 1024,
+        args: i32::MAX as u32,
         request: 64 * 1024 * 1024,
         head: 16 * 1024,
         inline: 64 * 1024,
@@ -54,10 +54,10 @@ impl Limits {
         stranger: false,
     };
 
-    /// These for requests that are kept whole.
+    /// These for requests that are kept whole: how long they may be all together is another limit.
     pub fn for_queued(&self) -> Limits {
         Limits {
-            request: self.request.min(8 * 1024 * 1024),
+            request: self.request.max(QUEUED_MAX),
             head: usize::MAX,
             ..*self
         }
@@ -73,6 +73,35 @@ impl Limits {
             request: self.request.min(least.request),
             stranger: true,
             ..*self
+        }
+    }
+}
+
+/// Bytes of a request that is queued, as Redis has them in its `client-query-buffer-limit`.
+const QUEUED_MAX: usize = 1024 * 1024 * 1024;
+
+impl Excess {
+    /// The key of the limit.
+    pub fn key(self) -> &'static str {
+        match self {
+            Excess::Key => "key_limit",
+            Excess::Value => "value_limit",
+            Excess::Arguments => "argument_limit",
+            Excess::Request => "request_limit",
+            Excess::Inline => "inline_limit",
+            Excess::Local => "local_request_limit",
+        }
+    }
+
+    /// The limit itself.
+    pub fn of(self, limits: &Limits) -> u64 {
+        match self {
+            Excess::Key => limits.key as u64,
+            Excess::Value => limits.bulk,
+            Excess::Arguments => limits.args.into(),
+            Excess::Request => limits.request as u64,
+            Excess::Inline => limits.inline as u64,
+            Excess::Local => limits.local as u64,
         }
     }
 }

@@ -20,6 +20,7 @@ mod merge;
 mod pieces;
 mod policy;
 pub mod redis;
+mod refusal;
 mod topic;
 
 use crate::buffer::{BufferPool, Queue};
@@ -32,6 +33,7 @@ pub use memcache::bundle::{END, Opening, Verb as Bundling};
 pub use merge::{Fan, Merge, Partial, Reach, ScanTurn};
 pub use policy::{Denial, Policy, Unknown};
 pub use redis::write::Version;
+pub use refusal::Refusal;
 pub use topic::Topic;
 
 /// The protocol a pool speaks on both sides.
@@ -186,6 +188,9 @@ pub enum Verdict {
     Forward,
     /// As `Forward`; the key stands in base64 and is routed by what that means.
     Encoded,
+    /// As `Forward`; the expiry time at this place, which not all versions of memcached take, goes out as
+    /// one that all take for "at once": see [`memcache::request::at_once`].
+    Expired(Span),
     /// It goes as it is to the server of its keys, which must all live on one.
     Together,
     /// Its units go to the servers of their keys; the replies are joined. One unit is forwarded as is.
@@ -243,68 +248,6 @@ pub enum Local {
     Mechanisms,
     /// A client says who it is.
     Sasl,
-}
-
-/// A whole error reply, line end included. Two are equal if they say the same.
-#[derive(Clone, Debug)]
-pub struct Refusal {
-    text: Box<[u8]>,
-    excess: Option<Excess>,
-}
-
-impl PartialEq for Refusal {
-    fn eq(&self, other: &Self) -> bool {
-        self.text == other.text
-    }
-}
-
-impl Eq for Refusal {}
-
-impl Refusal {
-    /// An error reply with this text behind the protocol's mark of an error. Control bytes, which
-    /// would break the line, become `?`.
-    pub fn new(mark: &str, text: &[u8]) -> Self {
-        let mut line = Vec::with_capacity(mark.len() + text.len() + 2);
-        line.extend_from_slice(mark.as_bytes());
-        line.extend(text.iter().map(|&byte| {
-            if byte < b' ' || byte == 0x7f {
-                b'?'
-            } else {
-                byte
-            }
-        }));
-        line.extend_from_slice(b"\r\n");
-        Self {
-            text: line.into_boxed_slice(),
-            excess: None,
-        }
-    }
-
-    /// The same, for a request that goes beyond a limit.
-    pub fn beyond(self, excess: Excess) -> Self {
-        Self {
-            excess: Some(excess),
-            ..self
-        }
-    }
-
-    /// The limit the request went beyond, if that is why.
-    pub fn excess(&self) -> Option<Excess> {
-        self.excess
-    }
-
-    /// A reply as it stands, which may be none at all.
-    pub fn whole(bytes: Vec<u8>) -> Self {
-        Self {
-            text: bytes.into_boxed_slice(),
-            excess: None,
-        }
-    }
-
-    /// The bytes to send.
-    pub fn bytes(&self) -> &[u8] {
-        &self.text
-    }
 }
 
 /// Where a server's reply ends, in bytes that come in any cut. Start each reply with `default()`.
@@ -641,6 +584,15 @@ impl Protocol {
             Self::Memcache => Refusal::new("CLIENT_ERROR ", b"bad data chunk"),
             // Its bodies are of known length and cannot be bad.
             Self::Binary => Refusal::whole(Vec::new()),
+        }
+    }
+
+    /// What a client is told of whose large request a later argument is longer than it may be: so many bytes.
+    pub fn too_long(self, len: u64, limits: &Limits) -> Refusal {
+        match self {
+            Self::Redis => redis::request::value_too_long(len, limits),
+            // Their requests have one value, whose length stands ahead of it.
+            Self::Memcache | Self::Binary => self.error("object too large for cache"),
         }
     }
 

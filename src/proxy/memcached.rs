@@ -64,7 +64,12 @@ impl Proxy {
         }
         match plain_credentials(request) {
             Some(given) if self.admit(id, &given) => self.succeed(id, b"Authenticated"),
-            _ => self.fail(id, Status::Auth),
+            Some(_) => self.fail(id, Status::Auth),
+            None => {
+                // Who it says it is cannot be read: as if it were wrong.
+                self.admit(id, b"");
+                self.fail(id, Status::Auth);
+            }
         }
     }
 
@@ -99,7 +104,8 @@ impl Proxy {
             .is_some_and(|client| self.pool(client.pool).config.memcached_auth.is_some())
     }
 
-    /// Lets the client do what it likes if `given` is the pool's `user:password`; says whether it is.
+    /// Lets the client do what it likes if `given` is the pool's `user:password`, and nothing, whatever it
+    /// gave before, if not; says whether it is.
     fn admit(&mut self, id: ClientId, given: &[u8]) -> bool {
         let Some(client) = self.clients.find_mut(id) else {
             return false;
@@ -108,7 +114,7 @@ impl Proxy {
         let right = wanted
             .as_ref()
             .is_some_and(|wanted| is_equal(wanted.bytes(), given));
-        client.authenticated |= right;
+        client.authenticated = right;
         right
     }
 }

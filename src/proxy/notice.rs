@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use super::cause::Cause;
 use super::ids::{ClientId, PoolIndex};
 use super::{Action, Proxy};
+use crate::config::CrossShard;
 use crate::protocol::BadReply;
 use crate::route::ServerIndex;
 
@@ -75,6 +76,24 @@ pub enum What {
     StalledUpload,
     /// A client sent something that is no request and was closed.
     BadRequest,
+    /// A request of the client went beyond a limit.
+    OverLimit {
+        /// The limit's key.
+        key: &'static str,
+        /// The limit.
+        limit: u64,
+        /// What the client was told, without the mark of an error.
+        told: String,
+        /// What became of it.
+        end: &'static str,
+    },
+    /// The keys of a request live on several servers; told once for each command.
+    CrossShard {
+        /// The command, in lower case.
+        command: String,
+        /// What was done with it.
+        rule: CrossShard,
+    },
 }
 
 impl fmt::Display for What {
@@ -105,6 +124,26 @@ impl fmt::Display for What {
             ),
             What::StalledUpload => f.write_str("closed: it stopped within a large request"),
             What::BadRequest => f.write_str("closed: malformed request"),
+            What::OverLimit {
+                key,
+                limit,
+                told,
+                end,
+            } => write!(f, "{end}: {key} is {limit}: {told}"),
+            What::CrossShard {
+                command,
+                rule: CrossShard::Refuse,
+            } => write!(
+                f,
+                "{command:?} has keys on several servers: refused (cross_shard: refuse)"
+            ),
+            What::CrossShard {
+                command,
+                rule: CrossShard::FirstKey,
+            } => write!(
+                f,
+                "{command:?} has keys on several servers: sent to that of the first (cross_shard: first_key)"
+            ),
         }
     }
 }

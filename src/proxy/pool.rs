@@ -48,6 +48,8 @@ pub(super) struct Pool {
     pub heavy: Heavy,
     /// By server: whether its failure count is known not to be 0.
     pub failing: Vec<bool>,
+    /// Rows of commands of which was told that their keys lived on several servers.
+    apart: Vec<Option<u16>>,
 }
 
 /// The place of a lane in its pool.
@@ -136,8 +138,18 @@ impl Pool {
             facts: None,
             heavy: Heavy::default(),
             failing: vec![false; config.servers.len()],
+            apart: Vec::new(),
             config,
         }
+    }
+
+    /// Notes that keys of a command lived on several servers; says whether that is the first time.
+    pub fn note_apart(&mut self, command: Option<u16>) -> bool {
+        let is_new = !self.apart.contains(&command);
+        if is_new {
+            self.apart.push(command);
+        }
+        is_new
     }
 
     /// What a command is counted under, by its row.

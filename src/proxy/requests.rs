@@ -18,6 +18,7 @@ use crate::config::CrossShard;
 use crate::protocol::Protocol;
 use crate::protocol::binary;
 use crate::protocol::memcache::base64;
+use crate::protocol::memcache::request::at_once;
 use crate::protocol::redis::commands::Verb;
 use crate::protocol::{
     Answer, Excess, Family, Key, Local, Parse, Refusal, Request, RequestScan, Verdict,
@@ -265,12 +266,15 @@ impl Proxy {
 
     /// Answers bytes that are no request, and reads no more from the client.
     pub(super) fn refuse_for_good(&mut self, id: ClientId, refusal: &Refusal) {
-        self.refuse(id, refusal);
+        self.note_excess(id, refusal, "closed");
+        self.answer(id, refusal.bytes());
         let Some(client) = self.clients.find_mut(id) else {
             return;
         };
         client.ending = Ending::Error;
-        self.notice_client(id, What::BadRequest);
+        if refusal.excess().is_none() {
+            self.notice_client(id, What::BadRequest);
+        }
         self.finish_client(id);
     }
 
@@ -390,6 +394,11 @@ impl Proxy {
                 let server = self.route_encoded(id, request.key.of(input.bytes()));
                 self.forward(id, server, input, request.answer);
             }
+            Verdict::Expired(expiry) => {
+                let server = self.route(id, request.key.of(input.bytes()));
+                let bytes = at_once(input.bytes(), expiry);
+                self.forward(id, server, Input::copied(&bytes), request.answer);
+            }
             Verdict::Together => self.forward_together(id, &request, input),
             Verdict::Split(merge) => self.split(id, &request, merge, input),
             Verdict::Everywhere(fan) => self.everywhere(id, fan, input, request.answer),
@@ -409,21 +418,28 @@ impl Proxy {
             Verdict::Refuse(refusal) if request.answer != Answer::Never => {
                 self.refuse(id, &refusal);
             }
-            Verdict::Refuse(refusal) => self.count_excess(id, &refusal),
+            Verdict::Refuse(refusal) => self.note_excess(id, &refusal, "refused"),
         }
         true
     }
 
     /// Answers a request that is not served, and counts the limit it went beyond.
     pub(super) fn refuse(&mut self, id: ClientId, refusal: &Refusal) {
-        self.count_excess(id, refusal);
+        self.note_excess(id, refusal, "refused");
         self.answer(id, refusal.bytes());
     }
 
-    fn count_excess(&self, id: ClientId, refusal: &Refusal) {
+    /// Counts the limit a request went beyond, and tells of it.
+    fn note_excess(&mut self, id: ClientId, refusal: &Refusal, end: &'static str) {
         let (Some(excess), Some(client)) = (refusal.excess(), self.clients.find(id)) else {
             return;
         };
+        let pool = &self.pools[client.pool.index()];
+        let limits = match client.authenticated {
+            true => &pool.config.limits,
+            false => &pool.stranger,
+        };
+        let (key, limit, told) = (excess.key(), excess.of(limits), refusal.text());
         let stats = &self.stats.pools[client.pool.index()];
         match excess {
             Excess::Key => stats.key_limit_hits.add(1),
@@ -433,6 +449,15 @@ impl Proxy {
             Excess::Inline => stats.inline_limit_hits.add(1),
             Excess::Local => stats.local_request_limit_hits.add(1),
         }
+        self.notice_client(
+            id,
+            What::OverLimit {
+                key,
+                limit,
+                told,
+                end,
+            },
+        );
     }
 
     /// The server of a key.
@@ -534,14 +559,7 @@ impl Proxy {
         input: Input<'_>,
     ) -> Result<ServerIndex, Vec<u8>> {
         let server = self.route(id, request.key.of(input.bytes()));
-        let Some(client) = self.clients.find(id) else {
-            return Err(Vec::new());
-        };
-        let pool = self.pool(client.pool);
-        if pool.config.cross_shard == CrossShard::Refuse
-            && pool.server_count() > 1
-            && !self.is_together(id, request, input.bytes(), server)
-        {
+        if self.is_refused_as_apart(id, request, input, server) {
             return Err(CROSS_SLOT.to_vec());
         }
         server.ok_or_else(|| b"-ERR Connection refused\r\n".to_vec())
@@ -549,23 +567,41 @@ impl Proxy {
 
     /// A command with several keys that cannot be split.
     fn forward_together(&mut self, id: ClientId, request: &Request, input: Input<'_>) {
-        let Some(client) = self.clients.find(id) else {
-            return;
-        };
-        let pool = client.pool;
         let server = self.route(id, request.key.of(input.bytes()));
-        if self.pool(pool).config.cross_shard == CrossShard::Refuse
-            && self.pool(pool).config.servers.len() > 1
-            && !self.is_together(id, request, input.bytes(), server)
-        {
-            return self.answer(
-                id,
-                b"-CROSSSLOT Keys in request don't hash to the same shard\r\n",
-            );
+        if self.is_refused_as_apart(id, request, input, server) {
+            return self.answer(id, CROSS_SLOT);
         }
         if !self.forward_script(id, server, request.command, input) {
             self.forward(id, server, input, request.answer);
         }
+    }
+
+    /// Whether the request is refused because its keys live on several servers. If they do, it is counted,
+    /// and told once for each command.
+    fn is_refused_as_apart(
+        &mut self,
+        id: ClientId,
+        request: &Request,
+        input: Input<'_>,
+        server: Option<ServerIndex>,
+    ) -> bool {
+        let Some(client) = self.clients.find(id) else {
+            return true;
+        };
+        let pool = client.pool;
+        if self.pool(pool).server_count() == 1
+            || self.is_together(id, request, input.bytes(), server)
+        {
+            return false;
+        }
+        self.stats.pools[pool.index()].cross_shard.add(1);
+        let rule = self.pool(pool).config.cross_shard;
+        if self.pools[pool.index()].note_apart(request.command) {
+            let command = self.pool(pool).commands.name(request.command);
+            let command = command.to_ascii_lowercase();
+            self.notice_client(id, What::CrossShard { command, rule });
+        }
+        rule == CrossShard::Refuse
     }
 
     /// Whether all keys of the request live on `server`. With `distribution: random` no key lives

@@ -176,7 +176,9 @@ impl Proxy {
             let stats = &self.stats.pools[client.pool.index()];
             stats.subscription_limit_hits.add(1);
         }
-        self.answer(id, b"-ERR too many subscriptions\r\n");
+        let limit = self.limits.subscriptions;
+        let text = format!("too many subscriptions: subscription_limit is {limit}");
+        self.refuse_over(id, "subscription_limit", limit, &text);
     }
 
     fn subscribe(&mut self, id: ClientId, kind: usize, name: &[u8]) {

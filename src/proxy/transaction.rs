@@ -17,8 +17,10 @@ use super::asking::Asking;
 use super::cause::Cause;
 use super::exchange::Exchange;
 use super::ids::{ClientId, LinkId};
+use super::limits::Limits;
 use super::link::{Link, Role, Slot};
 use super::multi::{Permit, aborted};
+use super::notice::What;
 use super::requests::{CROSS_SLOT, PLACEHOLDER};
 use crate::buffer::Input;
 use crate::protocol::redis::commands::Verb;
@@ -62,6 +64,11 @@ impl Transaction {
             broken: true,
             ..Self::default()
         };
+    }
+
+    /// Whether it is too large for a connection that clients share.
+    fn is_large(&self, limits: &Limits) -> bool {
+        self.queue.len() as u64 > limits.large_message
     }
 
     /// How many requests were queued.
@@ -117,6 +124,9 @@ impl Proxy {
             Verb::Exec if !open => self.answer(id, b"-ERR EXEC without MULTI\r\n"),
             // It may take another connection than what was asked before, and must not be served first.
             Verb::Exec if client.is_watching() && !client.ring.is_empty() => return false,
+            Verb::Exec if client.has_large_transaction(&self.limits) && !client.is_watching() => {
+                return self.exec_large(id);
+            }
             Verb::Exec => return self.exec(id),
             Verb::Discard if !open => self.answer(id, b"-ERR DISCARD without MULTI\r\n"),
             Verb::Discard => {
@@ -222,7 +232,37 @@ impl Proxy {
         } else {
             stats.transaction_limit_hits.add(1);
         }
-        self.answer(id, b"-ERR the transaction is too large\r\n");
+        let limit = self.limits.transaction;
+        let text = format!("the transaction is too large: transaction_limit is {limit}");
+        self.refuse_over(id, "transaction_limit", limit, &text);
+    }
+
+    /// Answers a request that goes beyond a limit of what is kept for one client.
+    pub(super) fn refuse_over(
+        &mut self,
+        id: ClientId,
+        key: &'static str,
+        limit: usize,
+        text: &str,
+    ) {
+        let what = What::OverLimit {
+            key,
+            limit: limit as u64,
+            told: text.to_owned(),
+            end: "refused",
+        };
+        self.notice_client(id, what);
+        self.answer(id, format!("-ERR {text}\r\n").as_bytes());
+    }
+
+    /// A request that was refused while it came in was meant for the client's transaction, if it has one.
+    pub(super) fn spoil_transaction(&mut self, id: ClientId) {
+        if let Some(client) = self.clients.find_mut(id)
+            && let Some(session) = client.session.as_deref_mut()
+            && let Some(transaction) = session.transaction.as_deref_mut()
+        {
+            transaction.give_up();
+        }
     }
 
     /// The server a request within a transaction must go to, if its keys say so; or why it cannot be
@@ -426,6 +466,44 @@ impl Proxy {
         true
     }
 
+    /// A transaction that would keep a connection busy which others share gets one of its client's own, as if
+    /// keys were watched.
+    fn exec_large(&mut self, id: ClientId) -> bool {
+        let Some(server) = self.known_server(id) else {
+            return self.exec(id);
+        };
+        let Some(client) = self.clients.find(id) else {
+            return true;
+        };
+        if !client.ring.is_empty() {
+            return false;
+        }
+        let (group, router) = (client.group, self.pool(client.pool).router.clone());
+        let link = match self.take_own(id, group, server) {
+            Ok(link) => link,
+            Err(cause) => {
+                if let Some(client) = self.clients.find_mut(id) {
+                    client.session().transaction = None;
+                }
+                self.answer_error(id, cause);
+                return true;
+            }
+        };
+        let takes_multi = self.links.find(link).is_some_and(|link| link.takes_multi);
+        if let Some(client) = self.clients.find_mut(id) {
+            client.session().watching = Some(Watching {
+                server,
+                router,
+                link: Some(link),
+                refused: None,
+            });
+        }
+        if !takes_multi && self.ask_for_multi(link, id, true).is_some() {
+            return false;
+        }
+        self.exec(id)
+    }
+
     fn put_back(&mut self, id: ClientId, transaction: Box<Transaction>) {
         if let Some(client) = self.clients.find_mut(id) {
             client.session().transaction = Some(transaction);
@@ -571,6 +649,13 @@ impl super::client::Client {
         self.session
             .as_ref()
             .is_some_and(|session| session.watching.is_some())
+    }
+
+    /// Whether what it has queued needs a connection of its own.
+    fn has_large_transaction(&self, limits: &Limits) -> bool {
+        let session = self.session.as_ref();
+        let queued = session.and_then(|session| session.transaction.as_ref());
+        queued.is_some_and(|queued| queued.is_large(limits))
     }
 
     /// Whether its requests are queued.

@@ -18,6 +18,7 @@ use super::pool::LaneIndex;
 use super::time::Time;
 use super::{CloseHow, Proxy};
 use crate::buffer::{Input, Queue};
+use crate::protocol::memcache::request::at_once;
 use crate::protocol::{Answer, BadBody, Body, Request, Verdict};
 use crate::route::ServerIndex;
 
@@ -47,6 +48,7 @@ impl Proxy {
         };
         let upload = match request.verdict {
             Verdict::Refuse(refusal) => {
+                self.spoil_transaction(id);
                 if answer != Answer::Never {
                     self.refuse(id, &refusal);
                 }
@@ -73,14 +75,20 @@ impl Proxy {
                 Some(server) => {
                     let large = self.limits.large_message;
                     if input.len() as u64 + discard.body.announced() > large
-                        && request.verdict == Verdict::Forward
+                        && matches!(request.verdict, Verdict::Forward | Verdict::Expired(_))
                     {
                         // What is written large will be read large.
                         let print = Print::of(request.key.of(input.bytes()));
                         self.pools[pool.index()].heavy.note(print, self.now);
                     }
                     let mut queue = Queue::new();
-                    queue.push_input_snug(input);
+                    match request.verdict {
+                        Verdict::Expired(expiry) => {
+                            let bytes = at_once(input.bytes(), expiry);
+                            queue.push_input_snug(Input::copied(&bytes));
+                        }
+                        _ => queue.push_input_snug(input),
+                    }
                     Upload {
                         stage: Stage::Gather(queue),
                         server,
@@ -156,6 +164,14 @@ impl Proxy {
         };
         upload.heard = self.now;
         let piece = input.slice(0..fed.used);
+        if let Some(len) = upload.body.excess()
+            && !matches!(upload.stage, Stage::Discard)
+        {
+            self.refuse_upload(id, len);
+        }
+        let Some(upload) = client_upload(&mut self.clients, id) else {
+            return (fed.used, fed.done);
+        };
         match &mut upload.stage {
             Stage::Gather(queue) => queue.push_input_snug(piece),
             Stage::Stream(link) => {
@@ -405,6 +421,29 @@ impl Proxy {
             upload.stage = Stage::Discard;
         }
         self.unstall(id);
+    }
+
+    /// An argument of the client's large request has `len` bytes, which are too many. The rest of it is
+    /// thrown away.
+    fn refuse_upload(&mut self, id: ClientId, len: u64) {
+        let Some(client) = self.clients.find_mut(id) else {
+            return;
+        };
+        let (pool, protocol) = (client.pool, client.protocol);
+        let Some(upload) = client.upload.as_deref_mut() else {
+            return;
+        };
+        match mem::replace(&mut upload.stage, Stage::Discard) {
+            Stage::Stream(link) => {
+                // The exchange of the upload is the only one: it gives way to the refusal.
+                client.ring.pop();
+                self.drop_link(link);
+            }
+            Stage::Gather(mut queue) | Stage::Wait(mut queue) => queue.clear(&mut self.buffers),
+            Stage::Discard => {}
+        }
+        let refusal = protocol.too_long(len, &self.pool(pool).config.limits);
+        self.refuse(id, &refusal);
     }
 
     /// The client's large request does not go on as it must.

@@ -163,6 +163,8 @@ counters! {
         server_ejects Counter Twemproxy "servers taken out after too many failures";
         forward_error Counter Twemproxy "requests answered with an error of the proxy";
         fragments Counter Twemproxy "parts that requests with several keys were split into";
+        cross_shard Counter Nutcrab
+            "requests that cannot be split and whose keys live on several servers";
         client_refused Counter Nutcrab
             "clients turned away at the limit of client_connections, the pool's or the process'";
         client_connections_per_address_hits Counter Nutcrab

@@ -136,9 +136,17 @@ fn rows<T>(
             Kind::Gauge | Kind::Timestamp => "gauge",
         },
         labels,
-        help: row.help,
+        help: match row.kind {
+            // The statistics as JSON count it in microseconds, as twemproxy does.
+            Kind::Timestamp => TAKEN_OUT,
+            _ => row.help,
+        },
     })
 }
+
+/// What the one timestamp means, in the unit of metrics.
+const TAKEN_OUT: &str =
+    "when the server was last taken out, in seconds since the epoch; 0 is never";
 
 /// The name of a row's metric.
 fn name<T>(row: &Row<T>, labels: &[&str]) -> String {

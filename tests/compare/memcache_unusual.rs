@@ -133,10 +133,19 @@ fn ranges() -> Vec<Case> {
     [
         "set fresh 4294967296 0 1\nx",
         "set fresh 99999999999999999999 0 1\nx",
-        "set fresh 0 4102444800 1\nx",
+        "set fresh 0 4294967296 1\nx",
     ]
     .map(|text| memcache(text).differs("number-ranges", refused))
-    .to_vec()
+    .into_iter()
+    .chain(
+        [
+            "set fresh 0 4102444800 1\nx",
+            "add fresh 0 4294967295 1\nx",
+            "set k0 0 2147483648 1\nx",
+        ]
+        .map(|text| memcache(&format!("{text}\nget fresh\nget k0"))),
+    )
+    .collect()
 }
 
 /// What twemproxy takes differently from memcached itself.

@@ -211,7 +211,7 @@ fn sizes() -> Vec<Case> {
         );
     }
     let key = "k".repeat(65_537);
-    let ours = "-ERR Protocol error: key too long\n<closed>";
+    let ours = "-ERR key too long: 65537 bytes, key_limit is 65536";
     cases.push(
         redis(&format!("GET {key}"))
             .named("a key of 65537 bytes")

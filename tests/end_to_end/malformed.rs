@@ -38,7 +38,6 @@ const REDIS: &[(&[u8], &str)] = &[
         "invalid bulk length",
     ),
     (b"*2147483648\r\n", "invalid multibulk length"),
-    (b"*1048577\r\n", "invalid multibulk length"),
     (b"*-0\r\n", "invalid multibulk length"),
     (b"*\r\n", "invalid multibulk length"),
     (b"*2\n$3\nGET\n$1\na\n", "invalid multibulk length"),

@@ -45,7 +45,7 @@ const GARBAGE: [&[u8]; 10] = [
     b"*1\r\n$4\r\nPINGxx",
     b"*2\r\n$3\r\nGET\r\n$-1\r\n",
     b"*2\r\n$3\r\nGET\r\n$536870913\r\n",
-    b"*1048577\r\n",
+    b"*2147483648\r\n",
     b"*2\r\n$3\r\nGET\r\n:1\r\n",
     b"Host: a\r\n\r\n",
 ];

@@ -300,7 +300,7 @@ impl Client {
             "too many clients have connections to the server of their own" => {
                 scene.plan.limits.own < 1000
             }
-            "the transaction is too large" => {
+            text if text.starts_with("the transaction is too large: ") => {
                 scene.plan.limits.transaction < 1024 * 1024 || explained(&[Fault::Memory])
             }
             _ => explanations(text, plan.config.auto_eject_hosts)

@@ -181,6 +181,15 @@ impl Proxy {
         )
     }
 
+    /// The proxy under test, started under the name of the original.
+    pub fn nutcrab_as_nutcracker(pools: Vec<Pool>) -> Self {
+        let place = scratch();
+        let program = place.path().join("nutcracker");
+        std::os::unix::fs::symlink(binary(), &program).expect("a link can be made");
+        // The name is that of the program, which may be gone once it runs.
+        Self::start(&program.display().to_string(), pools, &[], "")
+    }
+
     /// The original.
     pub fn nutcracker(pools: Vec<Pool>) -> Self {
         Self::nutcracker_with(pools, &[])

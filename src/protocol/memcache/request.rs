@@ -316,6 +316,8 @@ impl Line<'_> {
             self.refuse(self.about(args.words[0]))
         } else if data > self.limits.bulk {
             self.refuse(Complaint::TooLarge)
+        } else if is_beyond_31_bits(args.word(2)) {
+            self.request(Verdict::Expired(args.words[2]), args.words[0])
         } else {
             self.request(Verdict::Forward, args.words[0])
         };
@@ -600,13 +602,25 @@ fn number_up_to(word: &[u8], most: u64) -> bool {
     parse_number(word).is_some_and(|value| value <= most)
 }
 
-/// Whether the word is an expiry time: seconds as a signed number of 32 bits, negative for "at once".
+/// Whether the word is an expiry time: seconds as a number of 32 bits, negative for "at once" if they are
+/// taken for signed.
 fn is_expiry(word: &[u8]) -> bool {
-    let most = i32::MAX as u64;
     match word.strip_prefix(b"-") {
-        Some(digits) => number_up_to(digits, most + 1),
-        None => number_up_to(word, most),
+        Some(digits) => number_up_to(digits, 1 << 31),
+        None => number_up_to(word, u64::from(u32::MAX)),
     }
+}
+
+/// Whether an expiry time is one that memcached takes for negative, or refuses, depending on its version.
+fn is_beyond_31_bits(word: &[u8]) -> bool {
+    parse_number(word).is_some_and(|value| value > i32::MAX as u64)
+}
+
+/// The start of a storage command, or all of it, whose item expires at once instead of at what stands at
+/// `expiry`.
+pub fn at_once(request: &[u8], expiry: Span) -> Vec<u8> {
+    let (start, end) = (expiry.start as usize, expiry.end as usize);
+    [&request[..start], b"-1", &request[end..]].concat()
 }
 
 #[cfg(test)]

@@ -17,6 +17,12 @@ use crate::protocol::{
 /// Longest name that is looked up and longest quoted in an error, as in Redis.
 const NAME_QUOTED_MAX: usize = 128;
 
+/// Longest name of a command that is read, in bytes.
+const NAME_MAX: u64 = 64 * 1024;
+
+/// Bytes of a request from which on it is handed over as a head if it can be.
+const GATHERED_MAX: usize = 1024 * 1024;
+
 /// Reads the request at the start of `bytes`.
 pub fn parse(bytes: &[u8], scan: &mut RequestScan, table: &Table, limits: &Limits) -> Parse {
     if scan.args == 0 {
@@ -38,7 +44,7 @@ pub fn parse(bytes: &[u8], scan: &mut RequestScan, table: &Table, limits: &Limit
                 scan.position = len as u32;
             }
             Ok(None) => return Parse::More,
-            Err(refusal) => return Parse::Bad(refusal),
+            Err(refusal) => return too_many(bytes, refusal, limits),
         }
     }
     while scan.seen < scan.args {
@@ -48,8 +54,11 @@ pub fn parse(bytes: &[u8], scan: &mut RequestScan, table: &Table, limits: &Limit
             Ok(None) => return Parse::More,
             Err(refusal) => return Parse::Bad(refusal),
         };
-        if let Err(refusal) = check_bulk(scan, len, table, limits) {
-            return Parse::Bad(refusal);
+        if let Err(unfit) = check_bulk(scan, len, table, limits) {
+            return match unfit {
+                Unfit::Bad(refusal) => Parse::Bad(refusal),
+                Unfit::Beyond(refusal) => skip(bytes, scan, refusal),
+            };
         }
         let start = position + header;
         let end = start + len as usize;
@@ -84,7 +93,9 @@ fn incomplete(
     limits: &Limits,
 ) -> Parse {
     let missing = end + 2 - bytes.len();
-    if missing > limits.head
+    // What goes to one server whatever follows is not gathered for the number of its arguments either.
+    let is_long = bytes.len() > GATHERED_MAX && missing > 2 && limits.head < usize::MAX;
+    if (missing > limits.head || is_long)
         && scan.seen > 0
         && let Some(request) = understand_head(bytes, scan, table)
     {
@@ -92,10 +103,70 @@ fn incomplete(
         let body = Body::new(missing as u64, scan.args - scan.seen - 1, limits.bulk);
         return Parse::Head { request, body };
     }
-    if end + 2 > limits.request {
+    if end + 2 <= limits.request {
+        return Parse::More;
+    }
+    if limits.stranger {
         return Parse::Bad(protocol_error("request too large").beyond(Excess::Request));
     }
-    Parse::More
+    let text = format!("request too large: request_limit is {}", limits.request);
+    skip(bytes, scan, error(&text).beyond(Excess::Request))
+}
+
+/// The rest of a request that goes beyond a limit is passed over: where it ends is certain.
+#[cold]
+fn skip(bytes: &[u8], scan: &RequestScan, refusal: Refusal) -> Parse {
+    let start = scan.position as usize;
+    let mut body = Body::new(0, scan.args - scan.seen, Limits::REDIS.bulk);
+    let request = request(Verdict::Refuse(refusal), scan.command);
+    match body.feed(&bytes[start..]) {
+        Ok(fed) if fed.done => {
+            let len = start + fed.used;
+            Parse::Done { request, len }
+        }
+        Ok(fed) if start + fed.used == bytes.len() => Parse::Head { request, body },
+        // The start of a line whose end is missing.
+        Ok(_) => Parse::More,
+        Err(bad) => Parse::Bad(bad_body(bad)),
+    }
+}
+
+/// A request of more arguments than it may have, or of a number that Redis has not either.
+#[cold]
+fn too_many(bytes: &[u8], refusal: Refusal, limits: &Limits) -> Parse {
+    match number_line(&bytes[1..]) {
+        Number::Line { value, len }
+            if refusal.excess().is_some() && value <= Limits::REDIS.args.into() =>
+        {
+            if limits.stranger {
+                return Parse::Bad(refusal);
+            }
+            let scan = RequestScan {
+                args: value as u32,
+                position: len as u32 + 1,
+                ..RequestScan::default()
+            };
+            skip(bytes, &scan, refusal)
+        }
+        _ => Parse::Bad(refusal),
+    }
+}
+
+/// What is told of an argument of `len` bytes, which are more than it may have.
+pub fn value_too_long(len: u64, limits: &Limits) -> Refusal {
+    let text = format!(
+        "value too long: {len} bytes, value_limit is {}",
+        limits.bulk
+    );
+    error(&text).beyond(Excess::Value)
+}
+
+/// An argument that cannot be taken.
+enum Unfit {
+    /// It is longer than it may be; what follows is known all the same.
+    Beyond(Refusal),
+    /// The end of the connection.
+    Bad(Refusal),
 }
 
 /// The request whose first arguments are there, if they say all that must be known of it.
@@ -120,25 +191,33 @@ fn understand_head(bytes: &[u8], scan: &RequestScan, table: &Table) -> Option<Re
 }
 
 /// The limits of the bulk about to be read, which has `len` bytes.
-fn check_bulk(scan: &RequestScan, len: u64, table: &Table, limits: &Limits) -> Result<(), Refusal> {
+fn check_bulk(scan: &RequestScan, len: u64, table: &Table, limits: &Limits) -> Result<(), Unfit> {
+    let bad = |text| Err(Unfit::Bad(protocol_error(text).beyond(Excess::Value)));
     if len > limits.bulk {
-        let text = if limits.stranger {
-            "unauthenticated bulk length"
-        } else {
-            "invalid bulk length"
+        return match len {
+            _ if limits.stranger => bad("unauthenticated bulk length"),
+            // Redis' own limit, and its way.
+            _ if len > Limits::REDIS.bulk => bad("invalid bulk length"),
+            _ => Err(Unfit::Beyond(value_too_long(len, limits))),
         };
-        return Err(protocol_error(text).beyond(Excess::Value));
     }
     if len <= limits.key as u64 {
         return Ok(());
     }
-    match scan.seen {
-        0 if len > Limits::REDIS.key as u64 => Err(protocol_error("command name too long")),
-        1 if has_key_at_one(scan.command, table) => {
-            Err(protocol_error("key too long").beyond(Excess::Key))
-        }
-        _ => Ok(()),
-    }
+    let refusal = match scan.seen {
+        0 if len > NAME_MAX => error("command name too long"),
+        1 if has_key_at_one(scan.command, table) => key_too_long(len, limits),
+        _ => return Ok(()),
+    };
+    Err(match limits.stranger {
+        true => Unfit::Bad(refusal),
+        false => Unfit::Beyond(refusal),
+    })
+}
+
+fn key_too_long(len: u64, limits: &Limits) -> Refusal {
+    let text = format!("key too long: {len} bytes, key_limit is {}", limits.key);
+    error(&text).beyond(Excess::Key)
 }
 
 fn has_key_at_one(command: Option<u16>, table: &Table) -> bool {
@@ -203,7 +282,7 @@ fn understand(bytes: &[u8], scan: &RequestScan, table: &Table, limits: &Limits) 
                 .step_by(step)
                 .find(|key| key.len() > limits.key)
             {
-                Some(_) => refuse(error("key too long").beyond(Excess::Key)),
+                Some(key) => refuse(key_too_long(key.len() as u64, limits)),
                 None => request(Verdict::Split(merge), text),
             }
         }
@@ -226,12 +305,13 @@ fn held_to_limit(request: Request, bytes: &[u8], table: &Table, limits: &Limits)
         Verdict::Together => keys::keys(bytes, request.command, table, &mut keys),
         _ => {}
     }
-    if keys.iter().all(|key| key.span().len() <= limits.key) {
-        return request;
-    }
-    Request {
-        verdict: Verdict::Refuse(error("key too long").beyond(Excess::Key)),
-        ..request
+    let mut lengths = keys.iter().map(|key| key.span().len());
+    match lengths.find(|&len| len > limits.key) {
+        None => request,
+        Some(len) => Request {
+            verdict: Verdict::Refuse(key_too_long(len as u64, limits)),
+            ..request
+        },
     }
 }
 
@@ -432,12 +512,17 @@ fn array_header(bytes: &[u8], limits: &Limits) -> Result<Option<(u32, usize)>, R
             Ok(Some((value as u32, len + 1)))
         }
         Number::Line { value, .. } if value >= 1 => {
-            let text = if limits.stranger {
-                "unauthenticated multibulk length"
+            let refusal = if limits.stranger {
+                protocol_error("unauthenticated multibulk length")
+            } else if value > u64::from(Limits::REDIS.args) {
+                protocol_error("invalid multibulk length")
             } else {
-                "invalid multibulk length"
+                let most = limits.args;
+                error(&format!(
+                    "too many arguments: {value}, argument_limit is {most}"
+                ))
             };
-            Err(protocol_error(text).beyond(Excess::Arguments))
+            Err(refusal.beyond(Excess::Arguments))
         }
         Number::Line { len, .. } => Ok(Some((0, len + 1))),
         Number::Bad => negative_header(bytes),

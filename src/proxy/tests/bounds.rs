@@ -31,31 +31,31 @@ fn a_request_beyond_a_limit_is_told_so_and_counted() {
         (
             |limits| limits.key = 4,
             "*2\r\n$3\r\nGET\r\n$5\r\nabcde\r\n",
-            "-ERR Protocol error: key too long\r\n",
+            "-ERR key too long: 5 bytes, key_limit is 4\r\n",
             |stats| &stats.key_limit_hits,
         ),
         (
             |limits| limits.key = 4,
             "*3\r\n$4\r\nMGET\r\n$1\r\na\r\n$5\r\nabcde\r\n",
-            "-ERR key too long\r\n",
+            "-ERR key too long: 5 bytes, key_limit is 4\r\n",
             |stats| &stats.key_limit_hits,
         ),
         (
             |limits| limits.bulk = 100,
             "*3\r\n$3\r\nSET\r\n$1\r\na\r\n$101\r\n",
-            "-ERR Protocol error: invalid bulk length\r\n",
+            "-ERR value too long: 101 bytes, value_limit is 100\r\n",
             |stats| &stats.value_limit_hits,
         ),
         (
             |limits| limits.args = 3,
             "*4\r\n",
-            "-ERR Protocol error: invalid multibulk length\r\n",
+            "-ERR too many arguments: 4, argument_limit is 3\r\n",
             |stats| &stats.argument_limit_hits,
         ),
         (
             |limits| limits.request = 1024,
             "*2\r\n$4\r\nMGET\r\n$1100\r\n",
-            "-ERR Protocol error: request too large\r\n",
+            "-ERR request too large: request_limit is 1024\r\n",
             |stats| &stats.request_limit_hits,
         ),
         (

@@ -410,7 +410,7 @@ fn a_transaction_is_bounded() {
         rig.receive(client, ask("PING"));
     }
     let replies = rig.take(client);
-    assert!(replies.contains("-ERR the transaction is too large\r\n"));
+    assert!(replies.contains("-ERR the transaction is too large: transaction_limit is 10000\r\n"));
     assert_eq!(rig.stats.pools[0].transaction_limit_hits.read(), 1);
     rig.receive(client, ask("EXEC"));
     assert!(rig.take(client).starts_with("-EXECABORT"));
@@ -618,7 +618,8 @@ fn subscriptions_are_bounded_and_too_many_leave_the_client_as_it_was() {
         format!("SUBSCRIBE{}", " a".repeat(100)),
     ] {
         rig.receive(client, ask(&request));
-        assert_eq!(rig.take(client), "-ERR too many subscriptions\r\n");
+        let text = "-ERR too many subscriptions: subscription_limit is 1000\r\n";
+        assert_eq!(rig.take(client), text);
         rig.receive(client, ask("PING"));
         assert_eq!(rig.take(client), "+PONG\r\n");
     }

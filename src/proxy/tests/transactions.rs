@@ -136,3 +136,31 @@ fn scripts_without_keys_run_on_the_same_server_in_a_transaction() {
         assert_eq!(is_asked(&mut rig, &script), alone, "{count} servers");
     }
 }
+
+#[test]
+fn a_large_transaction_goes_over_a_connection_of_its_own() {
+    let limits = Limits {
+        large_message: 1000,
+        ..Limits::default()
+    };
+    let (mut rig, client) = ready(pool(1), limits);
+    let shared = rig.link(0);
+    let set = ask(&format!("SET k {}", "v".repeat(2000)));
+    let behind = all(&["EXEC", "GET k"]);
+    rig.receive(client, ask("MULTI") + &set + &behind);
+    assert_eq!(rig.take(client), "+OK\r\n+QUEUED\r\n");
+    rig.establish();
+    let own = rig.links.last().expect("a connection").1;
+    assert_ne!(own, shared);
+    rig.prove(own);
+    assert_eq!(rig.take(own), ask("MULTI") + &set + &ask("EXEC"));
+    assert_eq!(rig.take(shared), "", "it would overtake the transaction");
+    rig.receive(own, "+OK\r\n+QUEUED\r\n*1\r\n+OK\r\n");
+    assert_eq!(rig.take(client), "*1\r\n+OK\r\n");
+    assert_eq!(rig.take(shared), ask("GET k"));
+    rig.receive(shared, "$1\r\nv\r\n");
+    // The next one takes the same connection, on which MULTI is known to work.
+    rig.receive(client, ask("MULTI") + &set + &ask("EXEC"));
+    assert_eq!(rig.take(own), ask("MULTI") + &set + &ask("EXEC"));
+    assert_eq!(rig.take(client), "$1\r\nv\r\n+OK\r\n+QUEUED\r\n");
+}

@@ -91,6 +91,30 @@ fn one_key_is_forwarded() {
 }
 
 #[test]
+fn expiry_times_that_versions_read_differently_go_out_as_at_once() {
+    for (line, sent) in [
+        ("set a 0 2147483648 1\r\nx\r\n", "set a 0 -1 1\r\nx\r\n"),
+        (
+            "set  a 0  4294967295 1 noreply\nx\r\n",
+            "set  a 0  -1 1 noreply\nx\r\n",
+        ),
+        ("add a 7 04102444800 0\r\n\r\n", "add a 7 -1 0\r\n\r\n"),
+        ("cas a 0 3000000000 1 5\r\nx\r\n", "cas a 0 -1 1 5\r\nx\r\n"),
+    ] {
+        let request = request(line.as_bytes());
+        let Verdict::Expired(expiry) = request.verdict else {
+            panic!("{line:?}: {request:?}")
+        };
+        assert_eq!(request.key.of(line.as_bytes()), b"a", "{line:?}");
+        assert_eq!(
+            at_once(line.as_bytes(), expiry),
+            sent.as_bytes(),
+            "{line:?}"
+        );
+    }
+}
+
+#[test]
 fn several_keys_are_split() {
     for (line, expected) in [
         ("get a b\r\n", vec!["a", "b"]),
@@ -384,7 +408,12 @@ fn malformed_lines_get_memcacheds_words_and_the_connection_stays() {
             true,
         ),
         ("set a 0 x 1 noreply\r\nx\r\n".into(), FORMAT, false),
-        ("set a 0 2147483648 1\r\nx\r\n".into(), FORMAT, true),
+        ("set a 0 4294967296 1\r\nx\r\n".into(), FORMAT, true),
+        (
+            "set a 0 18446744073709551616 1\r\nx\r\n".into(),
+            FORMAT,
+            true,
+        ),
         ("set a 0 -2147483649 1\r\nx\r\n".into(), FORMAT, true),
         ("set a 0 +1 1\r\nx\r\n".into(), FORMAT, true),
         ("cas a 0 0 1 x\r\nx\r\n".into(), FORMAT, true),
