@@ -15,6 +15,7 @@ use super::ids::{LinkId, PoolIndex};
 use super::limits::Limits;
 use super::link::Slot;
 use super::owed::{Mark, Owed};
+use super::pending::Pending;
 use super::pool::GroupIndex;
 use super::session::{Mute, Session};
 use super::time::Time;
@@ -44,17 +45,20 @@ pub(super) struct Client {
     pub mute: Mute,
     /// Whether it gave the pool's password.
     pub authenticated: bool,
-    /// Whether its requests are left unread because a limit was reached. `pending` may then hold whole
-    /// requests.
+    /// Whether its requests wait because a limit was reached. `pending` may then hold whole requests.
     pub stalled: bool,
     /// Whether it stands in the list of those whose stalled requests are to be read again.
     pub waking: bool,
+    /// When they were last read again.
+    pub woken: Time,
+    /// Whether it stands in the list of those of whose requests enough are kept.
+    pub replete: bool,
     /// Whether it has closed its side.
     pub ended: bool,
     /// How its end is counted.
     pub ending: Ending,
     /// Bytes of its stream that were not understood yet: the start of a request, or more if stalled.
-    pub pending: Vec<u8>,
+    pub pending: Pending,
     /// How far the request at the start of `pending` was parsed.
     pub scan: RequestScan,
     /// The large request it is in the middle of.
@@ -147,9 +151,11 @@ impl Client {
             authenticated,
             stalled: false,
             waking: false,
+            woken: Time::NEVER,
+            replete: false,
             ended: false,
             ending: Ending::Eof,
-            pending: Vec::new(),
+            pending: Pending::default(),
             scan: RequestScan::default(),
             upload: None,
             barrier: false,
@@ -170,15 +176,16 @@ impl Client {
     /// Whether its next request, or more of its large one, may be read.
     #[inline]
     pub fn may_ask(&self, limits: &Limits) -> bool {
-        self.state == State::Open
-            // A large request that is being sent on is outstanding itself.
-            && (self.may_have_another_outstanding(limits) || self.upload.is_some())
+        if self.state != State::Open {
+            return false;
+        }
+        if let Some(upload) = &self.upload {
+            // It is outstanding itself, or will be; what is sent on is kept nowhere.
+            return !upload.holds_back();
+        }
+        self.may_have_another_outstanding(limits)
             && self.out.len() < limits.window
-            && !self
-                .upload
-                .as_ref()
-                .is_some_and(|upload| upload.holds_back())
-            && !(self.barrier && self.upload.is_none() && !self.ring.is_empty())
+            && !(self.barrier && !self.ring.is_empty())
     }
 
     /// Whether one more of its requests may be unanswered.

@@ -62,12 +62,20 @@ pub struct Limits {
 /// Windows that whole replies may fill.
 const SLACK: usize = 4;
 
+/// Requests of a new client that may be unanswered before it is known how long its replies are.
+const FIRST_REQUESTS: usize = 128;
+
 impl Limits {
     /// As the window, in bytes, for replies that are not passed on in parts. It has room for what a client
     /// had asked when its window was full: a client that does not read must not keep a connection from
     /// being read that others share.
     pub fn slack(&self) -> usize {
         self.window.saturating_mul(SLACK)
+    }
+
+    /// Eight times the length, in bytes, that replies to a new client are taken to have until there is one.
+    pub fn unknown_reply(&self) -> u32 {
+        u32::try_from(self.slack() / FIRST_REQUESTS * 8).unwrap_or(u32::MAX)
     }
 }
 

@@ -42,6 +42,7 @@ mod multi;
 mod notice;
 mod owed;
 mod own;
+mod pending;
 mod pool;
 mod pressure;
 mod replies;
@@ -209,6 +210,10 @@ pub struct Proxy {
     dirty: Dirty,
     /// Connections whose stalled input is to be looked at again.
     waking: Vec<ConnId>,
+    /// Clients of whose kept requests enough were read in this turn.
+    later: Vec<ConnId>,
+    /// Clients that are not read since enough of what they ask is kept.
+    replete: Vec<ClientId>,
     scratch: Scratch,
     /// The place of the client at which [`Proxy::tidy`] goes on.
     tidied: usize,
@@ -269,6 +274,8 @@ impl Proxy {
             actions: VecDeque::new(),
             dirty: Dirty::default(),
             waking: Vec::new(),
+            later: Vec::new(),
+            replete: Vec::new(),
             scratch: Scratch::default(),
             tidied: 0,
         }
@@ -282,6 +289,10 @@ impl Proxy {
     /// A turn begins: everything until the next one happens at `now`.
     pub fn turn(&mut self, now: Time) {
         self.now = self.now.max(now);
+        self.waking.append(&mut self.later);
+        if !self.replete.is_empty() {
+            self.look_at_the_replete();
+        }
     }
 
     /// The time of day at time zero was so long after the start of 1970. To be told again from time
@@ -320,6 +331,7 @@ impl Proxy {
         (client.peer, client.since, client.number) = (peer, self.now, self.next_client);
         self.next_client += self.workers;
         self.pools[pool.index()].stay(client.group);
+        client.replies_len = self.limits.unknown_reply();
         let id = self.clients.insert(client);
         let stats = &self.stats.pools[pool.index()];
         stats.client_connections.add(1);
@@ -366,7 +378,7 @@ impl Proxy {
     pub fn wants_read(&self, conn: ConnId) -> bool {
         match conn.side() {
             Side::Client(id) => self.clients.find(id).is_some_and(|client| {
-                (!client.stalled || client.is_watched_for_its_end())
+                (!client.stalled || client.is_watched_for_its_end() || self.reads_on(client))
                     && !client.ended
                     && client.state != client::State::Finishing
             }),
@@ -406,12 +418,19 @@ impl Proxy {
                 continue;
             }
             let conn = self.dirty.pop()?;
+            let mut stalled = None;
             let dirty = match conn.side() {
-                Side::Client(id) => self.clients.find_mut(id).map(|client| &mut client.dirty),
+                Side::Client(id) => self.clients.find_mut(id).map(|client| {
+                    stalled = client.stalled.then_some(id);
+                    &mut client.dirty
+                }),
                 Side::Server(id) => self.links.find_mut(id).map(|link| &mut link.dirty),
             };
             if let Some(dirty) = dirty {
                 *dirty = false;
+                if let Some(id) = stalled {
+                    self.read_on(id);
+                }
                 return Some(Action::Flush(conn));
             }
         }
@@ -419,6 +438,9 @@ impl Proxy {
 
     /// When [`Proxy::expire`] has something to do at the latest.
     pub fn next_deadline(&self) -> Option<Time> {
+        if !self.later.is_empty() {
+            return Some(self.now);
+        }
         self.timers.next()
     }
 

@@ -5,7 +5,7 @@
 
 use super::cause::Cause;
 use super::client::{Client, Ending, Stage};
-use super::ids::{ClientId, LinkId, Side};
+use super::ids::{ClientId, LinkId, PoolIndex, Side};
 use super::link::Link;
 use super::notice::What;
 use super::{CloseHow, ConnId, Proxy};
@@ -29,6 +29,10 @@ pub enum Pressure {
 
 /// What clients have under pressure, as a part of their limits.
 const PART: usize = 8;
+
+/// What may be kept for one client, when there is enough memory and when it is scarce.
+const SHARE_MAX: usize = 128 * 1024 * 1024;
+const SHARE_MIN: usize = 64 * 1024;
 
 /// Whoever holds less is not worth closing.
 const SHED_MIN: usize = 64 * 1024;
@@ -72,6 +76,14 @@ impl Proxy {
     #[inline]
     pub(super) fn is_short(&self) -> bool {
         self.pressure >= Pressure::Short
+    }
+
+    /// Bytes that may be kept for one client of this pool.
+    pub(super) fn share(&self, _pool: PoolIndex) -> usize {
+        match self.pressure {
+            Pressure::None => SHARE_MAX,
+            _ => SHARE_MIN,
+        }
     }
 
     /// Closes those who hold the most, until they have held `bytes` together.

@@ -1,7 +1,5 @@
 //! From a client's bytes to requests on connections to servers.
 
-use std::mem;
-
 use super::cause::Cause;
 use super::client::{Ending, State};
 use super::exchange::Exchange;
@@ -10,6 +8,7 @@ use super::heavy::Print;
 use super::ids::ClientId;
 use super::link::{Role, Slot};
 use super::notice::What;
+use super::pending::Pending;
 use super::session::Mute;
 use super::time::Time;
 use super::{Action, CloseHow, Proxy};
@@ -42,70 +41,18 @@ impl Proxy {
         }
         client.quiet = false;
         if client.stalled {
-            // It waits at a server; only its end is looked for.
-            return client.pending.extend_from_slice(input.bytes());
+            client.pending.keep(input.bytes());
+            return self.note_kept(id);
         }
-        let mut pending = mem::take(&mut client.pending);
-        if pending.is_empty() {
+        if client.pending.is_empty() {
             let used = self.read_requests(id, input);
             if let Some(client) = self.clients.find_mut(id) {
-                client.pending.extend_from_slice(&input.bytes()[used..]);
+                client.pending.keep(&input.bytes()[used..]);
             }
             return;
         }
-        pending.extend_from_slice(input.bytes());
-        self.reread(id, pending);
-    }
-
-    /// Reads requests from bytes that were kept.
-    fn reread(&mut self, id: ClientId, mut pending: Vec<u8>) {
-        let used = self.read_requests(id, Input::copied(&pending));
-        if let Some(client) = self.clients.find_mut(id)
-            && used < pending.len()
-        {
-            pending.drain(..used);
-            client.pending = pending;
-        }
-    }
-
-    /// A client that had reached a limit may go on.
-    pub(super) fn wake_client(&mut self, id: ClientId) {
-        let Some(client) = self.clients.find_mut(id) else {
-            return;
-        };
-        client.waking = false;
-        if !client.may_ask(&self.limits) {
-            return;
-        }
-        client.stalled = false;
-        // Where there is still a crowd, the next request tells.
-        client.ring.lift_limit();
-        let pending = mem::take(&mut client.pending);
-        if !pending.is_empty() {
-            self.reread(id, pending);
-        }
-        let is_blocked = self.is_blocked(id);
-        let Some(client) = self.clients.find_mut(id) else {
-            return;
-        };
-        if client.ended && (!client.stalled || is_blocked) {
-            self.finish_client(id);
-        } else if !client.stalled || client.is_watched_for_its_end() {
-            self.actions.push_back(Action::Resume(id.conn()));
-        }
-    }
-
-    /// Puts a stalled client on the list of those to be read again, if it may be.
-    #[inline]
-    pub(super) fn unstall(&mut self, id: ClientId) {
-        if let Some(client) = self.clients.find_mut(id)
-            && client.stalled
-            && !client.waking
-            && client.may_ask(&self.limits)
-        {
-            client.waking = true;
-            self.waking.push(id.conn());
-        }
+        client.pending.extend(input.bytes());
+        self.reread(id);
     }
 
     /// The client has closed its side: what it asked is still answered.
@@ -130,7 +77,7 @@ impl Proxy {
         };
         if client.state == State::Open {
             client.state = State::Finishing;
-            client.pending = Vec::new();
+            client.pending = Pending::default();
             if client.upload.is_some() {
                 return self.abort_upload(id);
             }
@@ -167,7 +114,7 @@ impl Proxy {
     }
 
     /// Reads requests until bytes or limits run out, and says how many bytes were used.
-    fn read_requests(&mut self, id: ClientId, input: Input<'_>) -> usize {
+    pub(super) fn read_requests(&mut self, id: ClientId, input: Input<'_>) -> usize {
         let mut used = 0;
         loop {
             let Some(client) = self.clients.find_mut(id) else {

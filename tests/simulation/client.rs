@@ -73,6 +73,8 @@ pub struct Client {
     mute_until: Micros,
     /// It reads nothing before this.
     deaf_until: Micros,
+    /// Whether it reads nothing while it has something to write.
+    writes_first: bool,
     /// It does not connect again before this.
     away_until: Micros,
     /// Until then its own behaviour, or that of its wire, explains that the proxy breaks off.
@@ -132,6 +134,7 @@ impl Client {
             think: draw.pick(&[0, 100, 5_000, 50_000]),
             mute_until: 0,
             deaf_until: 0,
+            writes_first: draw.one_in(6),
             away_until: 0,
             blame_until: 0,
             asks_at: 0,
@@ -376,7 +379,8 @@ impl Client {
     }
 
     fn read(&mut self, scene: &mut Scene) {
-        if self.deaf_until > scene.now {
+        let is_writing = self.writes_first && self.authed && !self.outbox.is_empty();
+        if self.deaf_until > scene.now || is_writing {
             return;
         }
         let mut buffer = [0; 16 * 1024];

@@ -157,6 +157,14 @@ impl Rig {
 
     /// Obeys every order. Connections are established only by [`Rig::establish`].
     fn settle(&mut self) {
+        self.obey();
+        while self.proxy.next_deadline() == Some(self.now) && !self.proxy.later.is_empty() {
+            self.proxy.turn(self.now);
+            self.obey();
+        }
+    }
+
+    fn obey(&mut self) {
         while let Some(action) = self.proxy.poll_action() {
             match action {
                 Action::Connect { conn, server, .. } => self.links.push((server, conn)),

@@ -1,0 +1,287 @@
+//! Bytes of a client that were not understood yet: the start of a request, or, of one whose replies wait
+//! for it, all that it goes on to ask.
+//!
+//! Such a client may write everything before it reads anything, so what it asks is kept until it does. It
+//! is kept in pieces, which are freed one by one as they are read: reading all of them takes a time that
+//! grows with their length and no faster.
+
+use std::collections::VecDeque;
+use std::mem;
+
+use super::client::{Client, State};
+use super::ids::ClientId;
+use super::{Action, Proxy};
+use crate::buffer::Input;
+
+/// Bytes of a piece, more or less. So much is read again in one turn.
+const PIECE: usize = 64 * 1024;
+
+/// See the top of the file.
+#[derive(Debug, Default)]
+pub(super) struct Pending {
+    /// What is read next stands together here, from `start` on.
+    front: Vec<u8>,
+    start: usize,
+    /// What came behind it.
+    behind: VecDeque<Vec<u8>>,
+    behind_len: usize,
+}
+
+impl Pending {
+    pub fn len(&self) -> usize {
+        self.front.len() - self.start + self.behind_len
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Bytes of memory, more or less.
+    pub fn capacity(&self) -> usize {
+        self.front.capacity() + self.behind_len
+    }
+
+    /// Whether all of it stands together.
+    pub fn is_whole(&self) -> bool {
+        self.behind.is_empty()
+    }
+
+    /// Adds what came, as a part of the request that is to be read next.
+    pub fn extend(&mut self, bytes: &[u8]) {
+        if self.behind.is_empty() {
+            self.front.extend_from_slice(bytes);
+        } else {
+            self.keep(bytes);
+        }
+    }
+
+    /// Adds what came, to be read some time.
+    pub fn keep(&mut self, bytes: &[u8]) {
+        if bytes.is_empty() {
+            return;
+        }
+        if self.behind.is_empty() && self.front.len() + bytes.len() <= PIECE {
+            return self.front.extend_from_slice(bytes);
+        }
+        self.behind_len += bytes.len();
+        match self.behind.back_mut() {
+            Some(last) if last.len() + bytes.len() <= PIECE => last.extend_from_slice(bytes),
+            _ => self.behind.push_back(bytes.to_vec()),
+        }
+    }
+
+    /// Takes what stands together, to be read from the place that is given with it.
+    pub fn take(&mut self) -> (Vec<u8>, usize) {
+        (mem::take(&mut self.front), mem::take(&mut self.start))
+    }
+
+    /// Puts it back, of which everything before `start` was understood.
+    pub fn put_back(&mut self, front: Vec<u8>, start: usize) {
+        debug_assert!(self.front.is_empty(), "something came in between");
+        if start < front.len() {
+            (self.front, self.start) = (front, start);
+            if self.behind.is_empty() && start >= PIECE {
+                self.close_up();
+            }
+        }
+    }
+
+    /// Puts the next piece behind what could not be understood without it.
+    pub fn advance(&mut self) {
+        let Some(next) = self.behind.pop_front() else {
+            return;
+        };
+        self.behind_len -= next.len();
+        if self.front.is_empty() {
+            self.front = next;
+        } else {
+            self.close_up();
+            self.front.extend_from_slice(&next);
+        }
+    }
+
+    /// Lets go of what was understood.
+    fn close_up(&mut self) {
+        self.front.drain(..mem::take(&mut self.start));
+    }
+}
+
+impl Proxy {
+    /// Reads requests from bytes that were kept, as many as one turn may.
+    pub(super) fn reread(&mut self, id: ClientId) {
+        let mut read = 0;
+        while let Some(client) = self.clients.find_mut(id) {
+            let (front, start) = client.pending.take();
+            let used = self.read_requests(id, Input::copied(&front[start..]));
+            let Some(client) = self.clients.find_mut(id) else {
+                return;
+            };
+            if client.state != State::Open {
+                return;
+            }
+            client.pending.put_back(front, start + used);
+            read += used;
+            if client.stalled || client.pending.is_whole() {
+                return;
+            }
+            if read >= PIECE {
+                client.stalled = true;
+                client.waking = true;
+                return self.later.push(id.conn());
+            }
+            // What is left is the start of a request.
+            client.pending.advance();
+        }
+    }
+
+    /// Whether a client whose requests wait is read all the same. It may be one that writes everything
+    /// before it reads anything: then nothing it could wait for comes before it has written all. One that
+    /// waits for servers need not be read, nor one that has not said who it is.
+    pub(super) fn reads_on(&self, client: &Client) -> bool {
+        client.authenticated
+            && client.out.len() >= self.limits.window
+            && client.pending.len() < self.share(client.pool)
+    }
+
+    /// Has a client read on, if it was not read and is to be.
+    #[cold]
+    pub(super) fn read_on(&mut self, id: ClientId) {
+        if self
+            .clients
+            .find(id)
+            .is_some_and(|client| client.stalled && self.reads_on(client))
+        {
+            self.actions.push_back(Action::Resume(id.conn()));
+        }
+    }
+
+    /// Something of what the client asks was kept: it may be enough.
+    pub(super) fn note_kept(&mut self, id: ClientId) {
+        if let Some(client) = self.clients.find(id)
+            && !client.replete
+            && client.pending.len() >= self.share(client.pool)
+            && let Some(client) = self.clients.find_mut(id)
+        {
+            client.replete = true;
+            self.replete.push(id);
+        }
+    }
+
+    /// There may be more memory for what clients ask.
+    pub(super) fn look_at_the_replete(&mut self) {
+        for id in mem::take(&mut self.replete) {
+            let Some(client) = self.clients.find(id) else {
+                continue;
+            };
+            if client.pending.len() >= self.share(client.pool) {
+                self.replete.push(id);
+            } else if let Some(client) = self.clients.find_mut(id) {
+                client.replete = false;
+                self.read_on(id);
+            }
+        }
+    }
+
+    /// A client that had reached a limit may go on.
+    pub(super) fn wake_client(&mut self, id: ClientId) {
+        let Some(client) = self.clients.find_mut(id) else {
+            return;
+        };
+        client.waking = false;
+        if !client.may_ask(&self.limits) {
+            return;
+        }
+        client.stalled = false;
+        client.woken = self.now;
+        // Where there is still a crowd, the next request tells.
+        client.ring.lift_limit();
+        if !client.pending.is_empty() {
+            self.reread(id);
+        }
+        let is_blocked = self.is_blocked(id);
+        let Some(client) = self.clients.find_mut(id) else {
+            return;
+        };
+        if client.ended && (!client.stalled || is_blocked) {
+            self.finish_client(id);
+        } else if self.wants_read(id.conn()) {
+            self.actions.push_back(Action::Resume(id.conn()));
+        }
+    }
+
+    /// Puts a stalled client on the list of those to be read again, if it may be.
+    #[inline]
+    pub(super) fn unstall(&mut self, id: ClientId) {
+        if let Some(client) = self.clients.find_mut(id)
+            && client.stalled
+            && !client.waking
+            && client.may_ask(&self.limits)
+        {
+            client.waking = true;
+            // What one client has kept is read a piece at a time: others wait, too.
+            let list = if client.woken == self.now && !client.pending.is_empty() {
+                &mut self.later
+            } else {
+                &mut self.waking
+            };
+            list.push(id.conn());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn what_was_read_is_freed_piece_by_piece() {
+        let mut pending = Pending::default();
+        for _ in 0..100 {
+            pending.keep(&[b'x'; 10_000]);
+        }
+        assert!(pending.capacity() < 1_200_000, "{}", pending.capacity());
+        let mut read = 0;
+        loop {
+            let (front, start) = pending.take();
+            read += front.len() - start;
+            let len = front.len();
+            pending.put_back(front, len);
+            assert_eq!(pending.len(), 1_000_000 - read);
+            assert!(pending.capacity() <= pending.len() + 2 * PIECE);
+            if pending.is_whole() {
+                break;
+            }
+            pending.advance();
+        }
+        assert_eq!((read, pending.is_empty()), (1_000_000, true));
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_is_lost_and_nothing_changes_places(
+            steps in proptest::collection::vec((0..4u8, 0..50_000usize), 0..60),
+        ) {
+            let mut pending = Pending::default();
+            let (mut model, mut next) = (VecDeque::new(), 0u8);
+            for (kind, count) in steps {
+                match kind {
+                    0 | 1 => {
+                        let bytes: Vec<u8> = (0..count).map(|_| { next = next.wrapping_add(1); next }).collect();
+                        model.extend(&bytes);
+                        if kind == 0 { pending.keep(&bytes) } else { pending.extend(&bytes) }
+                    }
+                    2 => pending.advance(),
+                    _ => {
+                        let (front, start) = pending.take();
+                        let used = count.min(front.len() - start);
+                        let read: Vec<u8> = model.drain(..used).collect();
+                        prop_assert_eq!(&front[start..start + used], &read[..]);
+                        pending.put_back(front, start + used);
+                    }
+                }
+                prop_assert_eq!(pending.len(), model.len());
+            }
+        }
+    }
+}
