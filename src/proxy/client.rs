@@ -49,8 +49,8 @@ pub(super) struct Client {
     pub stalled: bool,
     /// Whether it stands in the list of those whose stalled requests are to be read again.
     pub waking: bool,
-    /// When they were last read again.
-    pub woken: Time,
+    /// When they were last read again, and how many bytes of them at that time.
+    pub woken: (Time, usize),
     /// Whether it stands in the list of those of whose requests enough are kept.
     pub replete: bool,
     /// Whether it has closed its side.
@@ -151,7 +151,7 @@ impl Client {
             authenticated,
             stalled: false,
             waking: false,
-            woken: Time::NEVER,
+            woken: (Time::NEVER, 0),
             replete: false,
             ended: false,
             ending: Ending::Eof,

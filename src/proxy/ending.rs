@@ -28,7 +28,7 @@ impl Proxy {
         }
         stats.client_connections.sub(1);
         self.stats.curr_connections.sub(1);
-        let held = client.out.len() + client.ring.waiting_bytes;
+        let held = client.out.len() + client.ring.waiting_bytes + client.pending.len();
         client.out.clear(&mut self.buffers);
         while let Some(exchange) = client.ring.pop() {
             match exchange {

@@ -109,7 +109,6 @@ impl Pending {
 impl Proxy {
     /// Reads requests from bytes that were kept, as many as one turn may.
     pub(super) fn reread(&mut self, id: ClientId) {
-        let mut read = 0;
         while let Some(client) = self.clients.find_mut(id) {
             let (front, start) = client.pending.take();
             let used = self.read_requests(id, Input::copied(&front[start..]));
@@ -120,11 +119,11 @@ impl Proxy {
                 return;
             }
             client.pending.put_back(front, start + used);
-            read += used;
+            client.woken.1 += used;
             if client.stalled || client.pending.is_whole() {
                 return;
             }
-            if read >= PIECE {
+            if client.woken.1 >= PIECE {
                 client.stalled = true;
                 client.waking = true;
                 return self.later.push(id.conn());
@@ -192,7 +191,9 @@ impl Proxy {
             return;
         }
         client.stalled = false;
-        client.woken = self.now;
+        if client.woken.0 != self.now {
+            client.woken = (self.now, 0);
+        }
         // Where there is still a crowd, the next request tells.
         client.ring.lift_limit();
         if !client.pending.is_empty() {
@@ -219,12 +220,10 @@ impl Proxy {
         {
             client.waking = true;
             // What one client has kept is read a piece at a time: others wait, too.
-            let list = if client.woken == self.now && !client.pending.is_empty() {
-                &mut self.later
-            } else {
-                &mut self.waking
-            };
-            list.push(id.conn());
+            match client.woken.0 == self.now && client.woken.1 >= PIECE {
+                true => self.later.push(id.conn()),
+                false => self.waking.push(id.conn()),
+            }
         }
     }
 }

@@ -10,6 +10,7 @@ mod chaos;
 mod clients;
 mod dropin;
 mod ejection;
+mod flow;
 mod local;
 mod machine;
 mod network;
