@@ -183,9 +183,8 @@ impl Client {
             // It is outstanding itself, or will be; what is sent on is kept nowhere.
             return !upload.holds_back();
         }
-        self.may_have_another_outstanding(limits)
-            && self.out.len() < limits.window
-            && !(self.barrier && !self.ring.is_empty())
+        let follows = !self.barrier || self.ring.is_empty();
+        follows && self.out.len() < limits.window && self.may_have_another_outstanding(limits)
     }
 
     /// Whether one more of its requests may be unanswered.
