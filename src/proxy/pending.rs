@@ -266,7 +266,8 @@ mod tests {
             for (kind, count) in steps {
                 match kind {
                     0 | 1 => {
-                        let bytes: Vec<u8> = (0..count).map(|_| { next = next.wrapping_add(1); next }).collect();
+                        let fill = |_| { next = next.wrapping_add(1); next };
+                        let bytes: Vec<u8> = (0..count).map(fill).collect();
                         model.extend(&bytes);
                         if kind == 0 { pending.keep(&bytes) } else { pending.extend(&bytes) }
                     }
