@@ -59,6 +59,9 @@ pub enum Reach {
     Live,
     /// All of the pool, for what must not be undone when an ejected server returns.
     All,
+    /// All of the pool, past everything that was asked before: a server that is busy with a script answers
+    /// this and nothing else.
+    Busy,
 }
 
 /// What one server's failure means for a request that went to several.

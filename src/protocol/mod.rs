@@ -416,6 +416,15 @@ impl Commands {
         }
     }
 
+    /// What the client is told of a request which has [`Verdict::Learn`] when no server tells of its command;
+    /// `None` if it may be passed on all the same, as there is but one server.
+    pub fn unlearned(&self, request: &[u8]) -> Option<Refusal> {
+        match self {
+            Self::Redis(table) => redis::request::unlearned(request, table),
+            Self::Memcache(_) | Self::Binary(_) => None,
+        }
+    }
+
     /// The row of a whole request's command.
     pub fn command(&self, request: &[u8]) -> Option<u16> {
         match self {

@@ -8,12 +8,14 @@
 use super::Proxy;
 use super::cause::Cause;
 use super::exchange::Exchange;
+use super::heavy::Print;
 use super::ids::ClientId;
+use super::link::Slot;
 use super::pool::GroupIndex;
 use crate::buffer::{BufferPool, Input, Queue};
-use crate::protocol::Answer;
 use crate::protocol::redis::commands::Verb;
 use crate::protocol::redis::info::{Facts, QUESTION, REPLY_MAX};
+use crate::protocol::{Answer, Topic};
 use crate::route::ServerIndex;
 
 /// A command whose reply waits for what a server says.
@@ -26,6 +28,8 @@ pub(super) struct Asking {
     pub group: GroupIndex,
     /// Whether the reply is for nobody.
     pub mute: bool,
+    /// What it is counted under.
+    topic: Topic,
     /// Servers that were asked.
     tried: usize,
     heard: Vec<u8>,
@@ -38,6 +42,7 @@ impl Asking {
             request: request.to_vec(),
             group,
             mute,
+            topic: Topic::NONE,
             tried: 0,
             heard: Vec::new(),
         }
@@ -56,7 +61,8 @@ impl Asking {
 
 impl Proxy {
     /// Holds the client's command back until a server of the group has answered.
-    pub(super) fn ask(&mut self, id: ClientId, asking: Asking) {
+    pub(super) fn ask(&mut self, id: ClientId, mut asking: Asking) {
+        asking.topic = self.topic;
         let Some(client) = self.clients.find_mut(id) else {
             return;
         };
@@ -78,6 +84,7 @@ impl Proxy {
             if tried == self.pools[pool.index()].server_count() {
                 return self.conclude(id, sequence, Err(cause));
             }
+            let topic = asking.topic;
             asking.tried += 1;
             asking.heard.clear();
             let server = ServerIndex(tried as u16);
@@ -98,7 +105,12 @@ impl Proxy {
             if let Some(target) = self.links.find_mut(link) {
                 target.out.push(QUESTION, &mut self.buffers);
             }
-            let slot = self.slot(id, sequence, None, Answer::Always);
+            // The request at hand, if there is one, may be another client's.
+            let slot = Slot {
+                topic,
+                print: Print::NONE,
+                ..self.slot(id, sequence, None, Answer::Always)
+            };
             self.enqueued(link, slot, QUESTION.len() as u64);
             return;
         }
@@ -114,7 +126,8 @@ impl Proxy {
             return;
         };
         pool.prove(asking.group);
-        pool.facts = Some(Facts::read(&asking.heard));
+        // What a server that is busy or loading does not tell, it is asked for again.
+        pool.facts = Facts::told(&asking.heard).or(pool.facts.take());
         self.conclude(id, sequence, Ok(()));
     }
 

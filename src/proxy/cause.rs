@@ -31,6 +31,8 @@ pub enum Cause {
     Database,
     /// The server does not speak RESP3.
     Version,
+    /// The server accepts no connection for now, or not this one, for another reason.
+    Unwilling,
     /// Too many clients have connections to the server for themselves.
     TooManySessions,
     /// Too much waits to be sent to the server.
@@ -79,6 +81,7 @@ impl fmt::Display for Cause {
             Cause::Password => "server refused the pool's password",
             Cause::Database => "server refused the pool's database",
             Cause::Version => "server does not speak RESP3",
+            Cause::Unwilling => "the server refused the connection",
             Cause::TooManySessions => {
                 "too many clients have connections to the server of their own"
             }

@@ -82,12 +82,14 @@ impl Proxy {
         }
         // A shortage of ours says nothing about the server, nor does a wish of a client's for a database
         // or version it does not have.
-        let asks_too_much = matches!(cause, Cause::Database | Cause::Version)
+        let asks_too_much = matches!(cause, Cause::Database | Cause::Version | Cause::Unwilling)
             && !self.pools[pool.index()].is_usual(lane);
+        // Shared connections show whether it is well.
+        let overtakes = link.kind == Kind::Overtaking;
         // Nor does it that it has no transactions.
         let is_elsewhere = matches!(cause, Cause::NoMemory | Cause::Transaction);
-        let blameless = is_elsewhere || (idle && cause == Cause::Eof) || asks_too_much;
-        if state != State::Ready && cause != Cause::NoMemory {
+        let blameless = is_elsewhere || (idle && cause == Cause::Eof) || asks_too_much || overtakes;
+        if state != State::Ready && cause != Cause::NoMemory && !overtakes {
             let failure = Failure {
                 cause,
                 at_once: self.pool(pool).config.server_failure_limit.get().max(3),
@@ -96,7 +98,7 @@ impl Proxy {
                 draw: self.draw(),
             };
             let lane = self.pools[pool.index()].lane(lane);
-            if asks_too_much {
+            if asks_too_much && cause != Cause::Unwilling {
                 lane.refused(cause, failure.now);
             } else {
                 lane.connect_failed(kind, failure);
@@ -184,6 +186,7 @@ impl Proxy {
         let lane = self.pools[link.pool.index()].lane(link.lane);
         match link.kind {
             Kind::Primary(place) => lane.primaries[place] = None,
+            Kind::Overtaking => lane.overtaking = None,
             Kind::Spare => lane.spares.retain(|&spare| spare != id),
             Kind::Own => {
                 lane.idle.retain(|&idle| idle != id);

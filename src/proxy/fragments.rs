@@ -153,7 +153,14 @@ impl Proxy {
         let Some(client) = self.clients.find(id) else {
             return;
         };
-        let pool = &self.pools[client.pool.index()];
+        let pool_index = client.pool;
+        if fan.reach == Reach::Busy {
+            return self.overtake(id, fan, input);
+        }
+        if fan.merge == Merge::Forget {
+            self.forget_scripts(pool_index);
+        }
+        let pool = &self.pools[pool_index.index()];
         let mut scratch = mem::take(&mut self.scratch);
         scratch.servers.clear();
         let all = (0..pool.server_count()).map(|server| ServerIndex(server as u16));

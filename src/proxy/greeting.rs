@@ -50,6 +50,13 @@ impl Proxy {
         };
         let refused = line.first() != Some(&good) && !(auth && needs_no_password(line));
         if refused {
+            let cause = if says_no(command, line) {
+                cause
+            } else {
+                Cause::Unwilling
+            };
+            let (lane, words) = (link.lane, line.to_vec());
+            self.pools[pool.index()].lane(lane).refusal = words.into();
             let line = notice::refusal(line);
             let what = What::Greeting { command, line };
             self.notice_server(pool, server, what);
@@ -67,6 +74,18 @@ impl Proxy {
         }
         fed.used
     }
+}
+
+/// Whether a server that refuses a command says that it does not have what was asked for, and not that it is
+/// busy, loading, full, or does not allow the command.
+fn says_no(command: &str, line: &[u8]) -> bool {
+    let codes: &[&[u8]] = match command {
+        "AUTH" => &[b"-ERR ", b"-WRONGPASS ", b"-NOAUTH ", b"-NOPERM "],
+        "HELLO" => &[b"-ERR ", b"-NOPROTO "],
+        _ => &[b"-ERR "],
+    };
+    !line.starts_with(b"-ERR max number of clients")
+        && codes.iter().any(|code| line.starts_with(code))
 }
 
 /// Whether the server's answer to AUTH says that it asks for no password. As with twemproxy, a pool's

@@ -20,7 +20,7 @@ impl Proxy {
             server.push(("server_name", name.clone()));
             server.push((&own_version, version.clone()));
         }
-        server.push(("redis_mode", "standalone".into()));
+        server.push((facts.mode, "standalone".into()));
         server.push(("uptime_in_seconds", (self.now.0 / 1_000_000).to_string()));
         let sum = |cell: fn(&crate::stats::ServerStats) -> i64| {
             stats.servers.iter().map(cell).sum::<i64>().to_string()

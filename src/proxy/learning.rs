@@ -13,6 +13,9 @@ use crate::buffer::{Input, Queue};
 use crate::protocol::{Answer, Parse, RequestScan};
 use crate::route::ServerIndex;
 
+/// About a command that is not known, where only one that is can be served.
+const NOT_KNOWN: &[u8] = b"-ERR the server does not tell what this command is\r\n";
+
 /// Longest description of a command that is read.
 const ANSWER_MAX: usize = 256 * 1024;
 
@@ -36,6 +39,7 @@ impl Proxy {
         let errand = Errand {
             mute: client.mute,
             purpose: Purpose::Learn,
+            topic: self.topic,
             request: input.bytes().to_vec(),
             answer: Vec::new(),
         };
@@ -111,8 +115,21 @@ impl Proxy {
 
     /// Serves a request whose command was described, or tells why not.
     fn dispatch_described(&mut self, id: ClientId, errand: &Errand) {
+        let Some(client) = self.clients.find(id) else {
+            return;
+        };
+        if is_about_the_question(&errand.answer) {
+            let commands = &self.pool(client.pool).commands;
+            let refusal = commands.unlearned(&errand.request);
+            let may_pass = client.ring.is_empty() && !client.is_in_transaction();
+            return match refusal {
+                Some(refusal) => self.answer(id, refusal.bytes()),
+                None if may_pass => self.pass_unknown(id, Input::copied(&errand.request)),
+                None => self.answer(id, NOT_KNOWN),
+            };
+        }
         if errand.answer.first() == Some(&b'-') {
-            // The server's own words, such as that it is loading.
+            // What holds for any command, such as that it is loading.
             return self.answer(id, &errand.answer);
         }
         let Some(client) = self.clients.find_mut(id) else {
@@ -134,4 +151,10 @@ impl Proxy {
             _ => self.answer_error(id, Cause::Invalid),
         }
     }
+}
+
+/// Whether an answer is an error of the question itself, which the client has not asked: the server knows no
+/// COMMAND, or does not allow it.
+fn is_about_the_question(answer: &[u8]) -> bool {
+    answer.starts_with(b"-ERR ") || answer.starts_with(b"-NOPERM ")
 }

@@ -83,6 +83,8 @@ pub(super) struct Link {
     pub owner: Option<ClientId>,
     /// Whether its owner listens to channels on it.
     pub listens: bool,
+    /// Whether it carried what nobody knows, and nothing else may follow.
+    pub spent: bool,
     /// Whether what is being read is a message.
     pub in_message: bool,
     /// The client that is sending a large request over this connection.
@@ -105,6 +107,8 @@ pub(super) enum Kind {
     Spare,
     /// One client's own while it has an owner.
     Own,
+    /// That for what a busy server answers. No database is selected on it.
+    Overtaking,
 }
 
 /// See the drawing above.
@@ -206,6 +210,7 @@ impl Link {
             waking: false,
             owner: None,
             listens: false,
+            spent: false,
             in_message: false,
             uploader: None,
             armed: Armed::default(),
@@ -250,7 +255,7 @@ impl Link {
     pub fn may_retire(&self) -> bool {
         match self.kind {
             Kind::Primary(_) => false,
-            Kind::Spare => true,
+            Kind::Spare | Kind::Overtaking => true,
             Kind::Own => self.owner.is_none(),
         }
     }

@@ -322,7 +322,8 @@ impl Proxy {
             let request = b"*2\r\n$5\r\nHELLO\r\n$1\r\n3\r\n";
             link.greeting.push(request, &mut self.buffers);
         }
-        let select = pool.protocol == Protocol::Redis && database > 0;
+        let has_database = pool.protocol == Protocol::Redis && link.kind != Kind::Overtaking;
+        let select = has_database && database > 0;
         if select {
             let text = database.to_string();
             let line = format!("*2\r\n$6\r\nSELECT\r\n${}\r\n{text}\r\n", text.len());

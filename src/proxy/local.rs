@@ -1,5 +1,7 @@
 //! Commands about the connection, answered without a server where that is the truth.
 
+use std::mem;
+
 use super::Proxy;
 use super::asking::Asking;
 use super::cause::Cause;
@@ -61,8 +63,8 @@ const HELP: &[&str] = &[
     "    Return information about the current connection, if it is one of those.",
     "NO-EVICT <ON|OFF>",
     "    Accepted, and without effect.",
-    "NO-TOUCH <ON|OFF>",
-    "    Accepted, and without effect.",
+    "NO-TOUCH OFF",
+    "    Accepted: keys are always touched.",
     "REPLY <ON|OFF|SKIP>",
     "    Control the replies sent to the current connection.",
     "SETINFO <LIB-NAME|LIB-VER> <value>",
@@ -222,6 +224,13 @@ impl Proxy {
             Err(Cause::Database) => Some(NO_DATABASE.to_owned()),
             // What does not depend on the answer is told without it.
             Err(_) if stays => None,
+            // In the server's own words, as it would say the same to the client.
+            Err(Cause::Unwilling) => {
+                let words = self.pool(client.pool).refusal(asking.group);
+                let words = words.map(<[u8]>::to_vec).unwrap_or_default();
+                self.leave_group(client.pool, asking.group);
+                return words;
+            }
             Err(cause) => Some(format!("ERR {cause}")),
         };
         if let Some(error) = refused {
@@ -367,7 +376,7 @@ impl Proxy {
         let facts = self.pool(client.pool).facts.clone().unwrap_or_default();
         let (server, version) = facts.server();
         let mut reply = Writer::new(client.version());
-        reply.map(7);
+        reply.map(7 + usize::from(facts.zone.is_some()));
         reply.bulk("server").bulk(server);
         reply.bulk("version").bulk(version);
         reply.bulk("proto").integer(client.version().number());
@@ -375,6 +384,9 @@ impl Proxy {
         reply.bulk("mode").bulk("standalone");
         reply.bulk("role").bulk("master");
         reply.bulk("modules").array(0);
+        if let Some(zone) = &facts.zone {
+            reply.bulk("availability_zone").bulk(zone);
+        }
         reply.into_bytes()
     }
 
@@ -414,10 +426,23 @@ impl Proxy {
             return;
         };
         client.mute = Mute::No;
+        let known = client.session.as_deref_mut();
+        let library = known.map(|known| {
+            (
+                mem::take(&mut known.library),
+                mem::take(&mut known.library_version),
+            )
+        });
         self.end_session(id);
         let Some(client) = self.clients.find_mut(id) else {
             return;
         };
+        // What library it uses does not change.
+        if let Some((name, version)) =
+            library.filter(|(name, version)| !name.is_empty() || !version.is_empty())
+        {
+            (client.session().library, client.session().library_version) = (name, version);
+        }
         let pool = &mut self.pools[client.pool.index()];
         client.authenticated = pool.config.redis_auth.is_none();
         pool.stay(group);
@@ -481,8 +506,10 @@ impl Proxy {
                 }
             }
             (b"NO-EVICT" | b"NO-TOUCH", [switch]) => {
-                // There is nothing here that could be evicted or touched.
-                if is_switch(switch) {
+                // Nothing here can be evicted. Keys are touched by connections that all clients share.
+                if subcommand == b"NO-TOUCH" && switch.eq_ignore_ascii_case(b"ON") {
+                    reply.error("ERR CLIENT NO-TOUCH ON is not supported by nutcrab");
+                } else if is_switch(switch) {
                     reply.status("OK");
                 } else {
                     reply.error("ERR syntax error");

@@ -40,6 +40,7 @@ mod local;
 mod memcached;
 mod multi;
 mod notice;
+mod overtaking;
 mod owed;
 mod own;
 mod pending;

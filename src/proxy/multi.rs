@@ -17,12 +17,13 @@
 use super::Proxy;
 use super::cause::Cause;
 use super::exchange::Exchange;
+use super::heavy::Print;
 use super::ids::{ClientId, LinkId};
 use super::link::{Link, Next, Role, Slot, beginning};
 use super::pool::REFUSED_PAUSE;
 use super::transaction::{EXEC, MULTI};
 use crate::buffer::{BufferPool, Input};
-use crate::protocol::Answer;
+use crate::protocol::{Answer, Topic};
 
 /// Of what a server says when it refuses, clients are told so much.
 const WORDS_MAX: usize = 256;
@@ -118,6 +119,8 @@ impl Proxy {
         let slot = |role, is_owed: bool, proxy: &Self| Slot {
             client: sequence.filter(|_| is_owed).map(|_| id),
             role,
+            topic: Topic::NONE,
+            print: Print::NONE,
             ..proxy.slot(id, sequence.unwrap_or(0), None, Answer::Always)
         };
         let (multi, exec) = (

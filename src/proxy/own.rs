@@ -22,7 +22,7 @@ use super::link::{Kind, Slot, State};
 use super::pool::GroupIndex;
 use super::time::Time;
 use crate::buffer::Input;
-use crate::protocol::{Answer, Request};
+use crate::protocol::{Answer, Request, Topic};
 use crate::route::ServerIndex;
 
 impl Proxy {
@@ -98,7 +98,12 @@ impl Proxy {
         let Some(link) = self.links.find_mut(id) else {
             return;
         };
-        if link.listens || link.state != State::Ready || !link.is_idle() || self.draining {
+        if link.listens
+            || link.spent
+            || link.state != State::Ready
+            || !link.is_idle()
+            || self.draining
+        {
             return self.drop_link(id);
         }
         link.heard = self.now;
@@ -122,6 +127,7 @@ impl Proxy {
         let (sequence, fragment) = exchange.unwrap_or_default();
         let slot = Slot {
             client: exchange.map(|_| id),
+            topic: exchange.map_or(Topic::NONE, |_| self.topic),
             queued,
             ..self.slot(id, sequence, fragment, Answer::Always)
         };
@@ -143,7 +149,9 @@ impl Proxy {
             return false;
         }
         match self.server_of_all(id, request, input) {
-            Ok(server) => self.block_on(id, server, input),
+            Ok(server) => {
+                self.block_on(id, server, input);
+            }
             Err(error) => self.answer(id, &error),
         }
         true
@@ -151,22 +159,32 @@ impl Proxy {
 
     /// Sends a command that may wait at its server as long as it likes. What the client asks behind it
     /// waits as well, as it does in Redis.
-    fn block_on(&mut self, id: ClientId, server: ServerIndex, input: Input<'_>) {
-        let Some(client) = self.clients.find(id) else {
-            return;
-        };
+    fn block_on(&mut self, id: ClientId, server: ServerIndex, input: Input<'_>) -> Option<LinkId> {
+        let client = self.clients.find(id)?;
         let link = match self.take_own(id, client.group, server) {
             Ok(link) => link,
-            Err(cause) => return self.answer_error(id, cause),
+            Err(cause) => {
+                self.answer_error(id, cause);
+                return None;
+            }
         };
-        let Some(client) = self.clients.find_mut(id) else {
-            return;
-        };
+        let client = self.clients.find_mut(id)?;
         let mute = client.is_mute();
         client.barrier = true;
         client.session().blocked.push(link);
         let sequence = client.ring.push(Exchange::owed(mute, Answer::Always));
         self.send_own(id, link, input, Some((sequence, None)), Time::NEVER);
+        Some(link)
+    }
+
+    /// Sends a command of which nothing is known to the only server there is. What it does to its connection
+    /// is not known either, nor whether more than a reply follows: the connection is closed behind that.
+    pub(super) fn pass_unknown(&mut self, id: ClientId, input: Input<'_>) {
+        if let Some(link) = self.block_on(id, ServerIndex(0), input)
+            && let Some(link) = self.links.find_mut(link)
+        {
+            link.spent = true;
+        }
     }
 
     /// A reply came over a connection of a client's own.

@@ -97,11 +97,15 @@ pub(super) struct Lane {
     pub idle: Vec<LinkId>,
     /// How many of those there are, whether somebody has them or not.
     pub own: usize,
+    /// The connection for what a busy server answers.
+    pub overtaking: Option<LinkId>,
     /// Clients with a large request that wait for a spare connection.
     pub waiting: VecDeque<ClientId>,
     /// Attempts to connect for the primaries, and for all others.
     shared: Attempts,
     apart: Attempts,
+    /// What the server said when it last refused a greeting.
+    pub refusal: Box<[u8]>,
     /// Until when it is believed that the server refuses EXEC, though not MULTI, and its words.
     pub no_exec: Option<(Time, Box<[u8]>)>,
 }
@@ -268,6 +272,12 @@ impl Pool {
         found.clients == 0 && group != GroupIndex::default()
     }
 
+    /// What a server of the group's said when it refused a greeting.
+    pub fn refusal(&self, group: GroupIndex) -> Option<&[u8]> {
+        let mut refusals = self.lanes_of(group).iter().map(|lane| &lane.refusal[..]);
+        refusals.rfind(|words| !words.is_empty())
+    }
+
     /// Whether the lane is one that clients use who have asked for no other.
     pub fn is_usual(&self, lane: LaneIndex) -> bool {
         (lane.0 as usize) < self.server_count()
@@ -347,9 +357,11 @@ impl Lane {
             spares: Vec::new(),
             idle: Vec::new(),
             own: 0,
+            overtaking: None,
             waiting: VecDeque::new(),
             shared: Attempts::default(),
             apart: Attempts::default(),
+            refusal: Box::default(),
             no_exec: None,
         }
     }
@@ -361,7 +373,7 @@ impl Lane {
 
     /// All its connections.
     pub fn links(&self) -> impl Iterator<Item = LinkId> + '_ {
-        let primaries = self.primaries.iter().flatten();
+        let primaries = self.primaries.iter().chain([&self.overtaking]).flatten();
         primaries.chain(&self.spares).chain(&self.idle).copied()
     }
 
@@ -369,7 +381,7 @@ impl Lane {
     pub fn attempts(&mut self, kind: Kind) -> &mut Attempts {
         match kind {
             Kind::Primary(_) => &mut self.shared,
-            Kind::Spare | Kind::Own => &mut self.apart,
+            Kind::Spare | Kind::Own | Kind::Overtaking => &mut self.apart,
         }
     }
 

@@ -10,6 +10,7 @@ use super::ids::{ClientId, LinkId};
 use super::link::{Next, Role, Slot, State};
 use super::notice::What;
 use super::owed::Mark;
+use super::scripts::flushes;
 use super::settings;
 use super::subscribe::Message;
 use super::time::Time;
@@ -571,8 +572,10 @@ impl Proxy {
             client.out.push(&given, &mut self.buffers);
             return self.end_fanout(id, None);
         }
-        let scripts = &mut self.pools[client.pool.index()].scripts;
-        scripts.heed(fanout, self.limits.scripts);
+        let pool = client.pool.index();
+        let flushes = || flushes(self.overview.as_deref(), &self.stats, pool);
+        let scripts = &mut self.pools[pool].scripts;
+        scripts.heed(fanout, self.limits.scripts, flushes);
         let held = fanout.held();
         let joined = protocol.join(
             fanout.merge,
@@ -623,8 +626,10 @@ impl Proxy {
             Some(given) => client.out.push(&given, &mut self.buffers),
             None if has_failed => {}
             None => {
-                let scripts = &mut self.pools[client.pool.index()].scripts;
-                scripts.heed(fanout, self.limits.scripts);
+                let pool = client.pool.index();
+                let flushes = || flushes(self.overview.as_deref(), &self.stats, pool);
+                let scripts = &mut self.pools[pool].scripts;
+                scripts.heed(fanout, self.limits.scripts, flushes);
             }
         }
         self.end_fanout(id, None)

@@ -8,12 +8,14 @@ use std::collections::{HashMap, VecDeque};
 
 use super::Proxy;
 use super::exchange::{Exchange, Fanout};
-use super::ids::ClientId;
+use super::heavy::Print;
+use super::ids::{ClientId, PoolIndex};
 use super::link::Slot;
 use super::session::Mute;
 use crate::buffer::{Input, Queue};
-use crate::protocol::{Answer, Merge};
+use crate::protocol::{Answer, Merge, Topic};
 use crate::route::ServerIndex;
+use crate::stats::{Stats, WorkerStats};
 
 /// Longest request that loads a remembered script.
 pub(super) const SCRIPT_MAX: usize = 64 * 1024;
@@ -32,13 +34,21 @@ pub(super) struct Scripts {
     /// Oldest first.
     order: VecDeque<Digest>,
     bytes: usize,
+    /// How often all were to be forgotten, on all workers, by what is here.
+    flushes: i64,
 }
 
 impl Scripts {
     /// All servers have done what a request about scripts asks for, if it is one.
-    pub fn heed(&mut self, fanout: &mut Fanout, limit: usize) {
+    ///
+    /// `flushes` counts how often all were to be forgotten, on all workers.
+    #[inline]
+    pub fn heed(&mut self, fanout: &mut Fanout, limit: usize, flushes: impl FnOnce() -> i64) {
         match (fanout.merge, fanout.request.take(), fanout.replies.first()) {
-            (Merge::Script, Some(load), Some(reply)) => self.remember(load, &reply.bytes, limit),
+            (Merge::Script, Some(load), Some(reply)) => {
+                self.heed_flushes(flushes());
+                self.remember(load, &reply.bytes, limit);
+            }
             (Merge::Forget, ..) => self.forget(),
             _ => {}
         }
@@ -76,7 +86,22 @@ impl Scripts {
 
     /// Forgets them all.
     fn forget(&mut self) {
-        *self = Self::default();
+        *self = Self {
+            flushes: self.flushes,
+            ..Self::default()
+        };
+    }
+
+    /// Forgets them all if they were to be forgotten since, on whichever worker.
+    fn heed_flushes(&mut self, flushes: i64) {
+        if self.flushes != flushes {
+            self.forget();
+            self.flushes = flushes;
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.loads.is_empty()
     }
 }
 
@@ -87,10 +112,20 @@ fn digest(text: &[u8]) -> Option<Digest> {
     Some(digest)
 }
 
+/// How often clients of a pool had all scripts forgotten: on all workers, or on this one if it is alone.
+pub(super) fn flushes(all: Option<&Stats>, own: &WorkerStats, pool: usize) -> i64 {
+    match all {
+        Some(stats) => stats.script_flushes(pool),
+        None => own.pools[pool].script_flushes.read(),
+    }
+}
+
 /// A request that may have to be asked again once something else was asked.
 #[derive(Debug)]
 pub(super) struct Errand {
     pub purpose: Purpose,
+    /// What it is counted under.
+    pub topic: Topic,
     /// Whether the client wanted a reply to it.
     pub mute: Mute,
     /// The request as it came.
@@ -116,6 +151,19 @@ pub(super) enum Purpose {
 }
 
 impl Proxy {
+    /// A client had all scripts of the pool forgotten: no worker loads any of them again. Workers share
+    /// nothing but what they count, so that is counted.
+    pub(super) fn forget_scripts(&mut self, pool: PoolIndex) {
+        self.stats.pools[pool.index()].script_flushes.add(1);
+        self.heed_flushes(pool);
+    }
+
+    /// Forgets what was flushed by a client of another worker.
+    pub(super) fn heed_flushes(&mut self, pool: PoolIndex) {
+        let flushes = flushes(self.overview.as_deref(), &self.stats, pool.index());
+        self.pools[pool.index()].scripts.heed_flushes(flushes);
+    }
+
     /// Queues a request that names a script which can be loaded again. Says whether it did.
     pub(super) fn forward_script(
         &mut self,
@@ -125,6 +173,12 @@ impl Proxy {
         input: Input<'_>,
     ) -> bool {
         let (Some(client), Some(server)) = (self.clients.find(id), server) else {
+            return false;
+        };
+        if !self.pool(client.pool).scripts.is_empty() {
+            self.heed_flushes(client.pool);
+        }
+        let Some(client) = self.clients.find(id) else {
             return false;
         };
         let pool = &self.pools[client.pool.index()];
@@ -140,6 +194,7 @@ impl Proxy {
         let errand = Errand {
             mute,
             purpose: Purpose::Script(server),
+            topic: self.topic,
             request: input.bytes().to_vec(),
             answer: Vec::new(),
         };
@@ -178,20 +233,28 @@ impl Proxy {
         if !start.starts_with(NO_SCRIPT) || !is_last {
             return false;
         }
-        let pool = &self.pools[client.pool.index()];
+        let pool = client.pool;
+        self.heed_flushes(pool);
+        let pool = &self.pools[pool.index()];
         let command = pool.commands.command(&errand.request);
         let name = pool.commands.script_name(&errand.request, command);
         let Some(load) = name.and_then(|name| pool.scripts.load(name)).map(Box::from) else {
             return false;
         };
+        self.print = Print::NONE;
         let Ok(link) = self.link_for(id, server) else {
             return false;
         };
-        let question = Slot {
-            client: None,
+        // The request at hand, if there is one, is another client's.
+        let again = Slot {
+            topic: errand.topic,
+            print: Print::NONE,
             ..self.slot(id, sequence, None, Answer::Always)
         };
-        let again = self.slot(id, sequence, None, Answer::Always);
+        let question = Slot {
+            client: None,
+            ..again
+        };
         let load: Box<[u8]> = load;
         for (slot, bytes) in [(question, &load[..]), (again, &errand.request[..])] {
             if let Some(target) = self.links.find_mut(link) {

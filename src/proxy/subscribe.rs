@@ -614,6 +614,13 @@ fn subscriber_in(session: &mut Option<Box<Session>>) -> Option<&mut Subscriber> 
 }
 
 impl super::client::Client {
+    /// No message is passed on until this request is answered: what it publishes itself comes behind.
+    pub fn hold_messages(&mut self, sequence: u32) {
+        if let Some(subscriber) = subscriber_in(&mut self.session) {
+            subscriber.confirming = Some(sequence);
+        }
+    }
+
     /// What it listens to, if it does.
     pub fn subscriber(&self) -> Option<&Subscriber> {
         self.session.as_ref()?.subscriber.as_deref()

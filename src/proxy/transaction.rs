@@ -27,7 +27,7 @@ use crate::protocol::redis::commands::Verb;
 use crate::protocol::redis::request::words;
 use crate::protocol::redis::unblocking::{self, Unblocked};
 use crate::protocol::redis::write::Writer;
-use crate::protocol::{Answer, Key, Local, Request, Verdict, Version};
+use crate::protocol::{Answer, Key, Local, Merge, Request, Verdict, Version};
 use crate::route::{Router, ServerIndex};
 
 /// A transaction that was begun.
@@ -46,6 +46,10 @@ pub(super) struct Transaction {
     asking: bool,
     /// Of the requests, those that would wait for a second outside of a transaction.
     waits: Vec<usize>,
+    /// Whether it has all scripts forgotten.
+    flushes: bool,
+    /// Whether it publishes something.
+    publishes: bool,
     /// Whether the servers were asked for their version because of those.
     asked_version: bool,
     /// What is known about the connection it is to take.
@@ -164,6 +168,10 @@ impl Proxy {
         };
         let unblocked = unblocked.unwrap_or_default();
         let waits = unblocked.as_ref().is_some_and(|form| form.waits);
+        let client = self.clients.find(id);
+        let commands = client.map(|client| &self.pool(client.pool).commands);
+        let name = commands.map_or("", |commands| commands.name(request.command));
+        let publishes = matches!(name, "PUBLISH" | "SPUBLISH");
         let bytes = unblocked
             .as_ref()
             .map_or(input.bytes(), |form| &form.request);
@@ -190,6 +198,8 @@ impl Proxy {
                     if waits {
                         transaction.waits.push(transaction.ends.len());
                     }
+                    transaction.flushes |= forgets(&request.verdict);
+                    transaction.publishes |= publishes;
                     transaction.queue.extend_from_slice(bytes);
                     transaction.ends.push(transaction.queue.len());
                 }
@@ -520,12 +530,18 @@ impl Proxy {
         let Some(client) = self.clients.find_mut(id) else {
             return;
         };
-        let mute = client.is_mute();
-        let facts = self.pools[client.pool.index()].facts.as_ref();
+        let (mute, pool) = (client.is_mute(), client.pool);
+        let facts = self.pools[pool.index()].facts.as_ref();
         let takes_moments = facts.is_some_and(|facts| !facts.is_older_than(6, 0));
         let sequence = client.ring.push(Exchange::owed(mute, Answer::Always));
         // The next request may take another connection and must not be served before.
         client.barrier |= watched;
+        if transaction.publishes {
+            client.hold_messages(sequence);
+        }
+        if transaction.flushes {
+            self.forget_scripts(pool);
+        }
         let slot = |role, client, proxy: &Self| Slot {
             client,
             role,
@@ -641,6 +657,11 @@ impl Proxy {
         }
         self.answer(id, reply);
     }
+}
+
+/// Whether a request has the servers forget their scripts.
+fn forgets(verdict: &Verdict) -> bool {
+    matches!(verdict, Verdict::Everywhere(fan) if fan.merge == Merge::Forget)
 }
 
 impl super::client::Client {

@@ -189,6 +189,7 @@ counters! {
         session_connections_hits Counter Nutcrab
             "requests refused because so many clients had connections to the server of their own";
         transaction_limit_hits Counter Nutcrab "transactions refused for their length";
+        script_flushes Counter Nutcrab "times clients had all scripts forgotten (SCRIPT FLUSH)";
         subscription_limit_hits Counter Nutcrab
             "subscriptions refused because the client had so many";
         subscriber_output_limit_hits Counter Nutcrab
@@ -272,6 +273,14 @@ impl Stats {
     /// The set of the writer with this index, which must be below the count given to `new`.
     pub fn set(&self, writer_index: usize) -> Arc<WorkerStats> {
         Arc::clone(&self.sets[writer_index])
+    }
+
+    /// How often clients of a pool had all scripts forgotten, on any thread.
+    pub fn script_flushes(&self, pool_index: usize) -> i64 {
+        let pools = self.pool(pool_index);
+        pools
+            .map(|pool| pool.script_flushes.read())
+            .fold(0, i64::wrapping_add)
     }
 
     fn global(&self) -> impl Iterator<Item = &WorkerStats> {

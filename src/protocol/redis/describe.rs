@@ -32,7 +32,7 @@ pub fn answer(words: &[&[u8]], table: &Table, reply: &mut Writer) {
     let Some(subcommand) = words.get(1) else {
         reply.array(shown(table).count());
         for row in shown(table) {
-            describe(row, reply);
+            describe(row, row.name, reply);
         }
         return;
     };
@@ -45,7 +45,7 @@ pub fn answer(words: &[&[u8]], table: &Table, reply: &mut Writer) {
             reply.array(rest.len());
             for name in rest {
                 match find(table, name) {
-                    Some(index) => describe(table.row(index), reply),
+                    Some(index) => describe(table.row(index), table.name(index), reply),
                     None => {
                         reply.null();
                     }
@@ -53,15 +53,15 @@ pub fn answer(words: &[&[u8]], table: &Table, reply: &mut Writer) {
             }
         }
         b"DOCS" => {
-            let rows: Vec<&Row> = if rest.is_empty() {
-                shown(table).collect()
+            let names: Vec<&str> = if rest.is_empty() {
+                shown(table).map(|row| row.name).collect()
             } else {
                 let found = rest.iter().filter_map(|name| find(table, name));
-                found.map(|index| table.row(index)).collect()
+                found.map(|index| table.name(index)).collect()
             };
-            reply.map(rows.len());
-            for row in rows {
-                document(row, reply);
+            reply.map(names.len());
+            for name in names {
+                document(name, reply);
             }
         }
         b"LIST" if rest.is_empty() => {
@@ -115,9 +115,9 @@ fn find(table: &Table, name: &[u8]) -> Option<u16> {
 }
 
 /// One element of `COMMAND INFO`, in the shape of Redis 7.
-fn describe(row: &Row, reply: &mut Writer) {
+fn describe(row: &Row, name: &str, reply: &mut Writer) {
     let ([first, last, step], elsewhere) = row.keys.described();
-    reply.array(10).bulk(row.name.to_ascii_lowercase());
+    reply.array(10).bulk(name.to_ascii_lowercase());
     reply.integer(row.arity.described());
     reply.set(usize::from(elsewhere));
     if elsewhere {
@@ -129,8 +129,8 @@ fn describe(row: &Row, reply: &mut Writer) {
 }
 
 /// One pair of `COMMAND DOCS`.
-fn document(row: &Row, reply: &mut Writer) {
-    reply.bulk(row.name.to_ascii_lowercase());
+fn document(name: &str, reply: &mut Writer) {
+    reply.bulk(name.to_ascii_lowercase());
     reply.map(2);
     reply
         .bulk("summary")

@@ -17,6 +17,10 @@ pub struct Facts {
     pub name: Option<(String, String)>,
     /// Whether it is in cluster mode.
     pub in_cluster: bool,
+    /// What it calls its mode: `server_mode`, unless it is to be taken for Redis.
+    pub mode: &'static str,
+    /// `availability_zone`, if it is in one.
+    pub zone: Option<String>,
 }
 
 impl Default for Facts {
@@ -26,6 +30,8 @@ impl Default for Facts {
             redis_version: "7.0.0".into(),
             name: None,
             in_cluster: false,
+            mode: "redis_mode",
+            zone: None,
         }
     }
 }
@@ -50,10 +56,19 @@ impl Facts {
         let redis_version = value("redis_version")?;
         let name = value("server_name");
         let name = name.and_then(|name| Some((value(&format!("{name}_version"))?, name)));
+        let (server_mode, redis_mode) = (value("server_mode"), value("redis_mode"));
         Some(Self {
             redis_version,
             name: name.map(|(version, name)| (name, version)),
-            in_cluster: value("redis_mode").is_some_and(|mode| mode == "cluster"),
+            mode: if server_mode.is_some() {
+                "server_mode"
+            } else {
+                "redis_mode"
+            },
+            in_cluster: server_mode
+                .or(redis_mode)
+                .is_some_and(|mode| mode == "cluster"),
+            zone: value("availability_zone"),
         })
     }
 
@@ -66,11 +81,14 @@ impl Facts {
         }
     }
 
-    /// The name and version of HELLO's reply.
+    /// The name and version of HELLO's reply. Valkey calls itself Redis there if it says `redis_mode`
+    /// (`extended-redis-compatibility`).
     pub fn server(&self) -> (&str, &str) {
         match &self.name {
-            Some((name, version)) => (name, version),
-            None => ("redis", &self.redis_version),
+            Some((name, version)) if name != "valkey" || self.mode == "server_mode" => {
+                (name, version)
+            }
+            _ => ("redis", &self.redis_version),
         }
     }
 }
@@ -103,9 +121,22 @@ mod tests {
         let facts = Facts::read(redis);
         assert_eq!(facts.server(), ("redis", "7.0.15"));
         let valkey =
-            b"=80\r\ntxt:# Server\r\nredis_version:7.2.4\r\nserver_name:valkey\r\nvalkey_version:9.1.0\r\n";
+            b"=80\r\ntxt:# Server\r\nredis_version:7.2.4\r\nserver_name:valkey\r\nvalkey_version:9.1.0\r\n\
+              server_mode:standalone\r\navailability_zone:az1\r\n";
         let facts = Facts::read(valkey);
         assert_eq!(facts.server(), ("valkey", "9.1.0"));
+        assert_eq!(
+            (facts.mode, facts.zone.as_deref()),
+            ("server_mode", Some("az1"))
+        );
+        let compatible = b"redis_version:7.2.4\r\nserver_name:valkey\r\nvalkey_version:9.1.0\r\n\
+            redis_mode:standalone\r\navailability_zone:\r\n";
+        let other = Facts::read(compatible);
+        assert_eq!(
+            (other.server(), other.mode),
+            (("redis", "7.2.4"), "redis_mode")
+        );
+        assert_eq!(other.zone, None);
         assert_eq!(facts.redis_version, "7.2.4");
         for (major, minor, expected) in [(7, 3, true), (8, 0, true), (7, 2, false), (6, 9, false)] {
             assert_eq!(

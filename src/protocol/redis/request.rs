@@ -481,6 +481,21 @@ pub fn name_to_learn(bytes: &[u8], table: &Table) -> Vec<u8> {
     }
 }
 
+/// What is told of a request with [`Verdict::Learn`] whose command no server tells of, unless it may be
+/// passed on.
+pub fn unlearned(bytes: &[u8], table: &Table) -> Option<Refusal> {
+    let words = words(bytes);
+    let name = words.first().copied().unwrap_or_default();
+    match (table.find(name), words.get(1)) {
+        (Some(container), Some(sub)) => {
+            let text = super::write::no_such_sub(table.name(container), sub);
+            Some(Refusal::new("-ERR ", &text))
+        }
+        _ if table.may_pass(name) => None,
+        _ => Some(unknown(name)),
+    }
+}
+
 /// The arguments of a whole request that was parsed before.
 pub(super) fn args(bytes: &[u8]) -> impl Iterator<Item = Span> + '_ {
     let mut position = memchr(b'\n', bytes).map_or(bytes.len(), |at| at + 1);

@@ -174,6 +174,7 @@ fn a_random_key_is_one_that_is_there() {
 fn what_one_server_can_do_is_done_though_others_fail() {
     let (mut rig, client) = ready(pool(3), Limits::default());
     rig.receive(client, ask("SCRIPT KILL"));
+    rig.establish();
     rig.receive(rig.link(0), "-NOTBUSY no\r\n");
     rig.receive(rig.link(1), "+OK\r\n");
     rig.proxy.failed(rig.link(2), Cause::Reset);

@@ -427,3 +427,88 @@ fn what_clients_look_at_first_is_answered_here() {
         assert!(info.contains(&format!("{line}\r\n")), "{info}");
     }
 }
+
+#[test]
+fn what_a_server_says_because_it_is_busy_or_full_is_no_answer_about_databases_or_versions() {
+    for words in [
+        "-ERR max number of clients reached\r\n",
+        "-BUSY Redis is busy running a script.\r\n",
+        "-LOADING Redis is loading the dataset in memory\r\n",
+        "-NOPERM this user has no permissions to run the command\r\n",
+    ] {
+        for wish in ["HELLO 3", "SELECT 5"] {
+            let (mut rig, client) = ready(pool(1), Limits::default());
+            rig.receive(client, ask(wish));
+            rig.establish();
+            rig.receive(rig.link(0), words);
+            assert_eq!(rig.take(client), words, "{wish}");
+            assert_eq!(rig.failures, [], "{wish}: {words}");
+            // It is asked again as soon as somebody wishes it.
+            rig.pass(Duration::from_millis(100));
+            rig.receive(client, ask(wish));
+            rig.establish();
+            let link = rig.link(0);
+            rig.receive(
+                link,
+                if wish == "HELLO 3" {
+                    "%0\r\n"
+                } else {
+                    "+OK\r\n"
+                },
+            );
+            rig.receive(link, ANSWER);
+            let reply = rig.take(client);
+            assert!(!reply.starts_with('-'), "{wish}: {reply}");
+        }
+    }
+}
+
+#[test]
+fn a_version_that_was_not_told_is_asked_for_again() {
+    let (mut rig, client) = ready(pool(1), Limits::default());
+    let link = rig.link(0);
+    rig.receive(client, ask("HELLO"));
+    rig.receive(link, "-BUSY Redis is busy running a script.\r\n");
+    assert!(rig.take(client).contains("7.0.0"));
+    rig.take(link);
+    rig.receive(client, ask("HELLO"));
+    assert_eq!(rig.take(link), QUESTION);
+    rig.receive(link, ANSWER);
+    assert!(rig.take(client).contains("7.0.15"));
+}
+
+#[test]
+fn hello_and_info_follow_the_servers_own_words_for_themselves() {
+    let (mut rig, client) = ready(pool(1), Limits::default());
+    let link = rig.link(0);
+    let info = "redis_version:7.2.4\r\nserver_name:valkey\r\nvalkey_version:9.1.2\r\n\
+                server_mode:standalone\r\navailability_zone:az1\r\n";
+    rig.receive(client, ask("HELLO"));
+    rig.receive(link, format!("${}\r\n{info}\r\n", info.len()));
+    let reply = rig.take(client);
+    assert!(
+        reply.starts_with("*16\r\n$6\r\nserver\r\n$6\r\nvalkey\r\n"),
+        "{reply}"
+    );
+    assert!(
+        reply.ends_with("$17\r\navailability_zone\r\n$3\r\naz1\r\n"),
+        "{reply}"
+    );
+    rig.receive(client, ask("INFO server"));
+    assert!(rig.take(client).contains("\r\nserver_mode:standalone\r\n"));
+}
+
+#[test]
+fn a_reset_keeps_what_library_the_client_is() {
+    let (mut rig, client) = ready(pool(1), Limits::default());
+    for words in ["CLIENT SETINFO LIB-NAME lib", "CLIENT SETNAME me", "RESET"] {
+        rig.receive(client, ask(words));
+    }
+    rig.take(client);
+    rig.receive(client, ask("CLIENT INFO"));
+    let line = rig.take(client);
+    assert!(
+        line.contains(" name= ") && line.contains(" lib-name=lib "),
+        "{line}"
+    );
+}

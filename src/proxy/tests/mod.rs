@@ -15,6 +15,7 @@ mod memcached;
 mod multi;
 mod muting;
 mod order;
+mod overtaking;
 mod patience;
 mod scripts;
 mod sessions;

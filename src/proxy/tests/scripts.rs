@@ -131,3 +131,98 @@ fn the_oldest_scripts_make_room() {
     let held = (0..1000).filter(|&number| scripts.load(digest(number).as_bytes()).is_some());
     assert_eq!(held.count(), 104);
 }
+
+#[test]
+fn what_a_client_of_another_worker_had_forgotten_is_forgotten_here() {
+    let names = PoolNames {
+        name: "alpha".into(),
+        servers: vec!["s0".into(), "s1".into()],
+        families: Protocol::Redis.topics(),
+    };
+    let all = Arc::new(crate::stats::Stats::new(vec![names], 2));
+    let (mut rig, client, load) = loaded();
+    rig.proxy.set_overview(Arc::clone(&all));
+    let call = ask(&format!("EVALSHA {SHA} 1 {}", key(1, 2, 0)));
+    let lost = "-NOSCRIPT No matching script.\r\n";
+    all.set(1).pools[0].script_flushes.add(1);
+    rig.receive(client, &call);
+    rig.take(rig.link(1));
+    rig.receive(rig.link(1), lost);
+    assert_eq!(rig.take(client), lost);
+    // What is loaded since is known.
+    rig.receive(client, &load);
+    for server in 0..2 {
+        rig.receive(rig.link(server), format!("$40\r\n{SHA}\r\n"));
+        rig.take(rig.link(server));
+    }
+    rig.take(client);
+    rig.receive(client, &call);
+    rig.receive(rig.link(1), lost);
+    assert_eq!(rig.take(rig.link(1)), [&call[..], &load, &call].concat());
+    // Another flush while the script is being loaded again.
+    rig.receive(rig.link(1), format!("$40\r\n{SHA}\r\n:1\r\n"));
+    rig.receive(client, &call);
+    all.set(1).pools[0].script_flushes.add(1);
+    rig.take(client);
+    rig.receive(rig.link(1), lost);
+    assert_eq!(rig.take(client), lost);
+}
+
+#[test]
+fn a_flush_counts_from_the_moment_it_is_asked_for_and_within_a_transaction() {
+    for within in [false, true] {
+        let (mut rig, client) = ready(pool(1), Limits::default());
+        let link = rig.link(0);
+        rig.receive(client, ask("SCRIPT LOAD return"));
+        rig.receive(link, format!("$40\r\n{SHA}\r\n"));
+        rig.take(client);
+        let flusher = rig.client();
+        if within {
+            rig.receive(flusher, ["MULTI", "SCRIPT FLUSH", "EXEC"].map(ask).concat());
+            rig.prove(link);
+        } else {
+            rig.receive(flusher, ask("SCRIPT FLUSH"));
+        }
+        // Its client leaves before it has the reply.
+        rig.proxy.failed(flusher, Cause::Reset);
+        rig.settle();
+        rig.receive(
+            link,
+            if within {
+                "+OK\r\n+QUEUED\r\n*1\r\n+OK\r\n"
+            } else {
+                "+OK\r\n"
+            },
+        );
+        rig.receive(client, ask(&format!("EVALSHA {SHA} 0")));
+        rig.receive(link, "-NOSCRIPT No matching script.\r\n");
+        assert_eq!(
+            rig.take(client),
+            "-NOSCRIPT No matching script.\r\n",
+            "{within}"
+        );
+    }
+}
+
+#[test]
+fn a_script_that_is_loaded_again_is_counted_under_its_own_command() {
+    let (mut rig, client, _) = loaded();
+    let other = rig.client();
+    let families = Protocol::Redis.topics();
+    let place = families
+        .iter()
+        .position(|name| *name == "string")
+        .expect("a family");
+    let count = |rig: &Rig| {
+        let server = &rig.proxy.stats.pools[0].latency[place].server;
+        crate::stats::Total::of([server].into_iter()).count()
+    };
+    let before = count(&rig);
+    let name = key(1, 2, 0);
+    rig.receive(client, ask(&format!("EVALSHA {SHA} 1 {name}")));
+    rig.receive(other, ask(&format!("GET {name}")));
+    rig.receive(rig.link(1), "-NOSCRIPT No matching script.\r\n");
+    rig.receive(rig.link(1), format!("$-1\r\n$40\r\n{SHA}\r\n:1\r\n"));
+    assert_eq!(rig.take(client), ":1\r\n");
+    assert_eq!(count(&rig) - before, 1, "the GET");
+}

@@ -651,3 +651,27 @@ fn a_message_that_is_none_is_passed_over() {
     rig.receive(own, message);
     assert_eq!(rig.take(client), message);
 }
+
+#[test]
+fn what_a_client_publishes_to_itself_in_a_transaction_comes_behind_its_reply() {
+    let (mut rig, client) = ready(pool(1), Limits::default());
+    rig.receive(client, ask("HELLO 3"));
+    let shared = newest(&mut rig);
+    rig.receive(shared, "%0\r\n");
+    rig.receive(shared, "$22\r\nredis_version:7.0.15\r\n\r\n");
+    rig.receive(client, ask("SUBSCRIBE c"));
+    let own = newest(&mut rig);
+    rig.receive(own, "*3\r\n$9\r\nsubscribe\r\n$1\r\nc\r\n:1\r\n");
+    rig.take(client);
+    rig.receive(client, all(&["MULTI", "PUBLISH c m", "EXEC", "GET k"]));
+    rig.prove(shared);
+    rig.receive(own, "*3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$1\r\nm\r\n");
+    assert_eq!(rig.take(client), "+OK\r\n+QUEUED\r\n");
+    rig.receive(shared, "+OK\r\n+QUEUED\r\n*1\r\n:1\r\n");
+    assert_eq!(
+        rig.take(client),
+        "*1\r\n:1\r\n>3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$1\r\nm\r\n"
+    );
+    rig.receive(shared, "_\r\n");
+    assert_eq!(rig.take(client), "_\r\n");
+}

@@ -132,3 +132,65 @@ fn a_server_that_breaks_or_talks_nonsense_when_asked_costs_one_request() {
     );
     assert_eq!(rig.take(client), "-ERR unknown command 'MY.GET'\r\n");
 }
+
+#[test]
+fn where_nobody_tells_of_commands_the_only_server_judges_them_itself() {
+    for error in [
+        "-ERR unknown command 'COMMAND', with args beginning with: 'INFO' \r\n",
+        "-NOPERM this user has no permissions to run the 'command|info' command\r\n",
+    ] {
+        let (mut rig, client) = ready(pool(1), Limits::default());
+        let shared = rig.link(0);
+        rig.receive(client, [ask("MY.GET a"), ask("GET a")].concat());
+        rig.receive(shared, error);
+        rig.establish();
+        let own = rig.link(0);
+        assert!(own != shared, "it may do anything to its connection");
+        assert_eq!(rig.take(own), ask("MY.GET a"));
+        rig.receive(own, "+OK\r\n");
+        assert_eq!(rig.take(client), "+OK\r\n");
+        assert!(rig.is_closed(own), "nobody else takes that connection");
+        rig.receive(shared, "$-1\r\n");
+        assert_eq!(rig.take(client), "$-1\r\n");
+        rig.receive(
+            client,
+            [ask("MULTI"), ask("MY.GET a"), ask("EXEC")].concat(),
+        );
+        rig.receive(shared, error);
+        let reply = rig.take(client);
+        assert!(
+            reply.starts_with("+OK\r\n-ERR the server does not tell"),
+            "{reply}"
+        );
+        // Among several there is no right one.
+        let (mut rig, client) = ready(pool(2), Limits::default());
+        rig.receive(client, ask("MY.GET a"));
+        let server = (0..2).find(|&server| !rig.take(rig.link(server)).is_empty());
+        rig.receive(rig.link(server.expect("a server was asked")), error);
+        assert_eq!(rig.take(client), "-ERR unknown command 'MY.GET'\r\n");
+        let mut pool = pool(1);
+        pool.commands.deny.push("MY.GET".into());
+        let (mut rig, client) = ready(pool, Limits::default());
+        rig.receive(client, ask("MY.GET a"));
+        rig.receive(rig.link(0), error);
+        assert_eq!(rig.take(client), "-ERR unknown command 'MY.GET'\r\n");
+    }
+}
+
+#[test]
+fn a_command_that_was_renamed_is_what_it_was() {
+    let get = "*1\r\n*6\r\n$3\r\nget\r\n:2\r\n*1\r\n+readonly\r\n:1\r\n:1\r\n:1\r\n";
+    let (mut rig, client) = ready(pool(2), Limits::default());
+    let name = key(1, 2, 0);
+    rig.receive(client, ask(&format!("fetch {name}")));
+    let server = (0..2).find(|&server| !rig.take(rig.link(server)).is_empty());
+    rig.receive(rig.link(server.expect("a server was asked")), get);
+    assert_eq!(rig.take(rig.link(1)), ask(&format!("fetch {name}")));
+    rig.receive(rig.link(1), "$1\r\nv\r\n");
+    assert_eq!(rig.take(client), "$1\r\nv\r\n");
+    rig.receive(client, ask("COMMAND INFO fetch"));
+    assert!(
+        rig.take(client)
+            .starts_with("*1\r\n*10\r\n$5\r\nfetch\r\n:2\r\n")
+    );
+}

@@ -92,6 +92,7 @@ const DIFFERENCES: &[(&str, &[&str])] = &[
         "no-cluster",
         &["-ERR This instance has cluster support disabled"],
     ),
+    ("no-touch", &["-ERR CLIENT NO-TOUCH ON is not supported"]),
     ("not-served", &["is not supported"]),
     ("scan-cursor", &["*[$"]),
     (

@@ -83,6 +83,12 @@ impl Table {
                 .any(|known| known.eq_ignore_ascii_case(name))
     }
 
+    /// Whether a command of this name, of which nothing is known, may go to the only server of the pool.
+    pub fn may_pass(&self, name: &[u8]) -> bool {
+        let name = String::from_utf8_lossy(name).to_ascii_uppercase();
+        !self.policy.several && !self.policy.denies(&name)
+    }
+
     /// Notes that no server knows this name, so that it is not asked for again.
     pub fn estrange(&mut self, name: &[u8]) {
         if self.learned.strangers.len() >= STRANGERS_MAX {
@@ -105,12 +111,30 @@ impl Table {
         });
         if let Some(Value::List(description)) = described {
             self.describe(&description);
+            self.rename(name, &description);
         }
         let known = self.find_named(name).is_some();
         if !known {
             self.estrange(name);
         }
         known
+    }
+
+    /// Adds a row for a command that the server has under another name than that by which it describes it
+    /// (`rename-command`): it is what the description says.
+    fn rename(&mut self, name: &[u8], description: &[Value]) {
+        let described = description.first().and_then(Value::text);
+        let Some(row) = described.and_then(|described| self.find(described)) else {
+            return;
+        };
+        if self.find(name).is_none() && self.rows.len() < ROWS_MAX {
+            let row = Row {
+                name: "",
+                ..*self.row(row)
+            };
+            let name = String::from_utf8_lossy(name).to_ascii_uppercase();
+            self.add(name.into(), row);
+        }
     }
 
     /// Adds a row for a description, and rows for the sub-commands in it.

@@ -173,6 +173,7 @@ fn everywhere(fan: Fan) -> String {
     let reach = match fan.reach {
         Reach::Live => "to each live server",
         Reach::All => "to every server, ejected or not",
+        Reach::Busy => "to every server, ejected or not, past all requests before it",
     };
     let partial = match fan.partial {
         Partial::Fail => "one's error is the reply",

@@ -98,6 +98,15 @@ const fn anywhere(merge: Merge) -> Rule {
     })
 }
 
+/// What a server answers while it is busy with a script that should end.
+const fn overtaking(partial: Partial) -> Rule {
+    Rule::Everywhere(Fan {
+        reach: Reach::Busy,
+        merge: Merge::Status,
+        partial,
+    })
+}
+
 const STORE: Keys = Keys::Keyword {
     words: &["STORE", "STOREDIST"],
     from: 6,
@@ -306,7 +315,7 @@ pub(super) const FURTHER: &[Row] = &[
     plain("SCRIPT|LOAD", Arity::Exactly(3), gathered(Merge::Script)),
     plain("SCRIPT|EXISTS", Arity::AtLeast(3), gathered(Merge::LeastEach)),
     plain("SCRIPT|FLUSH", OPEN, gathered(Merge::Forget)),
-    plain("SCRIPT|KILL", TWO, anywhere(Merge::Status)),
+    plain("SCRIPT|KILL", TWO, overtaking(Partial::LeaveOut)),
     plain("SCRIPT|SHOW", Arity::Exactly(3), anywhere(Merge::First)),
     plain("SCRIPT|DEBUG", Arity::AtLeast(3), STREAMS_ON),
     // Functions are written to all servers, so that each can tell of them.
@@ -315,7 +324,7 @@ pub(super) const FURTHER: &[Row] = &[
     guarded(plain("FUNCTION|DELETE", Arity::Exactly(3), ordered(Merge::Status))),
     guarded(plain("FUNCTION|FLUSH", OPEN, ordered(Merge::Status))),
     guarded(plain("FUNCTION|RESTORE", Arity::AtLeast(3), ordered(Merge::Status))),
-    plain("FUNCTION|KILL", TWO, anywhere(Merge::Status)),
+    plain("FUNCTION|KILL", TWO, overtaking(Partial::LeaveOut)),
     plain("FUNCTION|LIST", OPEN, Rule::Keyless), plain("FUNCTION|DUMP", TWO, Rule::Keyless),
     plain("FUNCTION|STATS", TWO, Rule::OneServer),
 
@@ -347,7 +356,7 @@ pub(super) const FURTHER: &[Row] = &[
     container("DEBUG"),
     guarded(row("DEBUG|OBJECT", Arity::AtLeast(3), SECOND, Rule::Forward)),
     guarded(plain("DEBUG|*", OPEN, ordered(Merge::First))),
-    guarded(plain("SHUTDOWN", ANY, ordered(Merge::Status))),
+    guarded(plain("SHUTDOWN", ANY, overtaking(Partial::Fail))),
     guarded(plain("FAILOVER", ANY, Rule::OneServer)),
     guarded(plain("REPLICAOF", Arity::Exactly(3), Rule::OneServer)),
     guarded(plain("SLAVEOF", Arity::Exactly(3), Rule::OneServer)),

@@ -1,0 +1,62 @@
+//! What a server answers while it is busy with a script: the order to end that.
+//!
+//! On the connections that clients share it would wait behind the script it is to end, and in another
+//! database even a new connection could not be greeted. So it has a connection of its own to each server, for
+//! all clients of a worker, which is greeted without SELECT; and it goes to servers that were ejected as
+//! well, as a server that is busy for long may be.
+
+use super::Proxy;
+use super::cause::Cause;
+use super::fragments::Part;
+use super::ids::{ClientId, LinkId, PoolIndex};
+use super::link::Kind;
+use super::pool::GroupIndex;
+use crate::buffer::Input;
+use crate::protocol::{Answer, Fan};
+use crate::route::ServerIndex;
+
+impl Proxy {
+    /// Sends the request to every server, past all that was asked of it before.
+    pub(super) fn overtake(&mut self, id: ClientId, fan: Fan, input: Input<'_>) {
+        let Some(client) = self.clients.find_mut(id) else {
+            return;
+        };
+        // What it asks next must not be met by this.
+        client.barrier = true;
+        let pool = client.pool;
+        let servers = 0..self.pool(pool).server_count() as u16;
+        let servers: Vec<ServerIndex> = servers.map(ServerIndex).collect();
+        let parts: Vec<Part> = servers.iter().copied().map(Part::whole).collect();
+        let mut fanout = self.scratch.fanout(fan.merge, fan.partial);
+        fanout.order.extend(0..parts.len() as u16);
+        let Some(sequence) = self.push_fanout(id, fanout, &parts) else {
+            return;
+        };
+        for (fragment, server) in servers.into_iter().enumerate() {
+            let fragment = fragment as u16;
+            match self.overtaking_link(pool, server) {
+                Ok(link) => {
+                    if let Some(target) = self.links.find_mut(link) {
+                        target.out.push_input(input, &mut self.buffers);
+                    }
+                    let slot = self.slot(id, sequence, Some(fragment), Answer::Always);
+                    self.enqueued(link, slot, input.len() as u64);
+                }
+                Err(cause) => self.fail_fragment(id, sequence, fragment, cause),
+            }
+        }
+        self.advance(id);
+    }
+
+    /// The connection to a server on which nothing waits that a busy server does not answer.
+    fn overtaking_link(&mut self, pool: PoolIndex, server: ServerIndex) -> Result<LinkId, Cause> {
+        let lane = self.pools[pool.index()].lane_of(GroupIndex::default(), server);
+        if let Some(link) = self.pools[pool.index()].lane(lane).overtaking {
+            return Ok(link);
+        }
+        self.may_connect(pool, lane, Kind::Overtaking)?;
+        let link = self.open(pool, lane, server, Kind::Overtaking);
+        self.pools[pool.index()].lane(lane).overtaking = Some(link);
+        Ok(link)
+    }
+}
