@@ -50,7 +50,8 @@ pub fn redis_reply(bytes: &[u8]) -> Option<usize> {
         position += line + 1;
         let (kind, text) = text.split_first()?;
         match kind {
-            b'+' | b'-' => (!text.contains(&b'\r')).then_some(())?,
+            // A big number may be any text: scripts make it.
+            b'+' | b'-' | b'(' => (!text.contains(&b'\r')).then_some(())?,
             b':' => {
                 let digits = text.strip_prefix(b"-").unwrap_or(text);
                 (!digits.is_empty() && digits.iter().all(u8::is_ascii_digit)).then_some(())?;
@@ -58,10 +59,6 @@ pub fn redis_reply(bytes: &[u8]) -> Option<usize> {
             b'_' => text.is_empty().then_some(())?,
             b'#' => matches!(text, b"t" | b"f").then_some(())?,
             b',' => (!text.is_empty() && !text.contains(&b'\r')).then_some(())?,
-            b'(' => {
-                let digits = text.strip_prefix(b"-").unwrap_or(text);
-                (!digits.is_empty() && digits.iter().all(u8::is_ascii_digit)).then_some(())?;
-            }
             b'$' | b'=' | b'!' => {
                 if text != b"-1" {
                     let len = plain_number(text)? as usize;

@@ -3,6 +3,8 @@
 //! A large argument or data block is not gathered to be looked at: only its length and line ends
 //! matter. Redis may have further arguments behind it; memcached never has.
 
+use memchr::memchr3;
+
 use super::Limits;
 
 /// What is still to come of a request.
@@ -123,6 +125,20 @@ pub(super) fn feed_block(left: &mut u64, bytes: &[u8]) -> Option<usize> {
     }
     *left = after;
     Some(now)
+}
+
+/// Takes bytes off a line whose begin was taken before, and says how many and whether it ends with them;
+/// `None` when a byte stands in it that a line cannot have: CR or LF other than at the end, or `never`.
+pub(super) fn feed_line(bytes: &[u8], never: u8) -> Option<(usize, bool)> {
+    let Some(end) = memchr3(b'\r', b'\n', never, bytes) else {
+        return Some((bytes.len(), false));
+    };
+    match bytes[end..] {
+        // A CR is left for when it is known what comes behind it.
+        [b'\r'] => Some((end, false)),
+        [b'\r', b'\n', ..] => Some((end + 2, true)),
+        _ => None,
+    }
 }
 
 /// The length in a line `$<length>` CR LF and the length of the line; `None` when more is needed.

@@ -21,6 +21,7 @@ mod pieces;
 mod policy;
 pub mod redis;
 mod refusal;
+mod reply;
 mod topic;
 
 use crate::buffer::{BufferPool, Queue};
@@ -34,6 +35,8 @@ pub use merge::{Fan, Merge, Partial, Reach, ScanTurn};
 pub use policy::{Denial, Policy, Unknown};
 pub use redis::write::Version;
 pub use refusal::Refusal;
+pub(crate) use reply::LongLine;
+pub use reply::{BadReply, ReplyScan};
 pub use topic::Topic;
 
 /// The protocol a pool speaks on both sides.
@@ -248,80 +251,6 @@ pub enum Local {
     Mechanisms,
     /// A client says who it is.
     Sasl,
-}
-
-/// Where a server's reply ends, in bytes that come in any cut. Start each reply with `default()`.
-#[derive(Debug, Default)]
-pub struct ReplyScan {
-    /// Bytes of the current bulk or data block still to come, line end included.
-    pub(crate) left: u64,
-    /// Elements still to come at the innermost open level; counts the reply itself.
-    pub(crate) items: u64,
-    /// Elements still to come at the levels outside.
-    pub(crate) outer: Vec<u64>,
-    /// Whether the first line was seen.
-    pub(crate) begun: bool,
-    /// Whether the request is followed by a marker, whose reply is the end: see [`Answer`].
-    pub marked: bool,
-    /// Which replies it may be.
-    pub family: Family,
-    /// Whether it stands within a reply of several lines (memcached).
-    pub(crate) within: bool,
-    /// Whether the block at hand is the last of the reply (memcached).
-    pub(crate) last: bool,
-    /// Whether the reply is a value whose end others behind it share: see [`memcache::bundle`].
-    pub severed: bool,
-    /// Bytes of the marker's reply, once it was seen; they are the last that were used.
-    pub marker_len: usize,
-    /// Whether it is no reply but a push of RESP3, which nobody asked for.
-    pub(crate) push: bool,
-    /// What the server was told to speak: types of RESP3 are no reply to those who know only RESP2.
-    pub(crate) version: Version,
-}
-
-impl ReplyScan {
-    /// For the next reply of a Redis server that was told to speak `version`.
-    pub fn new(version: Version) -> Self {
-        Self {
-            version,
-            ..Self::default()
-        }
-    }
-
-    /// Bytes of the reply that are known to be still to come; 0 when none or unknown.
-    pub fn announced(&self) -> u64 {
-        self.left
-    }
-
-    /// Whether some of the reply was seen.
-    pub fn has_begun(&self) -> bool {
-        self.begun
-    }
-
-    /// Whether what was seen is a push of RESP3: no reply to anything.
-    pub fn is_push(&self) -> bool {
-        self.push
-    }
-}
-
-/// A server's bytes that are no reply.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum BadReply {
-    /// A reply of a kind the protocol does not have.
-    #[error("unknown kind of reply")]
-    Kind,
-    /// A length or number that is not one.
-    #[error("malformed number")]
-    Number,
-    /// No line end where one must be.
-    #[error("missing line end")]
-    LineEnd,
-    /// A line longer than any reply's.
-    #[error("line too long")]
-    Line,
-    /// Arrays or other aggregates nested deeper than [`redis::reply::DEPTH_MAX`].
-    #[error("nested too deeply")]
-    Depth,
 }
 
 /// The commands of one protocol as data, so that a pool can have rows of its own.

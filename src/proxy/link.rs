@@ -62,6 +62,8 @@ pub(super) struct Link {
     pub partial: Queue,
     /// Whether a part of the reply at the front was passed on.
     pub streaming: bool,
+    /// Whether the reply at the front, of which a part was passed on, says that a transaction did not end.
+    pub stuck: bool,
     /// Whether the reply at the front says that the server is not ready.
     pub loading: bool,
     /// When the first byte of the reply at the front came; [`Time::NEVER`] while none has.
@@ -200,6 +202,7 @@ impl Link {
             scan: ReplyScan::default(),
             partial: Queue::new(),
             streaming: false,
+            stuck: false,
             loading: false,
             begun: Time::NEVER,
             reply_len: 0,

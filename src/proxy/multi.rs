@@ -47,14 +47,28 @@ pub(super) enum Permit {
     Failed(Cause),
 }
 
+/// Whether a reply to EXEC that starts so shows that a transaction did not end.
+fn is_open(start: &[u8; 10]) -> bool {
+    start[0] == b'-' && start != b"-EXECABORT"
+}
+
 impl Link {
+    /// Notes what will not be there any more when the reply to `slot`, at the front, is whole: a part of
+    /// it is about to be passed on.
+    #[cold]
+    pub fn note_start(&mut self, slot: &Slot) {
+        if slot.role != Role::Usual && !self.streaming {
+            let start = beginning::<10>(&self.partial, Input::copied(&[]));
+            self.stuck = matches!(slot.role, Role::Exec | Role::Proof) && is_open(&start);
+        }
+    }
+
     /// The reply to `slot`, at the front, is whole: `last` are its last bytes. Notes what it says about
     /// transactions, and says what is to be done.
     #[cold]
     pub fn note_transaction(&mut self, slot: &Slot, last: Input<'_>) -> Next {
         let start = beginning::<10>(&self.partial, last);
-        let is_error = !self.streaming && start[0] == b'-';
-        let is_open = is_error && start != *b"-EXECABORT";
+        let is_open = self.stuck || (!self.streaming && is_open(&start));
         match slot.role {
             Role::Usual => {}
             Role::Multi if self.streaming || !start.starts_with(b"+OK\r\n") => {

@@ -306,6 +306,7 @@ impl Proxy {
         let Some(link) = self.links.find_mut(id) else {
             return;
         };
+        link.note_start(slot);
         let client = slot.client.and_then(|client| self.clients.find_mut(client));
         let (Some(client_id), Some(client)) = (slot.client, client) else {
             link.streaming = true;
@@ -590,9 +591,15 @@ impl Proxy {
         );
         let started = fanout.join.started;
         if joined == Joined::Bad && !started && !whole {
-            // The fragments still to come must not be held back by what can never be passed on.
-            fanout.failure = Some((u16::MAX, Cause::Invalid));
-            fanout.discard(&mut self.buffers);
+            let is_error = protocol.is_error();
+            if fanout.replies.iter().any(|reply| is_error(&reply.bytes)) {
+                // A long error: it is the reply, once it is whole.
+                fanout.merge = Merge::First;
+            } else {
+                // The fragments still to come must not be held back by what can never be passed on.
+                fanout.failure = Some((u16::MAX, Cause::Invalid));
+                fanout.discard(&mut self.buffers);
+            }
         }
         let passed = held - fanout.held();
         client.ring.waiting_bytes -= passed;

@@ -5,14 +5,17 @@
 //! block. No reply is told apart by what was asked, but one: behind a request that may go without a
 //! reply stands a marker, and everything up to the marker's reply belongs to the request.
 
+use std::mem;
+
 use memchr::{memchr, memchr2};
 
 use super::bundle::{END, Opening};
 use super::{Words, space_or_control};
-use crate::protocol::body::feed_block;
-use crate::protocol::{BadReply, Family, Fed, ReplyScan};
+use crate::protocol::body::{feed_block, feed_line};
+use crate::protocol::{BadReply, Family, Fed, LongLine, ReplyScan};
 
-/// Longest line of a reply.
+/// Longest line of a reply that is looked at whole. An error, a statistic or a meta reply without a value
+/// may be longer and is then read in pieces.
 pub const LINE_MAX: usize = 2048;
 
 /// Longest key of memcached.
@@ -28,19 +31,36 @@ pub fn feed(scan: &mut ReplyScan, bytes: &[u8]) -> Result<Fed, BadReply> {
     let mut used = 0;
     loop {
         if scan.left > 0 {
-            used += feed_block(&mut scan.left, &bytes[used..]).ok_or(BadReply::LineEnd)?;
-            if scan.left > 0 {
-                return Ok(Fed { used, done: false });
-            }
-            if std::mem::take(&mut scan.last) && !scan.marked {
+            let last = if scan.line == LongLine::None {
+                used += feed_block(&mut scan.left, &bytes[used..]).ok_or(BadReply::LineEnd)?;
+                if scan.left > 0 {
+                    return Ok(Fed { used, done: false });
+                }
+                mem::take(&mut scan.last)
+            } else {
+                let (len, ended) = feed_line(&bytes[used..], 0).ok_or(BadReply::LineEnd)?;
+                used += len;
+                if !ended {
+                    return Ok(Fed { used, done: false });
+                }
+                scan.left = 0;
+                mem::take(&mut scan.line) == LongLine::Last
+            };
+            if last && !scan.marked {
                 return Ok(Fed { used, done: true });
             }
         }
         let (kind, len) = match usual(&bytes[used..]) {
             Some(usual) => usual,
             None => match line(&bytes[used..])? {
-                Some((line, len)) => (kind(line)?, len),
-                None => return Ok(Fed { used, done: false }),
+                Line::Whole(line, len) => (kind(line)?, len),
+                Line::More => return Ok(Fed { used, done: false }),
+                Line::Long(start) => {
+                    let kind = kind(start).map_err(|_| BadReply::Line)?;
+                    (scan.left, scan.line) = (1, long_line(kind)?);
+                    // Its end is looked for where it may begin.
+                    (kind, start.len())
+                }
             },
         };
         scan.begun = true;
@@ -75,9 +95,19 @@ pub fn feed(scan: &mut ReplyScan, bytes: &[u8]) -> Result<Fed, BadReply> {
             return Err(BadReply::Kind);
         }
         scan.within = false;
-        if !scan.marked {
+        if !scan.marked && scan.line == LongLine::None {
             return Ok(Fed { used, done: true });
         }
+    }
+}
+
+/// What a line longer than [`LINE_MAX`] is to its reply, if it may be so long.
+#[cold]
+fn long_line(kind: Kind) -> Result<LongLine, BadReply> {
+    match kind {
+        Kind::Error | Kind::Meta => Ok(LongLine::Last),
+        Kind::Item => Ok(LongLine::Within),
+        _ => Err(BadReply::Line),
     }
 }
 
@@ -154,8 +184,10 @@ pub fn opening(bytes: &[u8]) -> Result<Option<Opening<'_>>, BadReply> {
     if let Some(usual) = usual_opening(bytes) {
         return Ok(Some(usual));
     }
-    let Some((line, len)) = line(bytes)? else {
-        return Ok(None);
+    let (line, len) = match line(bytes)? {
+        Line::Whole(line, len) => (line, len),
+        Line::More => return Ok(None),
+        Line::Long(_) => return Err(BadReply::Line),
     };
     match kind(line)? {
         Kind::Value { data } => {
@@ -199,11 +231,21 @@ fn digits(bytes: &[u8], most: usize) -> Option<(u64, &[u8])> {
     (count > 0).then(|| (value, &bytes[count..]))
 }
 
-/// The first line of `bytes` without its end, and its length with it; `None` when the end is missing.
+/// What `bytes` have of their first line.
+enum Line<'a> {
+    /// All of it: without its end, and its length with it.
+    Whole(&'a [u8], usize),
+    /// A start of it, which may become a whole one with more bytes.
+    More,
+    /// A start of it, and it is longer than [`LINE_MAX`].
+    Long(&'a [u8]),
+}
+
+/// The first line of `bytes`.
 #[inline]
-fn line(bytes: &[u8]) -> Result<Option<(&[u8], usize)>, BadReply> {
+fn line(bytes: &[u8]) -> Result<Line<'_>, BadReply> {
     let Some(&first) = bytes.first() else {
-        return Ok(None);
+        return Ok(Line::More);
     };
     if !matches!(
         first,
@@ -226,14 +268,19 @@ fn line(bytes: &[u8]) -> Result<Option<(&[u8], usize)>, BadReply> {
     }
     let within = &bytes[..bytes.len().min(LINE_MAX)];
     let Some(newline) = memchr(b'\n', within) else {
-        return if bytes.len() < LINE_MAX {
-            Ok(None)
-        } else {
-            Err(BadReply::Line)
+        if bytes.len() < LINE_MAX {
+            return Ok(Line::More);
+        }
+        let start = within.strip_suffix(b"\r").unwrap_or(within);
+        return match memchr2(b'\r', 0, start) {
+            None => Ok(Line::Long(start)),
+            Some(_) => Err(BadReply::LineEnd),
         };
     };
     match within[..newline].split_last() {
-        Some((b'\r', line)) if memchr2(b'\r', 0, line).is_none() => Ok(Some((line, newline + 1))),
+        Some((b'\r', line)) if memchr2(b'\r', 0, line).is_none() => {
+            Ok(Line::Whole(line, newline + 1))
+        }
         _ => Err(BadReply::LineEnd),
     }
 }
@@ -498,11 +545,44 @@ mod tests {
                 "{bytes:?}"
             );
         }
-        let endless = vec![b'S'; LINE_MAX];
-        assert_eq!(
-            feed(&mut ReplyScan::default(), &endless),
-            Err(BadReply::Line)
-        );
+        for start in ["S", "VALUE ", "VERSION ", "STORED ", "1"] {
+            let endless = format!("{start:a<LINE_MAX$}");
+            let fed = feed(&mut ReplyScan::default(), endless.as_bytes());
+            assert_eq!(fed, Err(BadReply::Line), "{start:?}");
+        }
+        for byte in ["\0", "\r", "\n"] {
+            let wrong = format!("SERVER_ERROR {byte:a>9999}b\r\n");
+            let fed = feed(&mut ReplyScan::default(), wrong.as_bytes());
+            assert_eq!(fed, Err(BadReply::LineEnd), "{byte:?}");
+        }
+    }
+
+    #[test]
+    fn lines_of_any_length_end_where_they_end() {
+        for len in [LINE_MAX - 2, LINE_MAX - 1, LINE_MAX, LINE_MAX + 1, 70_000] {
+            for (start, end) in [
+                ("SERVER_ERROR ", "\r\n"),
+                ("HD O", "\r\n"),
+                ("STAT a ", "\r\nSTAT b c\r\nEND\r\n"),
+                ("STAT a 1\r\nERROR ", "\r\n"),
+            ] {
+                let reply = format!("{start}{}{end}", "x".repeat(len - start.len()));
+                let bytes = [reply.as_bytes(), b"STORED"].concat();
+                let near = LINE_MAX - 20..LINE_MAX + 20;
+                let ends = reply.len() - 20..reply.len();
+                for cut in near.chain(ends).filter(|&cut| cut <= reply.len()) {
+                    let mut scan = scan(&reply);
+                    let first = feed(&mut scan, &bytes[..cut]).expect(start);
+                    let mut used = first.used;
+                    if !first.done {
+                        let rest = feed(&mut scan, &bytes[used..]).expect(start);
+                        assert!(rest.done, "{start:?} of {len} cut at {cut}");
+                        used += rest.used;
+                    }
+                    assert_eq!(used, reply.len(), "{start:?} of {len} cut at {cut}");
+                }
+            }
+        }
     }
 
     #[test]
@@ -530,7 +610,9 @@ mod tests {
             for from in [0, text.len() - 5] {
                 let bytes = &text.as_bytes()[from..];
                 if let Some((usual, len)) = usual(bytes) {
-                    let (line, slow) = line(bytes).expect("a line").expect("a whole one");
+                    let Ok(Line::Whole(line, slow)) = line(bytes) else {
+                        panic!("no whole line");
+                    };
                     prop_assert_eq!((Ok(usual), len), (kind(line), slow));
                 }
             }

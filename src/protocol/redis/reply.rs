@@ -3,17 +3,26 @@
 //! A server speaks RESP3 only on connections on which it was told to; on the others its types are no
 //! replies, as their clients could not read them. Streamed strings and
 //! aggregates of RESP3 (`$?`, `*?`) are sent by no server and refused.
+//!
+//! Scripts say lines of any length and errors echo arguments, so a line is read in pieces, as a bulk is.
+//! Scripts also nest arrays some 8,000 levels deep; of a level only what is left of it is kept, and
+//! nothing once that is its last element.
 
 use memchr::memchr;
 
-use crate::protocol::body::{Number, feed_block, number_line};
-use crate::protocol::{BadReply, Fed, ReplyScan, Version};
+use crate::protocol::body::{Number, feed_block, feed_line, number_line};
+use crate::protocol::{BadReply, Fed, LongLine, ReplyScan, Version};
 
-/// Deepest nesting of arrays, maps, sets, pushes and attributes in a reply.
-pub const DEPTH_MAX: usize = 64;
+/// Most levels of arrays, maps, sets, pushes and attributes that may be open at once and have elements
+/// left, each of which costs eight bytes. Lua's stack lets scripts nest 7,996 in Redis 7 and Valkey 9.
+pub const DEPTH_MAX: usize = 64 * 1024;
 
-/// Longest simple string, error or number.
-pub const LINE_MAX: usize = 64 * 1024;
+/// A longer simple string, error, double or big number is read in pieces; until its end is there, one of
+/// fewer bytes is given again together with more.
+pub const LINE_KEPT: usize = 4 * 1024;
+
+/// Longest line that has a length or another number of 64 bits.
+const NUMBER_LINE_MAX: usize = 32;
 
 /// What nearly all commands that write are answered with.
 const OK: &[u8] = b"+OK\r\n";
@@ -42,7 +51,18 @@ fn feed_any(scan: &mut ReplyScan, bytes: &[u8]) -> Result<Fed, BadReply> {
     let mut used = 0;
     loop {
         if scan.left > 0 {
-            used += feed_block(&mut scan.left, &bytes[used..]).ok_or(BadReply::LineEnd)?;
+            used += match scan.line {
+                LongLine::None => {
+                    feed_block(&mut scan.left, &bytes[used..]).ok_or(BadReply::LineEnd)?
+                }
+                _ => {
+                    let (len, ended) = feed_line(&bytes[used..], b'\n').ok_or(BadReply::LineEnd)?;
+                    if ended {
+                        (scan.left, scan.line) = (0, LongLine::None);
+                    }
+                    len
+                }
+            };
             if scan.left > 0 {
                 return Ok(Fed { used, done: false });
             }
@@ -113,12 +133,18 @@ fn element(scan: &mut ReplyScan, bytes: &[u8]) -> Result<Option<usize>, BadReply
         scan.left = value + 2;
         return Ok(Some(len + 1));
     }
-    let Some(newline) = memchr(b'\n', &bytes[..bytes.len().min(LINE_MAX)]) else {
-        return if bytes.len() < LINE_MAX {
-            Ok(None)
-        } else {
-            Err(BadReply::Line)
-        };
+    let is_text = matches!(kind, b'+' | b'-' | b',' | b'(');
+    let most = if is_text { LINE_KEPT } else { NUMBER_LINE_MAX };
+    let Some(newline) = memchr(b'\n', &bytes[..bytes.len().min(most)]) else {
+        if bytes.len() < most {
+            return Ok(None);
+        }
+        if !is_text {
+            return Err(BadReply::Number);
+        }
+        scan.items -= 1;
+        (scan.left, scan.line) = (1, LongLine::Within);
+        return Ok(Some(1));
     };
     let Some((b'\r', text)) = bytes[1..newline].split_last() else {
         return Err(BadReply::LineEnd);
@@ -145,7 +171,7 @@ fn element(scan: &mut ReplyScan, bytes: &[u8]) -> Result<Option<usize>, BadReply
             scan.items += 1;
             scan.open(2 * pairs)?;
         }
-        b':' | b'(' => {
+        b':' => {
             let digits = text.strip_prefix(b"-").unwrap_or(text);
             if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
                 return Err(BadReply::Number);
@@ -166,13 +192,12 @@ fn element(scan: &mut ReplyScan, bytes: &[u8]) -> Result<Option<usize>, BadReply
 impl ReplyScan {
     /// What follows are `items` elements one level further in.
     fn open(&mut self, items: u64) -> Result<(), BadReply> {
-        if self.outer.len() + 1 >= DEPTH_MAX {
-            return Err(BadReply::Depth);
-        }
-        // The innermost level is kept out of the vector, and so is the reply itself, so that the usual
-        // flat array needs none. All others count, even with nothing left to come: a chain of arrays of
-        // one element is as deep for whoever reads it.
-        if self.begun || self.items > 0 {
+        // The innermost level is kept out of the vector, and so is one of which this is the last element:
+        // the usual flat array needs none, nor does any chain of arrays of one element.
+        if self.items > 0 {
+            if self.outer.len() >= DEPTH_MAX {
+                return Err(BadReply::Depth);
+            }
             self.outer.push(self.items);
         }
         self.items = items;
@@ -259,6 +284,11 @@ mod tests {
             ",1.5\r\n",
             ",inf\r\n",
             "(-3492890328409238509324850943850943825024385\r\n",
+            "(abc\r\n",
+            "(\r\n",
+            ",-nan\r\n",
+            ",any thing\r\n",
+            "=7\r\na\r\n:abc\r\n",
             "!9\r\nERR oh no\r\n",
             "=7\r\ntxt:abc\r\n",
             "%0\r\n",
@@ -287,7 +317,8 @@ mod tests {
             ("_x\r\n", BadReply::LineEnd),
             ("#x\r\n", BadReply::Number),
             (",\r\n", BadReply::Number),
-            ("(1.0\r\n", BadReply::Number),
+            ("(1\r0\r\n", BadReply::LineEnd),
+            ("(1\n", BadReply::LineEnd),
             ("!x\r\n", BadReply::Number),
             ("+OK\n", BadReply::LineEnd),
             ("+a\rb\r\n", BadReply::LineEnd),
@@ -308,11 +339,64 @@ mod tests {
                 "{bytes:?}"
             );
         }
-        let endless = vec![b'+'; LINE_MAX];
-        assert_eq!(
-            feed(&mut ReplyScan::new(Version::Resp3), &endless),
-            Err(BadReply::Line)
-        );
+        for kind in ":$*%~>|#_=!".chars() {
+            let endless = format!("{kind}{}", "1".repeat(NUMBER_LINE_MAX));
+            let fed = feed(&mut ReplyScan::new(Version::Resp3), endless.as_bytes());
+            assert_eq!(fed, Err(BadReply::Number), "{kind:?}");
+        }
+        for kind in "+-,(".chars() {
+            for end in ["\rx", "\r\r\n", "\n"] {
+                let wrong = format!("{kind}{}{end}", "x".repeat(LINE_KEPT));
+                let fed = feed(&mut ReplyScan::new(Version::Resp3), wrong.as_bytes());
+                assert_eq!(fed, Err(BadReply::LineEnd), "{kind:?} {end:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn lines_of_any_length_end_where_they_end() {
+        for kind in "+-,(".chars() {
+            for len in [
+                LINE_KEPT - 3,
+                LINE_KEPT - 2,
+                LINE_KEPT - 1,
+                LINE_KEPT,
+                140_000,
+            ] {
+                for (start, end) in [("", ""), ("*3\r\n:1\r\n", "$1\r\na\r\n")] {
+                    let reply = format!("{start}{kind}{}\r\n{end}", "x".repeat(len));
+                    let bytes = [reply.as_bytes(), b"+next"].concat();
+                    let near = LINE_KEPT - 20..LINE_KEPT + 20;
+                    let ends = reply.len() - 20..reply.len();
+                    for cut in near.chain(ends).filter(|&cut| cut <= reply.len()) {
+                        let mut scan = ReplyScan::new(Version::Resp3);
+                        let first = feed(&mut scan, &bytes[..cut]).expect("valid");
+                        let mut used = first.used;
+                        if !first.done {
+                            let rest = feed(&mut scan, &bytes[used..]).expect("valid");
+                            assert!(rest.done, "{kind:?} of {len} cut at {cut}");
+                            used += rest.used;
+                        }
+                        assert_eq!(used, reply.len(), "{kind:?} of {len} cut at {cut}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn of_a_long_line_little_is_kept() {
+        let mut scan = ReplyScan::default();
+        let piece = vec![b'x'; LINE_KEPT];
+        let start = [b"-ERR ", &piece[..]].concat();
+        assert_eq!(feed(&mut scan, &start).map(|fed| fed.used), Ok(start.len()));
+        for _ in 0..1000 {
+            let fed = feed(&mut scan, &piece).expect("valid");
+            assert_eq!((fed.used, fed.done), (piece.len(), false));
+        }
+        assert_eq!(feed(&mut scan, b"\r").map(|fed| fed.used), Ok(0));
+        let end = feed(&mut scan, b"\r\n").expect("valid");
+        assert_eq!((end.used, end.done), (2, true));
     }
 
     proptest! {
@@ -351,21 +435,40 @@ mod tests {
 
     #[test]
     fn nesting_is_bounded_and_costs_no_stack() {
-        for opening in ["%1\r\n", "~3\r\n", "|1\r\n"] {
+        for opening in ["%1\r\n", "~3\r\n", "|1\r\n", "*2\r\n"] {
             let deep = opening.repeat(1_000_000);
             let fed = feed(&mut ReplyScan::new(Version::Resp3), deep.as_bytes());
             assert_eq!(fed, Err(BadReply::Depth), "{opening:?}");
         }
-        for element in ["*2\r\n", "*1\r\n"] {
-            let deep = element.repeat(1_000_000);
-            assert_eq!(
-                feed(&mut ReplyScan::default(), deep.as_bytes()),
-                Err(BadReply::Depth),
-                "{element:?}"
-            );
-            let deepest = element.repeat(DEPTH_MAX - 1);
-            let fed = feed(&mut ReplyScan::default(), deepest.as_bytes()).expect("not too deep");
-            assert_eq!(fed.used, deepest.len(), "{element:?}");
+        let mut scan = ReplyScan::default();
+        let deepest = "*2\r\n".repeat(DEPTH_MAX + 1);
+        let fed = feed(&mut scan, deepest.as_bytes()).expect("not too deep");
+        assert_eq!((fed.used, fed.done), (deepest.len(), false));
+        let rest = ":1\r\n".repeat(DEPTH_MAX + 2);
+        let fed = feed(&mut scan, rest.as_bytes()).expect("not too deep");
+        assert_eq!((fed.used, fed.done), (rest.len(), true));
+    }
+
+    #[test]
+    fn a_last_element_costs_no_level() {
+        for opening in ["*1\r\n", "~1\r\n", "*2\r\n:1\r\n", "%1\r\n+k\r\n"] {
+            let reply = format!("{}+x\r\n", opening.repeat(1_000_000));
+            let mut scan = ReplyScan::new(Version::Resp3);
+            let fed = feed(&mut scan, reply.as_bytes()).expect("of any depth");
+            assert_eq!((fed.used, fed.done), (reply.len(), true), "{opening:?}");
+            assert_eq!(scan.outer.capacity(), 0, "{opening:?}");
+        }
+    }
+
+    /// The deepest that Lua lets scripts say, with something behind each level.
+    #[test]
+    fn the_deepest_reply_of_a_script_is_read() {
+        let reply = format!("{}*0\r\n{}", "*2\r\n".repeat(7_996), ":1\r\n".repeat(7_996));
+        for cut in [1, 4_000, 31_984, 31_990, 40_000] {
+            let mut scan = ReplyScan::default();
+            let first = feed(&mut scan, &reply.as_bytes()[..cut]).expect("valid");
+            let rest = feed(&mut scan, &reply.as_bytes()[first.used..]).expect("valid");
+            assert_eq!((first.used + rest.used, rest.done), (reply.len(), true));
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::protocol;
+use crate::protocol::redis::reply::DEPTH_MAX;
 use crate::proxy::Pressure;
 use crate::stats::{Counter, PoolStats};
 
@@ -130,7 +131,8 @@ fn a_full_queue_to_a_server_is_answered_with_an_error_and_counted() {
 fn a_reply_nested_too_deeply_costs_its_connection_and_is_counted() {
     let (mut rig, client) = ready(pool(1), Limits::default());
     rig.receive(client, ask("GET a"));
-    rig.receive(rig.link(0), "*2\r\n".repeat(100));
+    let deep = "*2\r\n".repeat(DEPTH_MAX + 2);
+    rig.receive(rig.link(0), deep);
     assert_eq!(rig.take(client), "-ERR Invalid argument\r\n");
     assert_eq!(count(&rig, |stats| &stats.nesting_limit_hits), 1);
 }

@@ -10,6 +10,7 @@ mod handshake;
 mod killing;
 mod large;
 mod latency;
+mod legal;
 mod local;
 mod memcached;
 mod multi;
