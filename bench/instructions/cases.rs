@@ -6,6 +6,7 @@ use nutcrab::hash::Hash;
 use nutcrab::protocol::{Commands, Limits, Protocol, ReplyScan, RequestScan};
 use nutcrab::route::{Distribution, Router, Weighted};
 
+use crate::local;
 use crate::world::{Plan, World, requests};
 
 /// One thing to count.
@@ -325,6 +326,30 @@ pub const CASES: &[Case] = &[
         few: 20,
         things: 50.0,
         run: |n| exchange(Plan { pools: 50, ..USUAL }, n),
+    },
+    Case {
+        name: "every-largest-local-request",
+        few: 1,
+        things: 1.0,
+        run: local::every_largest,
+    },
+    Case {
+        name: "local-command-info-of-64-kib",
+        few: 1,
+        things: 1.0,
+        run: local::dearest,
+    },
+    Case {
+        name: "local-client-id-after-long-names",
+        few: 1000,
+        things: 1.0,
+        run: local::short_after_long,
+    },
+    Case {
+        name: "local-subscribe-10000-per-turn",
+        few: 1,
+        things: 2.0 * local::SLICES as f64,
+        run: local::subscriptions,
     },
 ];
 

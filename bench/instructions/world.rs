@@ -49,24 +49,7 @@ pub struct World {
 impl World {
     /// After one round, in which connections were made and it was noted what the servers answer.
     pub fn new(plan: Plan) -> Self {
-        let pools = pools(&plan);
-        let names = pools.iter().map(|pool| PoolNames {
-            name: pool.name.clone(),
-            families: pool.protocol.topics(),
-            servers: pool
-                .servers
-                .iter()
-                .map(|server| server.name.clone())
-                .collect(),
-        });
-        let stats = Stats::new(names.collect(), 1);
-        let settings = Settings {
-            buffer_size: 16384,
-            worker: (0, 1),
-            seed: 1,
-            limits: Limits::default(),
-        };
-        let mut proxy = Proxy::new(&pools, stats.set(0), settings);
+        let mut proxy = proxy(&plan);
         let mut questions = Vec::new();
         for number in 0..plan.clients {
             let conn = proxy.accept(PoolIndex((number % plan.pools) as u16));
@@ -149,6 +132,28 @@ impl World {
         }
         written
     }
+}
+
+/// A core as a plan has it, without clients.
+pub fn proxy(plan: &Plan) -> Proxy {
+    let pools = pools(plan);
+    let names = pools.iter().map(|pool| PoolNames {
+        name: pool.name.clone(),
+        families: pool.protocol.topics(),
+        servers: pool
+            .servers
+            .iter()
+            .map(|server| server.name.clone())
+            .collect(),
+    });
+    let stats = Stats::new(names.collect(), 1);
+    let settings = Settings {
+        buffer_size: 16384,
+        worker: (0, 1),
+        seed: 1,
+        limits: Limits::default(),
+    };
+    Proxy::new(&pools, stats.set(0), settings)
 }
 
 fn arrival(conn: ConnId, bytes: &[u8]) -> Arrival {

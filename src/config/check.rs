@@ -172,6 +172,7 @@ impl Checker<'_> {
             client_output_limit: draft.client_output_limit as usize,
             server_queue_limit: draft.server_queue_limit as usize,
             session_connections: draft.session_connections as usize,
+            spare_connections: draft.spare_connections as usize,
             subscriber_output_limit: draft.subscriber_output_limit as usize,
             transaction_limit: draft.transaction_limit as usize,
             subscription_limit: draft.subscription_limit as usize,

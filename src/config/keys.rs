@@ -120,6 +120,7 @@ pub struct ProcessDraft {
     pub(super) slow_client_grace: u32,
     pub(super) server_queue_limit: u32,
     pub(super) session_connections: u32,
+    pub(super) spare_connections: u32,
     pub(super) subscriber_output_limit: u32,
     pub(super) transaction_limit: u32,
     pub(super) subscription_limit: u32,
@@ -551,6 +552,19 @@ pub const PROCESS_KEYS: &[Key<ProcessDraft>] = &[
             max: 65535,
             unit: PLAIN,
             field: |process| &mut process.session_connections,
+        },
+    },
+    Key {
+        name: "spare_connections",
+        presence: Presence::Default("4"),
+        help: "Connections of one worker to one server, beside the shared ones, for requests and \
+               replies larger than 1 MiB; when all are in use, such a request waits for one, at \
+               most for the pool's timeout.",
+        form: Form::Number {
+            min: 1,
+            max: 65535,
+            unit: PLAIN,
+            field: |process| &mut process.spare_connections,
         },
     },
     Key {

@@ -157,6 +157,8 @@ pub struct Process {
     pub server_queue_limit: usize,
     /// `session_connections`: connections of a worker to one server that clients have for themselves.
     pub session_connections: usize,
+    /// `spare_connections`: connections of a worker to one server for large messages.
+    pub spare_connections: usize,
     /// `subscriber_output_limit`: bytes of messages that may wait for one client.
     pub subscriber_output_limit: usize,
     /// `transaction_limit`: bytes of the requests of one transaction.

@@ -54,6 +54,7 @@ fn absent_keys_have_their_defaults() {
         client_output_limit: 512 * 1024,
         server_queue_limit: 64 * 1024 * 1024,
         session_connections: 1000,
+        spare_connections: 4,
         subscriber_output_limit: 8 * 1024 * 1024,
         transaction_limit: 1024 * 1024 * 1024,
         subscription_limit: 1024 * 1024 * 1024,

@@ -231,6 +231,7 @@ fn limits(process: &Process) -> Limits {
         window: process.client_output_limit,
         queue: process.server_queue_limit,
         own: process.session_connections,
+        spares: process.spare_connections,
         subscriber: process.subscriber_output_limit,
         transaction: process.transaction_limit,
         subscriptions: process.subscription_limit,

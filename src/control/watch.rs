@@ -253,6 +253,7 @@ fn level_of(what: &What) -> Level {
         | What::ShedClient { .. }
         | What::StalledUpload
         | What::OverLimit { .. }
+        | What::SlowUpload
         | What::BadRequest => Level::Notice,
     }
 }

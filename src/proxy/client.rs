@@ -18,6 +18,7 @@ use super::owed::{Mark, Owed};
 use super::pending::Pending;
 use super::pool::GroupIndex;
 use super::session::{Mute, Session};
+use super::spares::Ticket;
 use super::time::Time;
 use super::timer::Armed;
 use crate::buffer::{BufferPool, Input, Queue};
@@ -47,6 +48,8 @@ pub(super) struct Client {
     pub authenticated: bool,
     /// Whether its requests wait because a limit was reached. `pending` may then hold whole requests.
     pub stalled: bool,
+    /// Whether it is in the middle of a request that takes several turns.
+    pub busy: bool,
     /// Whether it stands in the list of those whose stalled requests are to be read again.
     pub waking: bool,
     /// When they were last read again, and how many bytes of them at that time.
@@ -119,6 +122,13 @@ pub(super) struct Upload {
     pub topic: Topic,
     /// When something of it came last.
     pub heard: Time,
+    /// Its place among those that wait for a connection of their own.
+    pub ticket: Option<Ticket>,
+    /// When the rate at which it comes was last looked at, and what came since.
+    pub marked: Time,
+    pub taken: u64,
+    /// Whether it came too slowly then.
+    pub slow: bool,
 }
 
 /// What happens to the bytes of a large request.
@@ -150,6 +160,7 @@ impl Client {
             state: State::Open,
             authenticated,
             stalled: false,
+            busy: false,
             waking: false,
             woken: (Time::NEVER, 0),
             replete: false,
@@ -176,12 +187,12 @@ impl Client {
     /// Whether its next request, or more of its large one, may be read.
     #[inline]
     pub fn may_ask(&self, limits: &Limits) -> bool {
-        if self.state != State::Open {
+        if self.state != State::Open || self.busy {
             return false;
         }
         if let Some(upload) = &self.upload {
             // It is outstanding itself, or will be; what is sent on is kept nowhere.
-            return !upload.holds_back();
+            return !upload.is_proven(limits.upload_proof);
         }
         let follows = !self.barrier || self.ring.is_empty();
         follows && self.out.len() < limits.window && self.may_have_another_outstanding(limits)
@@ -250,9 +261,9 @@ pub(super) fn asked_bit(server: ServerIndex) -> u64 {
 }
 
 impl Upload {
-    /// Whether no bytes of it can be taken for now.
-    pub fn holds_back(&self) -> bool {
-        matches!(self.stage, Stage::Wait(_))
+    /// Whether it waits for a connection of its own, and so much of it came that it should have one.
+    pub fn is_proven(&self, proof: usize) -> bool {
+        matches!(&self.stage, Stage::Wait(queue) if queue.len() >= proof)
     }
 }
 

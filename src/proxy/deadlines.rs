@@ -35,6 +35,8 @@ impl Proxy {
 
     fn check_client(&mut self, id: ClientId) {
         self.check_upload(id);
+        self.check_spare(id);
+        self.go_on(id);
         self.check_subscriptions(id);
         let Some(client) = self.clients.find_mut(id) else {
             return;
@@ -46,10 +48,8 @@ impl Proxy {
                 self.timers
                     .arm(id.conn(), &mut client.armed, client.linger_until);
             }
-        } else if let Some(upload) = &client.upload {
-            let due = (upload.heard + self.limits.upload_stall)
-                .max(self.now + self.limits.upload_stall / 2);
-            self.timers.arm(id.conn(), &mut client.armed, due);
+        } else if client.upload.is_some() {
+            self.rearm_upload(id);
         }
     }
 

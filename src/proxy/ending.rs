@@ -21,6 +21,7 @@ impl Proxy {
         let Some(mut client) = self.clients.remove(id) else {
             return;
         };
+        self.numbers.remove(&client.number);
         let stats = &self.stats.pools[client.pool.index()];
         match (ending, client.ending) {
             (Ending::Eof, Ending::Eof) => stats.client_eof.add(1),
@@ -43,8 +44,11 @@ impl Proxy {
             self.buffers.release(held);
             self.released += held;
         }
-        if let Some(Stage::Stream(link)) = client.upload.take().map(|upload| upload.stage) {
-            self.drop_link(link);
+        if let Some(upload) = client.upload.take() {
+            self.give_up_ticket(client.pool, upload.ticket);
+            if let Stage::Stream(link) = upload.stage {
+                self.drop_link(link);
+            }
         }
         self.leave_group(client.pool, client.group);
         if let Some(session) = client.session.take() {

@@ -143,21 +143,20 @@ impl Proxy {
     }
 
     fn close_own_client(&mut self, whom: Whom) -> bool {
-        let mut clients = self.clients.iter();
-        let found = clients.find(|(_, client)| {
-            client.number == whom.number && client.pool == whom.pool && host(client) == whom.host
-        });
-        let found = found.map(|(id, client)| (id, client.is_settled()));
-        drop(clients);
-        if let Some((other, is_settled)) = found {
-            let how = if is_settled {
-                CloseHow::Gracefully
-            } else {
-                CloseHow::Reset
-            };
-            self.close_client(other, Ending::Error, how);
-        }
-        found.is_some()
+        let Some(&other) = self.numbers.get(&whom.number) else {
+            return false;
+        };
+        let is_own = |client: &&Client| client.pool == whom.pool && host(client) == whom.host;
+        let Some(client) = self.clients.find(other).filter(is_own) else {
+            return false;
+        };
+        let how = if client.is_settled() {
+            CloseHow::Gracefully
+        } else {
+            CloseHow::Reset
+        };
+        self.close_client(other, Ending::Error, how);
+        true
     }
 }
 

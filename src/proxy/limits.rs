@@ -43,6 +43,13 @@ pub struct Limits {
     pub subscriber: usize,
     /// Connections to one server for the two uses above.
     pub spares: usize,
+    /// Bytes of a large request that must have come before it is given one.
+    pub upload_proof: usize,
+    /// Bytes a second at which a large request must come while others wait for a connection, over so
+    /// long a time.
+    pub client_min_rate: u64,
+    /// See [`client_min_rate`](Self::client_min_rate).
+    pub client_rate_span: Duration,
     /// How long such a connection is kept without use.
     pub spare_idle: Duration,
     /// How long a client that is sending a large request may send nothing of it.
@@ -96,6 +103,9 @@ impl Default for Limits {
             subscriptions: 1024 * 1024 * 1024,
             subscriber: 8 * 1024 * 1024,
             spares: 4,
+            upload_proof: 64 * 1024,
+            client_min_rate: 1024,
+            client_rate_span: Duration::from_secs(10),
             spare_idle: Duration::from_secs(10),
             upload_stall: Duration::from_secs(30),
             queue: 64 * 1024 * 1024,

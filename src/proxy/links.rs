@@ -84,6 +84,11 @@ impl Proxy {
     fn stray(&mut self, id: ClientId, server: ServerIndex) -> Option<LinkId> {
         let links = &self.links;
         let client = self.clients.find_mut(id)?;
+        if client.ring.is_empty() {
+            // Spares the look through what may be a long queue.
+            client.strays.clear();
+            return None;
+        }
         client
             .strays
             .retain(|&(_, link)| links.find(link).is_some_and(|found| found.serves(id)));
@@ -105,7 +110,8 @@ impl Proxy {
         busy: LinkId,
         heavy: bool,
     ) -> LinkId {
-        if self.links.find(busy).is_some_and(|link| link.serves(id)) {
+        let owed = self.clients.find(id).is_some_and(|it| !it.ring.is_empty());
+        if owed && self.links.find(busy).is_some_and(|link| link.serves(id)) {
             return busy;
         }
         let large = self.limits.large_message;

@@ -39,6 +39,7 @@ mod links;
 mod local;
 mod memcached;
 mod multi;
+mod names;
 mod notice;
 mod overtaking;
 mod owed;
@@ -52,6 +53,7 @@ mod retries;
 mod scripts;
 mod session;
 mod settings;
+mod spares;
 mod subscribe;
 mod tidy;
 mod time;
@@ -61,7 +63,7 @@ mod uploads;
 mod waiting;
 mod window;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -191,6 +193,8 @@ pub struct Proxy {
     now: Time,
     /// What the next client will be called; all workers together use every number.
     next_client: u64,
+    /// Clients by number.
+    numbers: BTreeMap<u64, ClientId>,
     /// Which worker this is, of how many.
     place: u32,
     workers: u64,
@@ -263,6 +267,7 @@ impl Proxy {
             retries: Retries::per_second(settings.limits.retries),
             now: Time::default(),
             next_client: u64::from(settings.worker.0) + 1,
+            numbers: BTreeMap::new(),
             place: settings.worker.0,
             workers: u64::from(settings.worker.1).max(1),
             epoch: 0,
@@ -333,7 +338,9 @@ impl Proxy {
         self.next_client += self.workers;
         self.pools[pool.index()].stay(client.group);
         client.replies_len = self.limits.unknown_reply();
+        let number = client.number;
         let id = self.clients.insert(client);
+        self.numbers.insert(number, id);
         let stats = &self.stats.pools[pool.index()];
         stats.client_connections.add(1);
         self.stats.total_connections.add(1);

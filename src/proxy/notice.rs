@@ -74,6 +74,8 @@ pub enum What {
     },
     /// A client stopped in the middle of a large request and was closed.
     StalledUpload,
+    /// A client sent a large request so slowly, while others waited for a connection, that it was failed.
+    SlowUpload,
     /// A client sent something that is no request and was closed.
     BadRequest,
     /// A request of the client went beyond a limit.
@@ -123,6 +125,9 @@ impl fmt::Display for What {
                 "closed: memory_limit is reached, and {held} bytes were kept for it"
             ),
             What::StalledUpload => f.write_str("closed: it stopped within a large request"),
+            What::SlowUpload => f.write_str(
+                "failed its large request: it came slowly, and others waited for a connection",
+            ),
             What::BadRequest => f.write_str("closed: malformed request"),
             What::OverLimit {
                 key,

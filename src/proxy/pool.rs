@@ -1,15 +1,15 @@
 //! Where clients and servers meet: the router, the servers, and the lanes to them.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::attempts::{Attempts, Failure};
 use super::cause::Cause;
 use super::heavy::Heavy;
-use super::ids::{ClientId, LinkId};
+use super::ids::LinkId;
 use super::link::Kind;
 use super::scripts::Scripts;
+use super::spares::Waiting;
 use super::time::Time;
 use crate::config;
 use crate::protocol::redis::info::Facts;
@@ -100,7 +100,7 @@ pub(super) struct Lane {
     /// The connection for what a busy server answers.
     pub overtaking: Option<LinkId>,
     /// Clients with a large request that wait for a spare connection.
-    pub waiting: VecDeque<ClientId>,
+    pub waiting: Waiting,
     /// Attempts to connect for the primaries, and for all others.
     shared: Attempts,
     apart: Attempts,
@@ -358,7 +358,7 @@ impl Lane {
             idle: Vec::new(),
             own: 0,
             overtaking: None,
-            waiting: VecDeque::new(),
+            waiting: Waiting::default(),
             shared: Attempts::default(),
             apart: Attempts::default(),
             refusal: Box::default(),

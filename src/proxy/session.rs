@@ -7,6 +7,7 @@
 use super::Proxy;
 use super::client::Client;
 use super::ids::{ClientId, LinkId, PoolIndex};
+use super::names::Names;
 use super::pool::GroupIndex;
 use super::subscribe::Subscriber;
 use super::transaction::{Transaction, Watching};
@@ -33,6 +34,8 @@ pub(super) struct Session {
     pub watching: Option<Watching>,
     pub transaction: Option<Box<Transaction>>,
     pub subscriber: Option<Box<Subscriber>>,
+    /// What is left of its request about subscriptions.
+    pub names: Option<Box<Names>>,
 }
 
 /// Whether a client wants no replies (`CLIENT REPLY`).

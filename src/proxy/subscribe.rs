@@ -26,7 +26,6 @@ use super::{CloseHow, Proxy};
 use crate::buffer::{Input, Queue};
 use crate::protocol::redis::commands::Verb;
 use crate::protocol::redis::inline::encode;
-use crate::protocol::redis::request::words;
 use crate::protocol::redis::write::Writer;
 use crate::protocol::{FragmentReply, Merge, ReplyScan, Version};
 use crate::route::{Distribution, ServerIndex};
@@ -35,7 +34,7 @@ use crate::route::{Distribution, ServerIndex};
 const RENEW_AFTER: Duration = Duration::from_millis(100);
 
 /// What a name costs besides its bytes.
-const NAME_COST: usize = 64;
+pub(super) const NAME_COST: usize = 64;
 
 /// The three things that can be subscribed to, as indices.
 const CHANNEL: usize = 0;
@@ -88,6 +87,16 @@ impl Subscriber {
         self.links.iter().map(|link| link.1)
     }
 
+    /// Whether it listens to nothing of a kind.
+    pub fn has_none(&self, kind: usize) -> bool {
+        self.names[kind].is_empty()
+    }
+
+    /// The first `count` names of a kind.
+    pub fn first(&self, kind: usize, count: usize) -> Vec<Vec<u8>> {
+        self.names[kind].keys().take(count).cloned().collect()
+    }
+
     /// Bytes of memory, more or less.
     pub fn held(&self) -> usize {
         self.bytes + self.held_bytes
@@ -128,7 +137,7 @@ pub(super) enum Message {
 }
 
 /// What a command is about, and whether it ends a subscription.
-fn kind_of(verb: Verb) -> (usize, bool) {
+pub(super) fn kind_of(verb: Verb) -> (usize, bool) {
     match verb {
         Verb::Psubscribe => (PATTERN, false),
         Verb::Ssubscribe => (SHARD, false),
@@ -140,38 +149,7 @@ fn kind_of(verb: Verb) -> (usize, bool) {
 }
 
 impl Proxy {
-    /// SUBSCRIBE, UNSUBSCRIBE and those for patterns and shards.
-    pub(super) fn subscription_command(&mut self, id: ClientId, verb: Verb, request: &[u8]) {
-        let words = words(request);
-        let (kind, ends) = kind_of(verb);
-        if words.len() * NAME_COST > self.limits.subscriptions {
-            // Each is answered by itself.
-            return self.refuse_subscription(id);
-        }
-        if !ends {
-            for name in &words[1..] {
-                self.subscribe(id, kind, name);
-            }
-            return;
-        }
-        let names: Vec<Vec<u8>> = if words.len() > 1 {
-            words[1..].iter().map(|name| name.to_vec()).collect()
-        } else {
-            let client = self.clients.find(id);
-            let subscriber = client.and_then(|client| client.subscriber());
-            subscriber.map_or_else(Vec::new, |known| {
-                known.names[kind].keys().cloned().collect()
-            })
-        };
-        if names.is_empty() {
-            self.confirm_end(id, kind, None);
-        }
-        for name in names {
-            self.unsubscribe(id, kind, &name);
-        }
-    }
-
-    fn refuse_subscription(&mut self, id: ClientId) {
+    pub(super) fn refuse_subscription(&mut self, id: ClientId) {
         if let Some(client) = self.clients.find(id) {
             let stats = &self.stats.pools[client.pool.index()];
             stats.subscription_limit_hits.add(1);
@@ -181,7 +159,7 @@ impl Proxy {
         self.refuse_over(id, "subscription_limit", limit, &text);
     }
 
-    fn subscribe(&mut self, id: ClientId, kind: usize, name: &[u8]) {
+    pub(super) fn subscribe(&mut self, id: ClientId, kind: usize, name: &[u8]) {
         let limit = self.limits.subscriptions;
         let Some(client) = self.clients.find_mut(id) else {
             return;
@@ -281,13 +259,13 @@ impl Proxy {
         }
     }
 
-    fn unsubscribe(&mut self, id: ClientId, kind: usize, name: &[u8]) {
+    pub(super) fn unsubscribe(&mut self, id: ClientId, kind: usize, name: &[u8]) {
         self.end_at_servers(id, kind, name);
         self.confirm_end(id, kind, Some(name));
         self.end_if_over(id);
     }
 
-    fn confirm_end(&mut self, id: ClientId, kind: usize, name: Option<&[u8]>) {
+    pub(super) fn confirm_end(&mut self, id: ClientId, kind: usize, name: Option<&[u8]>) {
         let Some(client) = self.clients.find(id) else {
             return;
         };

@@ -12,9 +12,8 @@ use super::cause::Cause;
 use super::client::{Ending, Stage, State, Upload, asked_bit};
 use super::exchange::Exchange;
 use super::heavy::Print;
-use super::ids::{ClientId, LinkId, PoolIndex};
-use super::link::{Kind, Role, Slot};
-use super::pool::LaneIndex;
+use super::ids::{ClientId, LinkId};
+use super::link::{Role, Slot};
 use super::time::Time;
 use super::{CloseHow, Proxy};
 use crate::buffer::{Input, Queue};
@@ -45,6 +44,10 @@ impl Proxy {
             answer,
             topic,
             heard: self.now,
+            ticket: None,
+            marked: self.now,
+            taken: 0,
+            slow: false,
         };
         let upload = match request.verdict {
             Verdict::Refuse(refusal) => {
@@ -104,6 +107,7 @@ impl Proxy {
         let stall = self.now + self.limits.upload_stall;
         self.timers.arm(id.conn(), &mut client.armed, stall);
         self.hold_back_if_large(id);
+        self.resume_upload(id);
     }
 
     fn route_upload(
@@ -133,13 +137,13 @@ impl Proxy {
         };
         if queue.len() as u64 + upload.body.announced() > large {
             upload.stage = Stage::Wait(mem::take(queue));
-            self.resume_upload(id);
         }
     }
 
     /// Takes bytes of the client's large request. Says how many were used, and whether the request
     /// ended so that another may follow.
     pub(super) fn feed_upload(&mut self, id: ClientId, input: Input<'_>) -> (usize, bool) {
+        let proof = self.limits.upload_proof;
         let Some(client) = self.clients.find_mut(id) else {
             return (input.len(), false);
         };
@@ -155,6 +159,13 @@ impl Proxy {
             client.stalled = true;
             return (0, false);
         }
+        // Enough is read to see that it is being sent; the rest waits as the request does.
+        let room = match &upload.stage {
+            Stage::Wait(queue) => proof.saturating_sub(queue.len()).min(input.len()),
+            _ => input.len(),
+        };
+        let holds_back = room < input.len();
+        let input = input.slice(0..room);
         let fed = match upload.body.feed(input.bytes()) {
             Ok(fed) => fed,
             Err(bad) => {
@@ -163,17 +174,18 @@ impl Proxy {
             }
         };
         upload.heard = self.now;
+        upload.taken += fed.used as u64;
         let piece = input.slice(0..fed.used);
         if let Some(len) = upload.body.excess()
             && !matches!(upload.stage, Stage::Discard)
         {
             self.refuse_upload(id, len);
         }
-        let Some(upload) = client_upload(&mut self.clients, id) else {
+        let Some(upload) = self.upload_of(id) else {
             return (fed.used, fed.done);
         };
         match &mut upload.stage {
-            Stage::Gather(queue) => queue.push_input_snug(piece),
+            Stage::Gather(queue) | Stage::Wait(queue) => queue.push_input_snug(piece),
             Stage::Stream(link) => {
                 let link = *link;
                 if let Some(target) = self.links.find_mut(link) {
@@ -182,12 +194,16 @@ impl Proxy {
                 self.upload_grew(link, piece.len() as u64);
                 self.flush_link(link);
             }
-            Stage::Wait(_) | Stage::Discard => {}
+            Stage::Discard => {}
         }
         if fed.done {
             self.end_upload(id);
         } else {
+            if holds_back && let Some(client) = self.clients.find_mut(id) {
+                client.stalled = true;
+            }
             self.hold_back_if_large(id);
+            self.resume_upload(id);
         }
         (fed.used, fed.done)
     }
@@ -200,7 +216,9 @@ impl Proxy {
         let Some(upload) = client.upload.take() else {
             return;
         };
+        let pool = client.pool;
         self.topic = upload.topic;
+        self.give_up_ticket(pool, upload.ticket);
         match upload.stage {
             Stage::Gather(queue) | Stage::Wait(queue) => {
                 self.forward_gathered(id, upload.server, queue, upload.answer);
@@ -285,44 +303,8 @@ impl Proxy {
         self.rearm_link(id);
     }
 
-    /// Gives the client's large request a connection of its own, if its turn has come and one is free.
-    pub(super) fn resume_upload(&mut self, id: ClientId) {
-        let Some(client) = self.clients.find_mut(id) else {
-            return;
-        };
-        let Some(upload) = &client.upload else { return };
-        let Stage::Wait(_) = upload.stage else { return };
-        if !client.ring.is_empty() {
-            return;
-        }
-        let Some(client) = self.clients.find(id) else {
-            return;
-        };
-        let Some(upload) = &client.upload else { return };
-        let (pool, server, answer) = (client.pool, upload.server, upload.answer);
-        let lane = self.pools[pool.index()].lane_of(client.group, server);
-        match self.free_spare(pool, lane, server) {
-            Ok(Some(link)) => self.stream(id, link, answer),
-            Ok(None) => {
-                let waiting = &mut self.pools[pool.index()].lane(lane).waiting;
-                if !waiting.contains(&id) {
-                    waiting.push_back(id);
-                }
-            }
-            Err(cause) => {
-                if let Some(upload) = &mut client_upload(&mut self.clients, id) {
-                    upload.stage = Stage::Discard;
-                }
-                if answer != Answer::Never {
-                    self.answer_error(id, cause);
-                }
-                self.unstall(id);
-            }
-        }
-    }
-
     /// Starts sending the client's large request over `link`.
-    fn stream(&mut self, id: ClientId, link: LinkId, answer: Answer) {
+    pub(super) fn stream(&mut self, id: ClientId, link: LinkId, answer: Answer) {
         let Some(client) = self.clients.find_mut(id) else {
             return;
         };
@@ -333,6 +315,9 @@ impl Proxy {
         let Stage::Wait(mut queue) = mem::replace(&mut upload.stage, Stage::Stream(link)) else {
             return;
         };
+        (upload.marked, upload.taken) = (self.now, 0);
+        let look = self.now + self.limits.client_rate_span;
+        self.timers.arm(id.conn(), &mut client.armed, look);
         client.asked |= asked_bit(upload.server);
         let family = self.pools[client.pool.index()]
             .protocol
@@ -369,42 +354,6 @@ impl Proxy {
         self.unstall(id);
     }
 
-    /// A connection of the lane that nobody uses, a new one if there may be; `None` if all are in use.
-    fn free_spare(
-        &mut self,
-        pool: PoolIndex,
-        lane: LaneIndex,
-        server: ServerIndex,
-    ) -> Result<Option<LinkId>, Cause> {
-        let links = &self.links;
-        let found = self.pools[pool.index()].lane(lane);
-        let idle = |&&link: &&LinkId| links.find(link).is_some_and(|link| link.is_idle());
-        if let Some(&link) = found.spares.iter().find(idle) {
-            return Ok(Some(link));
-        }
-        if found.spares.len() >= self.limits.spares {
-            return Ok(None);
-        }
-        self.may_connect(pool, lane, Kind::Spare)?;
-        Ok(Some(self.open_spare(pool, lane, server)))
-    }
-
-    /// A spare connection has become free, or there is room for another.
-    pub(super) fn spare_freed(&mut self, id: LinkId) {
-        if let Some(link) = self.links.find(id) {
-            let (pool, lane) = (link.pool, link.lane);
-            self.rearm_link(id);
-            self.serve_waiting(pool, lane);
-        }
-    }
-
-    /// Lets the clients try again that wait for a spare connection; those in vain queue up again.
-    pub(super) fn serve_waiting(&mut self, pool: PoolIndex, lane: LaneIndex) {
-        for id in mem::take(&mut self.pools[pool.index()].lane(lane).waiting) {
-            self.resume_upload(id);
-        }
-    }
-
     /// The server has answered a large request before it was whole. The rest of it goes nowhere, and
     /// the connection cannot be used again.
     pub(super) fn upload_answered(&mut self, id: LinkId) {
@@ -417,7 +366,7 @@ impl Proxy {
 
     /// What is still to come of the client's large request is thrown away.
     pub(super) fn discard_upload(&mut self, id: ClientId) {
-        if let Some(upload) = client_upload(&mut self.clients, id) {
+        if let Some(upload) = self.upload_of(id) {
             upload.stage = Stage::Discard;
         }
         self.unstall(id);
@@ -452,7 +401,13 @@ impl Proxy {
             return;
         };
         let refusal = client.protocol.bad_body(bad);
-        match client.upload.take().map(|upload| upload.stage) {
+        let (pool, upload) = (client.pool, client.upload.take());
+        let ticket = upload.as_ref().and_then(|upload| upload.ticket);
+        self.give_up_ticket(pool, ticket);
+        let Some(client) = self.clients.find_mut(id) else {
+            return;
+        };
+        match upload.map(|upload| upload.stage) {
             Some(Stage::Stream(link)) => {
                 // The exchange of the upload is the only one: it gives way to the refusal.
                 client.ring.pop();
@@ -472,10 +427,13 @@ impl Proxy {
         let Some(client) = self.clients.find_mut(id) else {
             return;
         };
-        if let Some(Stage::Stream(link)) = client.upload.take().map(|upload| upload.stage) {
+        let (pool, upload) = (client.pool, client.upload.take());
+        if let Some(Stage::Stream(link)) = upload.as_ref().map(|upload| &upload.stage) {
             client.ring.pop();
-            self.drop_link(link);
+            self.drop_link(*link);
         }
+        let ticket = upload.and_then(|upload| upload.ticket);
+        self.give_up_ticket(pool, ticket);
         self.close_if_settled(id);
     }
 
@@ -486,13 +444,10 @@ impl Proxy {
         };
         let Some(upload) = &client.upload else { return };
         let due = upload.heard + self.limits.upload_stall;
-        if client.state == State::Open && !client.stalled && due <= self.now {
+        let may_send = !client.stalled && upload.ticket.is_none();
+        if client.state == State::Open && may_send && due <= self.now {
             self.notice_client(id, super::What::StalledUpload);
             self.close_client(id, Ending::Error, CloseHow::Reset);
         }
     }
-}
-
-fn client_upload(clients: &mut super::Slab<super::Client>, id: ClientId) -> Option<&mut Upload> {
-    clients.find_mut(id)?.upload.as_deref_mut()
 }

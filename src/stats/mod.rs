@@ -188,6 +188,10 @@ counters! {
             "requests refused because so much waited to be sent to the server";
         session_connections_hits Counter Nutcrab
             "requests refused because so many clients had connections to the server of their own";
+        spare_connections_hits Counter Nutcrab
+            "large requests that had to wait for a connection of their own";
+        slow_uploads_ended Counter Nutcrab
+            "large requests failed because they came slowly while others waited";
         transaction_limit_hits Counter Nutcrab "transactions refused for their length";
         script_flushes Counter Nutcrab "times clients had all scripts forgotten (SCRIPT FLUSH)";
         subscription_limit_hits Counter Nutcrab

@@ -96,3 +96,43 @@ fn t29_a_long_name_makes_no_other_request_dear() {
     );
     served(&mut neighbour);
 }
+
+#[test]
+fn t34_subscriptions_by_the_thousand_are_made_and_ended_between_others_turns() {
+    const NAMES: usize = 10_000;
+    let server = Server::redis();
+    let pool = Pool::redis("alpha").servers(slice::from_ref(&server));
+    let proxy = Proxy::nutcrab_of_one_worker(vec![pool]);
+    let (mut client, mut neighbour) = (proxy.client("alpha"), proxy.client("alpha"));
+    served(&mut neighbour);
+    let names: Vec<String> = (0..NAMES).map(|number| format!("c{number}")).collect();
+    let mut words = vec!["SUBSCRIBE"];
+    words.extend(names.iter().map(String::as_str));
+    client.send(&[command(&words), command(&["PING"])].concat());
+    served(&mut neighbour);
+    for (count, name) in names.iter().enumerate() {
+        let expected = [
+            Reply::bulk("subscribe"),
+            Reply::bulk(name),
+            Reply::Integer(count as i64 + 1),
+        ];
+        assert_eq!(client.reply().elements(), expected);
+    }
+    // What was asked behind it was asked behind all of it.
+    assert_eq!(
+        client.reply().elements(),
+        [Reply::bulk("pong"), Reply::bulk("")]
+    );
+    assert_eq!(
+        neighbour.ask(&["PUBLISH", "c9999", "m"]),
+        Reply::Integer(1),
+        "the last one is listened to"
+    );
+    assert_eq!(client.reply().elements()[2], Reply::bulk("m"));
+    client.send(&[command(&["UNSUBSCRIBE"]), command(&["PING", "x"])].concat());
+    served(&mut neighbour);
+    for left in (0..NAMES as i64).rev() {
+        assert_eq!(client.reply().elements()[2], Reply::Integer(left));
+    }
+    assert_eq!(client.reply(), Reply::bulk("x"));
+}

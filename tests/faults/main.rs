@@ -23,6 +23,7 @@ mod soak;
 #[path = "../support/mod.rs"]
 mod support;
 mod traffic;
+mod uploads;
 mod wire;
 
 use std::io::Write;

@@ -124,13 +124,25 @@ impl Fault {
 /// any way is out, and with all out there is nobody to ask.
 pub fn explanations(text: &str, ejects: bool) -> Option<Vec<Fault>> {
     use Fault::{
-        ConnectHang, Delay, Early, Eof, Garbage, Loading, Memory, Misfit, Mute, Overload, Password,
-        Refuse, Reset, Restart, Stall, Stop, Surplus, Truncate, Unreachable,
+        ClientStall, ConnectHang, Delay, Early, Eof, Garbage, Loading, Memory, Misfit, Mute,
+        Overload, Password, Refuse, Reset, Restart, Stall, StalledRequest, Stop, Surplus, Truncate,
+        Unreachable,
     };
     let mut faults = match text {
         "Connection refused" => vec![Refuse, Restart],
         "Connection timed out" => {
-            vec![ConnectHang, Delay, Mute, Overload, Stall, Stop, Truncate]
+            vec![
+                ConnectHang,
+                Delay,
+                Mute,
+                Overload,
+                Stall,
+                Stop,
+                Truncate,
+                // These keep connections from those who wait for one.
+                ClientStall,
+                StalledRequest,
+            ]
         }
         "Connection reset by peer" | "Broken pipe" => {
             vec![Eof, Garbage, Mute, Reset, Restart, Truncate]

@@ -364,6 +364,9 @@ fn limits(draw: &mut Draw) -> Limits {
         linger: millis(draw, 20_000, 1_000_000),
         backoff_max: millis(draw, 20_000, 1_000_000),
         retries: draw.pick(&[usual.retries, usual.retries, 5]),
+        upload_proof: draw.pick(&[0, 512, 16 * 1024, usual.upload_proof]),
+        client_min_rate: draw.pick(&[0, usual.client_min_rate, 4 * usual.client_min_rate]),
+        client_rate_span: millis(draw, 1_000_000, 10_000_000),
     }
 }
 

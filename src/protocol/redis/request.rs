@@ -498,7 +498,23 @@ pub fn unlearned(bytes: &[u8], table: &Table) -> Option<Refusal> {
 
 /// The arguments of a whole request that was parsed before.
 pub(super) fn args(bytes: &[u8]) -> impl Iterator<Item = Span> + '_ {
-    let mut position = memchr(b'\n', bytes).map_or(bytes.len(), |at| at + 1);
+    args_from(bytes, memchr(b'\n', bytes).map_or(bytes.len(), |at| at + 1))
+}
+
+/// How many arguments a whole request has, its name included, and where those behind its name begin.
+pub fn counted(bytes: &[u8]) -> (usize, usize) {
+    let count = match number_line(bytes.get(1..).unwrap_or_default()) {
+        Number::Line { value, .. } => value as usize,
+        Number::More | Number::Bad => 0,
+    };
+    let start = args(bytes)
+        .next()
+        .map_or(bytes.len(), |name| name.end as usize + 2);
+    (count, start)
+}
+
+/// The arguments of a whole request from the one at `position` on.
+pub fn args_from(bytes: &[u8], mut position: usize) -> impl Iterator<Item = Span> + '_ {
     std::iter::from_fn(move || {
         let Number::Line { value, len } = number_line(bytes.get(position + 1..)?) else {
             return None;

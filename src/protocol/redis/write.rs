@@ -49,7 +49,11 @@ impl Writer {
     }
 
     fn number(&mut self, mark: u8, number: i64) -> &mut Self {
-        self.line(mark, number.to_string().as_bytes())
+        // Most are small: lengths of names, arities, places of keys.
+        match u8::try_from(number) {
+            Ok(digit @ 0..=9) => self.line(mark, &[b'0' + digit]),
+            _ => self.line(mark, number.to_string().as_bytes()),
+        }
     }
 
     /// `+text`; `text` is ours and has no line end.

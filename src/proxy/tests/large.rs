@@ -8,6 +8,7 @@ fn limits() -> Limits {
         cut_through: 1024,
         large_message: 20_000,
         spares: 1,
+        upload_proof: 0,
         ..Limits::default()
     }
 }

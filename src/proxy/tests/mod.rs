@@ -21,6 +21,7 @@ mod patience;
 mod scripts;
 mod sessions;
 mod settings;
+mod spares;
 mod transactions;
 mod unknown;
 mod waiting;

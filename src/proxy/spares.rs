@@ -1,0 +1,285 @@
+//! Spare connections, and the large requests that wait for one.
+//!
+//! A spare connection is scarce, so it goes to those who use it. A client gets one when it has sent
+//! the beginning of its large request, in the order in which they came so far; what waits longer than
+//! the pool's `timeout` is answered like any other late request, and the rest of it is read and thrown
+//! away. While others wait, a client that sends more slowly than `client_min_rate` gives its spare up.
+
+use std::collections::BTreeMap;
+
+use super::Proxy;
+use super::cause::Cause;
+use super::client::{Stage, Upload};
+use super::ids::{ClientId, LinkId, PoolIndex};
+use super::link::{Kind, State};
+use super::notice::What;
+use super::pool::LaneIndex;
+use super::time::Time;
+use crate::protocol::Answer;
+use crate::route::ServerIndex;
+
+/// Clients with a large request that wait for a spare connection of one lane, in the order of their
+/// tickets.
+#[derive(Debug, Default)]
+pub(super) struct Waiting {
+    clients: BTreeMap<u64, ClientId>,
+    last: u64,
+}
+
+/// A client's place among those that wait.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ticket {
+    lane: LaneIndex,
+    number: u64,
+    /// When the wait began.
+    since: Time,
+}
+
+impl Waiting {
+    pub fn is_empty(&self) -> bool {
+        self.clients.is_empty()
+    }
+
+    fn add(&mut self, id: ClientId) -> u64 {
+        self.last += 1;
+        self.clients.insert(self.last, id);
+        self.last
+    }
+}
+
+impl Proxy {
+    /// Gives the client's large request a connection of its own, if its turn has come, enough of it is
+    /// there and one is free; if none is, it waits for one.
+    pub(super) fn resume_upload(&mut self, id: ClientId) {
+        let proof = self.limits.upload_proof;
+        let Some(client) = self.clients.find_mut(id) else {
+            return;
+        };
+        let Some(upload) = &client.upload else { return };
+        if !client.ring.is_empty() || upload.ticket.is_some() || !upload.is_proven(proof) {
+            return;
+        }
+        let (pool, server) = (client.pool, upload.server);
+        let lane = self.pools[pool.index()].lane_of(client.group, server);
+        if self.pools[pool.index()].lane(lane).waiting.is_empty()
+            && self.start_upload(id, pool, lane)
+        {
+            return;
+        }
+        let number = self.pools[pool.index()].lane(lane).waiting.add(id);
+        let stats = &self.stats.pools[pool.index()];
+        stats.spare_connections_hits.add(1);
+        let timeout = self.pools[pool.index()].config.timeout;
+        let since = self.now;
+        if let Some(client) = self.clients.find_mut(id)
+            && let Some(upload) = &mut client.upload
+        {
+            upload.ticket = Some(Ticket {
+                lane,
+                number,
+                since,
+            });
+            if let Some(timeout) = timeout {
+                self.timers
+                    .arm(id.conn(), &mut client.armed, since + timeout);
+            }
+        }
+        self.take_slow_spare(pool, lane);
+    }
+
+    /// Starts the client's large request on a free connection, or fails it. Says whether it is settled
+    /// so; if not, all connections are in use.
+    fn start_upload(&mut self, id: ClientId, pool: PoolIndex, lane: LaneIndex) -> bool {
+        let Some(upload) = self
+            .clients
+            .find(id)
+            .and_then(|client| client.upload.as_ref())
+        else {
+            return true;
+        };
+        let (server, answer) = (upload.server, upload.answer);
+        match self.free_spare(pool, lane, server) {
+            Ok(Some(link)) => self.stream(id, link, answer),
+            Ok(None) => return false,
+            Err(cause) => self.fail_upload(id, cause),
+        }
+        true
+    }
+
+    /// A connection of the lane that nobody uses, a new one if there may be; `None` if all are in use.
+    fn free_spare(
+        &mut self,
+        pool: PoolIndex,
+        lane: LaneIndex,
+        server: ServerIndex,
+    ) -> Result<Option<LinkId>, Cause> {
+        let links = &self.links;
+        let found = self.pools[pool.index()].lane(lane);
+        let idle = |&&link: &&LinkId| links.find(link).is_some_and(|link| link.is_idle());
+        if let Some(&link) = found.spares.iter().find(idle) {
+            return Ok(Some(link));
+        }
+        if found.spares.len() >= self.limits.spares {
+            return Ok(None);
+        }
+        self.may_connect(pool, lane, Kind::Spare)?;
+        Ok(Some(self.open_spare(pool, lane, server)))
+    }
+
+    /// A spare connection has become free, or there is room for another.
+    pub(super) fn spare_freed(&mut self, id: LinkId) {
+        if let Some(link) = self.links.find(id) {
+            let (pool, lane) = (link.pool, link.lane);
+            self.rearm_link(id);
+            self.serve_waiting(pool, lane);
+        }
+    }
+
+    /// Gives what is free to the clients that wait for it, the first ones first.
+    pub(super) fn serve_waiting(&mut self, pool: PoolIndex, lane: LaneIndex) {
+        loop {
+            let waiting = &self.pools[pool.index()].lane(lane).waiting;
+            let Some((&number, &id)) = waiting.clients.first_key_value() else {
+                return;
+            };
+            let found = self.clients.find_mut(id).and_then(|it| it.upload.as_mut());
+            let ticket = found.and_then(|upload| upload.ticket.take());
+            if !self.start_upload(id, pool, lane) {
+                if let Some(upload) = self.upload_of(id) {
+                    upload.ticket = ticket;
+                }
+                return;
+            }
+            let waiting = &mut self.pools[pool.index()].lane(lane).waiting;
+            waiting.clients.remove(&number);
+        }
+    }
+
+    /// The client waits no longer.
+    pub(super) fn give_up_ticket(&mut self, pool: PoolIndex, ticket: Option<Ticket>) {
+        if let Some(ticket) = ticket {
+            let waiting = &mut self.pools[pool.index()].lane(ticket.lane).waiting;
+            waiting.clients.remove(&ticket.number);
+        }
+    }
+
+    /// If others wait, takes a spare connection from a client that hardly uses it.
+    fn take_slow_spare(&mut self, pool: PoolIndex, lane: LaneIndex) {
+        let links = &self.links;
+        let clients = &self.clients;
+        let uploader = |link: &LinkId| links.find(*link)?.uploader;
+        let is_slow = |id: &ClientId| {
+            let upload = clients.find(*id).and_then(|client| client.upload.as_ref());
+            upload.is_some_and(|upload| upload.slow)
+        };
+        let lane = self.pools[pool.index()].lane(lane);
+        if let Some(id) = lane.spares.iter().filter_map(uploader).find(is_slow) {
+            self.end_slow_upload(id);
+        }
+    }
+
+    /// Fails the large request of a client whose connection others wait for.
+    fn end_slow_upload(&mut self, id: ClientId) {
+        let Some(client) = self.clients.find(id) else {
+            return;
+        };
+        let pool = client.pool;
+        let Some(Stage::Stream(link)) = client.upload.as_ref().map(|upload| &upload.stage) else {
+            return;
+        };
+        let link = *link;
+        let Some(slot) = self.links.find(link).and_then(|link| link.slots.back()) else {
+            return;
+        };
+        let (owner, sequence) = (slot.client, slot.sequence);
+        self.stats.pools[pool.index()].slow_uploads_ended.add(1);
+        self.notice_client(id, What::SlowUpload);
+        if let Some(owner) = owner {
+            self.fail_request(owner, sequence, Cause::TimedOut);
+        }
+        self.drop_link(link);
+    }
+
+    /// Answers a large request with an error; what is still to come of it is thrown away.
+    fn fail_upload(&mut self, id: ClientId, cause: Cause) {
+        let Some(upload) = self.upload_of(id) else {
+            return;
+        };
+        let answer = upload.answer;
+        if let Stage::Wait(mut queue) = std::mem::replace(&mut upload.stage, Stage::Discard) {
+            queue.clear(&mut self.buffers);
+        }
+        if answer != Answer::Never {
+            self.answer_error(id, cause);
+        }
+        self.unstall(id);
+    }
+
+    /// Looks after a large request whose deadlines may have come.
+    pub(super) fn check_spare(&mut self, id: ClientId) {
+        let Some(client) = self.clients.find(id) else {
+            return;
+        };
+        let pool = client.pool;
+        let Some(upload) = &client.upload else { return };
+        let timeout = self.pool(pool).config.timeout;
+        if let (Some(ticket), Some(timeout)) = (upload.ticket, timeout)
+            && ticket.since + timeout <= self.now
+        {
+            if let Some(upload) = self.upload_of(id) {
+                upload.ticket = None;
+            }
+            self.give_up_ticket(pool, Some(ticket));
+            return self.fail_upload(id, Cause::TimedOut);
+        }
+        let Stage::Stream(link) = upload.stage else {
+            return;
+        };
+        let span = self.limits.client_rate_span;
+        if upload.marked + span > self.now {
+            return;
+        }
+        let Some(found) = self.links.find(link) else {
+            return;
+        };
+        // What the server has not taken yet, or has begun to answer, is not for the client to hurry.
+        let waits_for_client = found.out.is_empty()
+            && found.state == State::Ready
+            && !found.scan.has_begun()
+            && !found.streaming;
+        let lane = found.lane;
+        let least = self.limits.client_min_rate * span.as_secs();
+        let now = self.now;
+        if let Some(upload) = self.upload_of(id) {
+            upload.slow = waits_for_client && upload.taken < least;
+            (upload.marked, upload.taken) = (now, 0);
+        }
+        if !self.pools[pool.index()].lane(lane).waiting.is_empty() {
+            self.take_slow_spare(pool, lane);
+        }
+    }
+
+    /// Sees to it that the client's large request is looked at when its next deadline comes.
+    pub(super) fn rearm_upload(&mut self, id: ClientId) {
+        let Some(client) = self.clients.find(id) else {
+            return;
+        };
+        let Some(upload) = &client.upload else { return };
+        let pool = client.pool;
+        let stall = upload.heard + self.limits.upload_stall;
+        let mut due = stall.max(self.now + self.limits.upload_stall / 2);
+        if let (Some(ticket), Some(timeout)) = (upload.ticket, self.pool(pool).config.timeout) {
+            due = due.min(ticket.since + timeout);
+        }
+        if let Stage::Stream(_) = upload.stage {
+            due = due.min(upload.marked + self.limits.client_rate_span);
+        }
+        if let Some(client) = self.clients.find_mut(id) {
+            self.timers.arm(id.conn(), &mut client.armed, due);
+        }
+    }
+
+    pub(super) fn upload_of(&mut self, id: ClientId) -> Option<&mut Upload> {
+        self.clients.find_mut(id)?.upload.as_deref_mut()
+    }
+}

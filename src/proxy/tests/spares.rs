@@ -1,0 +1,221 @@
+//! Spare connections go to those who use them.
+
+use super::*;
+
+const SPAN: Duration = Duration::from_secs(10);
+
+fn limits() -> Limits {
+    Limits {
+        large_message: 20_000,
+        spares: 1,
+        upload_proof: 1000,
+        client_min_rate: 100,
+        client_rate_span: SPAN,
+        ..Limits::default()
+    }
+}
+
+/// A SET with a value of `len` bytes, cut where the value begins.
+fn set(key: &str, len: usize) -> (String, String) {
+    let head = format!("*3\r\n$3\r\nSET\r\n${}\r\n{key}\r\n${len}\r\n", key.len());
+    (head, "v".repeat(len) + "\r\n")
+}
+
+fn patient(servers: usize) -> Pool {
+    Pool {
+        timeout: None,
+        ..pool(servers)
+    }
+}
+
+/// A rig in which a first client has the only spare connection and has sent 2,000 bytes of its value.
+fn taken(pool: Pool) -> (Rig, ConnId, ConnId) {
+    let (mut rig, first) = ready(pool, limits());
+    let (head, value) = set("k", 100_000);
+    rig.receive(first, head + &value[..2000]);
+    rig.establish();
+    assert_eq!(rig.links.len(), 2, "one shared, one spare");
+    let spare = rig.link(0);
+    rig.take(spare);
+    (rig, first, spare)
+}
+
+const TIMED_OUT: &str = "-ERR Connection timed out\r\n";
+
+#[test]
+fn a_client_has_no_spare_connection_before_it_sends() {
+    let (mut rig, first) = ready(pool(1), limits());
+    let (head, value) = set("k", 100_000);
+    rig.receive(first, &head);
+    rig.receive(first, &value[..500]);
+    assert_eq!(rig.links.len(), 1, "it may never send more");
+    // Another one is served meanwhile.
+    let second = rig.client();
+    rig.receive(second, &head);
+    rig.receive(second, &value);
+    rig.establish();
+    let spare = rig.link(0);
+    rig.receive(spare, "+OK\r\n");
+    assert_eq!(rig.take(second), "+OK\r\n");
+    rig.receive(first, &value[500..]);
+    assert_eq!(rig.take(spare), (head + &value).repeat(2));
+    rig.receive(spare, "+OK\r\n");
+    assert_eq!(rig.take(first), "+OK\r\n");
+}
+
+#[test]
+fn waiting_for_a_spare_connection_ends_with_the_timeout() {
+    let (mut rig, first, spare) = taken(pool(1));
+    let second = rig.client();
+    let (head, value) = set("k", 50_000);
+    rig.receive(second, head + &value[..2000]);
+    rig.pass(Duration::from_millis(399));
+    assert_eq!(rig.take(second), "");
+    rig.pass(Duration::from_millis(1));
+    assert_eq!(rig.take(second), TIMED_OUT);
+    assert_eq!(rig.failures, [], "it is not the server's fault");
+    assert_eq!(rig.stats.pools[0].spare_connections_hits.read(), 1);
+    // The rest of it is thrown away, and what comes behind is a request again.
+    rig.receive(second, value[2000..].to_string() + &ask("PING"));
+    assert_eq!(rig.take(second), "+PONG\r\n");
+    // The one that has the connection is not hurt, and gives it to nobody who has left.
+    let (_, value) = set("k", 100_000);
+    rig.receive(first, &value[2000..]);
+    rig.receive(spare, "+OK\r\n");
+    assert_eq!(rig.take(first), "+OK\r\n");
+    assert_eq!(rig.take(spare).len(), value.len() - 2000);
+}
+
+#[test]
+fn who_wants_no_reply_is_not_told_that_it_waited_in_vain() {
+    let config = Pool {
+        protocol: Protocol::Memcache,
+        limits: *Protocol::Memcache.limits(),
+        ..pool(1)
+    };
+    let mut rig = Rig::with_limits(config, limits());
+    let (first, second) = (rig.client(), rig.client());
+    for client in [first, second] {
+        rig.receive(client, "set k 0 0 50000 noreply\r\n");
+        rig.receive(client, "v".repeat(2000));
+    }
+    rig.pass(Duration::from_millis(400));
+    assert_eq!(rig.take(second), "");
+    rig.receive(second, "v".repeat(48_000) + "\r\nverbosity\r\n");
+    assert_eq!(rig.take(second), "ERROR\r\n");
+}
+
+#[test]
+fn a_slow_sender_gives_its_connection_up_when_others_wait() {
+    let (mut rig, first, spare) = taken(patient(1));
+    let (_, value) = set("k", 100_000);
+    // As long as nobody waits it may take its time.
+    for _ in 0..12 {
+        rig.pass(SPAN / 4);
+        rig.receive(first, "v");
+    }
+    assert!(!rig.is_closed(spare));
+    let second = rig.client();
+    let (head, other) = set("other", 50_000);
+    rig.receive(second, &head);
+    rig.receive(second, &other);
+    assert!(rig.is_closed(spare), "the server has half a request");
+    assert_eq!(rig.take(first), TIMED_OUT);
+    assert_eq!(rig.failures, [], "the server has done nothing wrong");
+    assert_eq!(rig.notices, [What::SlowUpload]);
+    assert_eq!(rig.stats.pools[0].slow_uploads_ended.read(), 1);
+    rig.establish();
+    let spare = rig.link(0);
+    assert_eq!(rig.take(spare), head + &other);
+    rig.receive(spare, "+OK\r\n");
+    assert_eq!(rig.take(second), "+OK\r\n");
+    // The slow one's connection is in order.
+    rig.receive(first, value[2012..].to_string() + &ask("PING"));
+    assert_eq!(rig.take(first), "+PONG\r\n");
+}
+
+#[test]
+fn the_one_that_waits_is_served_once_it_is_known_who_is_slow() {
+    let (mut rig, first, spare) = taken(patient(1));
+    let second = rig.client();
+    let (head, other) = set("other", 50_000);
+    rig.receive(second, &head);
+    rig.receive(second, &other);
+    rig.receive(first, "v".repeat(1000));
+    rig.pass(SPAN);
+    assert!(!rig.is_closed(spare), "that was enough in this span");
+    rig.receive(first, "v".repeat(999));
+    rig.pass(SPAN);
+    assert!(rig.is_closed(spare));
+    assert_eq!(rig.take(first), TIMED_OUT);
+    rig.establish();
+    rig.receive(rig.link(0), "+OK\r\n");
+    assert_eq!(rig.take(second), "+OK\r\n");
+}
+
+#[test]
+fn a_slow_server_is_not_taken_for_a_slow_sender() {
+    let (mut rig, first, spare) = taken(patient(1));
+    rig.full.push(spare);
+    let (_, value) = set("k", 100_000);
+    rig.receive(first, &value[2000..3000]);
+    let second = rig.client();
+    let (head, other) = set("other", 50_000);
+    rig.receive(second, &head);
+    rig.receive(second, &other);
+    for _ in 0..3 {
+        rig.pass(SPAN);
+    }
+    // For that the connection is given up, after a while: it was the server's to take them.
+    assert_eq!(
+        rig.notices
+            .iter()
+            .filter(|what| **what == What::SlowUpload)
+            .count(),
+        0
+    );
+}
+
+#[test]
+fn a_steady_sender_keeps_its_connection_whoever_waits() {
+    let (mut rig, first, spare) = taken(patient(1));
+    let second = rig.client();
+    let (head, other) = set("other", 50_000);
+    rig.receive(second, &head);
+    rig.receive(second, &other);
+    for _ in 0..40 {
+        rig.pass(SPAN / 10);
+        rig.receive(first, "v".repeat(200));
+    }
+    assert!(!rig.is_closed(spare));
+    assert_eq!(rig.notices, []);
+}
+
+/// Those who wait are in a queue: none is looked at before its turn, and those who left cost nothing.
+#[test]
+fn thousands_wait_for_a_spare_connection_in_their_order() {
+    const CLIENTS: usize = 4000;
+    let (mut rig, first, spare) = taken(patient(1));
+    let (_, value) = set("k", 100_000);
+    let (head, other) = set("other", 21_000);
+    let waiting: Vec<ConnId> = (0..CLIENTS).map(|_| rig.client()).collect();
+    for &client in &waiting {
+        rig.receive(client, &head);
+        rig.receive(client, &other);
+    }
+    for &client in waiting.iter().skip(1).step_by(2) {
+        rig.proxy.failed(client, Cause::Reset);
+    }
+    rig.settle();
+    rig.receive(first, &value[2000..]);
+    rig.receive(spare, "+OK\r\n");
+    rig.take(spare);
+    for &client in waiting.iter().step_by(2) {
+        rig.receive(spare, "+OK\r\n");
+        assert_eq!(rig.take(client), "+OK\r\n");
+    }
+    assert_eq!(rig.links.len(), 2);
+    // Each took its place once.
+    let waited = rig.stats.pools[0].spare_connections_hits.read();
+    assert_eq!(waited, CLIENTS as i64);
+}
