@@ -14,6 +14,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::bundle::Bundle;
+use super::executing::Posts;
 use super::heavy::Print;
 use super::ids::{ClientId, PoolIndex};
 use super::pool::LaneIndex;
@@ -96,6 +97,8 @@ pub(super) struct Link {
     pub version: Version,
     /// Whether MULTI and EXEC are known to work on it.
     pub takes_multi: bool,
+    /// What is to be published once a transaction that was sent on it has succeeded, in their order.
+    pub posts: VecDeque<Posts>,
     /// What the server said to the MULTI of the transaction at the front, if it refused it.
     pub refusal: Option<Box<[u8]>>,
 }
@@ -219,6 +222,7 @@ impl Link {
             armed: Armed::default(),
             version: Version::Resp2,
             takes_multi: false,
+            posts: VecDeque::new(),
             refusal: None,
         }
     }

@@ -25,6 +25,7 @@ mod deadlines;
 mod dirty;
 mod ending;
 mod exchange;
+mod executing;
 mod fragments;
 mod greeting;
 mod health;

@@ -240,6 +240,11 @@ impl Proxy {
         let (pool, server) = (link.pool, link.server);
         let (loading, len) = (link.loading, link.reply_len);
         let last = last.slice(0..last.len() - link.scan.marker_len);
+        let posts = if slot.role == Role::Exec {
+            link.due_posts(slot, last)
+        } else {
+            None
+        };
         let next = if slot.role != Role::Usual {
             link.note_transaction(slot, last)
         } else if link.is_usual() {
@@ -288,6 +293,9 @@ impl Proxy {
             }
         } else if let Some(mut partial) = partial {
             partial.clear(&mut self.buffers);
+        }
+        if let Some(posts) = posts {
+            self.publish(pool, posts);
         }
         match next {
             Next::Reply => {}

@@ -18,7 +18,7 @@ use super::cause::Cause;
 use super::exchange::Exchange;
 use super::ids::{ClientId, LinkId};
 use super::limits::Limits;
-use super::link::{Link, Role, Slot};
+use super::link::Link;
 use super::multi::{Permit, aborted};
 use super::notice::What;
 use super::requests::{CROSS_SLOT, PLACEHOLDER};
@@ -34,9 +34,9 @@ use crate::route::{Router, ServerIndex};
 #[derive(Debug, Default)]
 pub(super) struct Transaction {
     /// The requests, as they are sent, one behind the other.
-    queue: Vec<u8>,
+    pub(super) queue: Vec<u8>,
     /// Where each ends.
-    ends: Vec<usize>,
+    pub(super) ends: Vec<usize>,
     /// Where the keys so far live, and who said so.
     server: Option<ServerIndex>,
     router: Option<Arc<Router>>,
@@ -45,11 +45,11 @@ pub(super) struct Transaction {
     /// Whether a server is being asked about the last command, which is not queued before.
     asking: bool,
     /// Of the requests, those that would wait for a second outside of a transaction.
-    waits: Vec<usize>,
+    pub(super) waits: Vec<usize>,
     /// Whether it has all scripts forgotten.
-    flushes: bool,
-    /// Whether it publishes something.
-    publishes: bool,
+    pub(super) flushes: bool,
+    /// Of the requests, those that publish something.
+    pub(super) publishes: Vec<usize>,
     /// Whether the servers were asked for their version because of those.
     asked_version: bool,
     /// What is known about the connection it is to take.
@@ -168,10 +168,7 @@ impl Proxy {
         };
         let unblocked = unblocked.unwrap_or_default();
         let waits = unblocked.as_ref().is_some_and(|form| form.waits);
-        let client = self.clients.find(id);
-        let commands = client.map(|client| &self.pool(client.pool).commands);
-        let name = commands.map_or("", |commands| commands.name(request.command));
-        let publishes = matches!(name, "PUBLISH" | "SPUBLISH");
+        let publishes = self.publishes(id, request);
         let bytes = unblocked
             .as_ref()
             .map_or(input.bytes(), |form| &form.request);
@@ -199,7 +196,9 @@ impl Proxy {
                         transaction.waits.push(transaction.ends.len());
                     }
                     transaction.flushes |= forgets(&request.verdict);
-                    transaction.publishes |= publishes;
+                    if publishes {
+                        transaction.publishes.push(transaction.ends.len());
+                    }
                     transaction.queue.extend_from_slice(bytes);
                     transaction.ends.push(transaction.queue.len());
                 }
@@ -311,6 +310,10 @@ impl Proxy {
         }
         if pool.server_count() == 1 {
             return Ok(Some(ServerIndex(0)));
+        }
+        if self.publishes(id, request) {
+            // It goes where the transaction goes, or behind it.
+            return Ok(None);
         }
         let mut known = self.known_server(id);
         let mut keys = std::mem::take(&mut self.scratch.keys);
@@ -437,7 +440,7 @@ impl Proxy {
                 self.answer(id, &aborted(&words));
                 return true;
             }
-            (None, Permit::Unknown | Permit::Asked(_)) => match transaction.server {
+            (None, Permit::Unknown | Permit::Asked(_)) => match self.outlet(id, &transaction) {
                 Some(server) => self.link_for(id, server),
                 // The server on which scripts without keys run outside a transaction, too.
                 None => match self.route(id, b"") {
@@ -514,55 +517,16 @@ impl Proxy {
         self.exec(id)
     }
 
+    /// The server of the transaction's keys or, without any, of the first channel it publishes on.
+    fn outlet(&self, id: ClientId, transaction: &Transaction) -> Option<ServerIndex> {
+        let pool = self.clients.find(id)?.pool;
+        let first = || Some(self.homes(pool, transaction).first()?.1);
+        transaction.server.or_else(first)
+    }
+
     fn put_back(&mut self, id: ClientId, transaction: Box<Transaction>) {
         if let Some(client) = self.clients.find_mut(id) {
             client.session().transaction = Some(transaction);
-        }
-    }
-
-    fn send_transaction(
-        &mut self,
-        id: ClientId,
-        link: LinkId,
-        transaction: &Transaction,
-        watched: bool,
-    ) {
-        let Some(client) = self.clients.find_mut(id) else {
-            return;
-        };
-        let (mute, pool) = (client.is_mute(), client.pool);
-        let facts = self.pools[pool.index()].facts.as_ref();
-        let takes_moments = facts.is_some_and(|facts| !facts.is_older_than(6, 0));
-        let sequence = client.ring.push(Exchange::owed(mute, Answer::Always));
-        // The next request may take another connection and must not be served before.
-        client.barrier |= watched;
-        if transaction.publishes {
-            client.hold_messages(sequence);
-        }
-        if transaction.flushes {
-            self.forget_scripts(pool);
-        }
-        let slot = |role, client, proxy: &Self| Slot {
-            client,
-            role,
-            ..proxy.slot(id, sequence, None, Answer::Always)
-        };
-        let (multi, nobody) = (slot(Role::Multi, None, self), slot(Role::Usual, None, self));
-        let exec = slot(Role::Exec, Some(id), self);
-        self.send_part(link, MULTI, multi);
-        let mut start = 0;
-        for (index, &end) in transaction.ends.iter().enumerate() {
-            let part = &transaction.queue[start..end];
-            if takes_moments && transaction.waits.binary_search(&index).is_ok() {
-                self.send_part(link, &unblocking::hasten(part), nobody);
-            } else {
-                self.send_part(link, part, nobody);
-            }
-            start = end;
-        }
-        self.send_part(link, EXEC, exec);
-        if watched {
-            self.give_back(link);
         }
     }
 
@@ -583,13 +547,6 @@ impl Proxy {
         self.clients
             .find(id)
             .is_some_and(|client| !client.ring.is_empty())
-    }
-
-    pub(super) fn send_part(&mut self, link: LinkId, part: &[u8], slot: Slot) {
-        if let Some(target) = self.links.find_mut(link) {
-            target.out.push(part, &mut self.buffers);
-        }
-        self.enqueued(link, slot, part.len() as u64);
     }
 
     fn watch(&mut self, id: ClientId, request: &Request, input: Input<'_>) {

@@ -430,3 +430,83 @@ fn t55_what_a_server_renamed_is_learned_and_streams_are_found() {
         assert_eq!(through.reply(), direct.reply(), "{line}");
     }
 }
+
+#[test]
+fn t46_what_a_transaction_publishes_is_heard_once_wherever_its_channel_lives() {
+    let servers = Server::redis_many(4);
+    let pool = Pool::redis("alpha")
+        .servers(&servers)
+        .with("timeout", "5000");
+    let proxy = Proxy::nutcrab(vec![pool]);
+    let channels: Vec<String> = (0..12).map(|number| format!("ch:{number}")).collect();
+    let mut listener = proxy.client("alpha");
+    let mut lines: Vec<String> = channels
+        .iter()
+        .map(|name| format!("SUBSCRIBE {name}"))
+        .collect();
+    lines.push("PSUBSCRIBE ch:*".into());
+    for line in &lines {
+        listener.send(&pipeline(&[line]));
+        let _ = listener.reply();
+    }
+    let mut sharded = proxy.client("alpha");
+    for name in &channels {
+        assert!(matches!(
+            sharded.ask(&["SSUBSCRIBE", name]),
+            Reply::Array(Some(_))
+        ));
+    }
+    let mut client = proxy.client("alpha");
+    for (number, name) in channels.iter().enumerate() {
+        let lines = [
+            format!("SETEX k:{number} 60 v"),
+            format!("PUBLISH {name} m{number}"),
+            format!("SPUBLISH {name} s{number}"),
+        ];
+        let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+        queued(&mut client, &lines);
+        let done = client.ask(&["EXEC"]).elements();
+        assert_eq!(done[0], Reply::ok());
+        assert!(
+            done[1..]
+                .iter()
+                .all(|count| matches!(count, Reply::Integer(_))),
+            "{done:?}"
+        );
+        // Of a transaction that fails nobody hears.
+        client.send(&pipeline(&[
+            "MULTI",
+            &format!("PUBLISH {name} never"),
+            "GET",
+            "EXEC",
+        ]));
+        for _ in 0..4 {
+            let _ = client.reply();
+        }
+        // Once by the channel's name, once by the pattern, in either order; and once as that of a shard.
+        let mut heard: Vec<String> = (0..2)
+            .map(|_| listener.reply().elements())
+            .map(|message| {
+                String::from_utf8(message[message.len() - 1].clone().bytes()).expect("text")
+            })
+            .collect();
+        heard.dedup();
+        assert_eq!(heard, [format!("m{number}")]);
+        let message = sharded.reply().elements();
+        assert_eq!(message[2], Reply::bulk(format!("s{number}")));
+    }
+    // Nothing more was on its way: the end of it is heard next, by both.
+    assert!(matches!(
+        client.ask(&["PUBLISH", &channels[0], "end"]),
+        Reply::Integer(_)
+    ));
+    for _ in 0..2 {
+        let message = listener.reply().elements();
+        assert_eq!(message[message.len() - 1], Reply::bulk("end"));
+    }
+    assert!(matches!(
+        client.ask(&["SPUBLISH", &channels[0], "end"]),
+        Reply::Integer(_)
+    ));
+    assert_eq!(sharded.reply().elements()[2], Reply::bulk("end"));
+}

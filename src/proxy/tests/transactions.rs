@@ -164,3 +164,74 @@ fn a_large_transaction_goes_over_a_connection_of_its_own() {
     assert_eq!(rig.take(own), ask("MULTI") + &set + &ask("EXEC"));
     assert_eq!(rig.take(client), "$1\r\nv\r\n+OK\r\n+QUEUED\r\n");
 }
+
+#[test]
+fn what_is_published_goes_where_its_channel_lives_once_the_transaction_is_done() {
+    let channel = key(0, 2, 0);
+    let publish = format!("PUBLISH {channel} m");
+    let set = format!("SETEX {} 9 v", key(1, 2, 0));
+    let instead = format!("EXISTS {channel}:nutcrab:published");
+    for (reply, told, published) in [
+        (
+            "+OK\r\n+QUEUED\r\n+QUEUED\r\n*2\r\n:0\r\n+OK\r\n",
+            "*2\r\n:0\r\n+OK\r\n",
+            true,
+        ),
+        (
+            "+OK\r\n+QUEUED\r\n-OOM\r\n-EXECABORT no\r\n",
+            "-EXECABORT no\r\n",
+            false,
+        ),
+    ] {
+        for stays in [true, false] {
+            let (mut rig, client) = ready(pool(2), Limits::default());
+            let (home, other) = (rig.link(0), rig.link(1));
+            rig.receive(client, all(&["MULTI", &publish, &set, "EXEC"]));
+            rig.prove(other);
+            assert_eq!(rig.take(other), all(&["MULTI", &instead, &set, "EXEC"]));
+            assert_eq!(rig.take(client), "+OK\r\n+QUEUED\r\n+QUEUED\r\n");
+            if !stays {
+                rig.proxy.failed(client, Cause::Reset);
+                rig.settle();
+            }
+            assert_eq!(rig.take(home), "", "not before");
+            rig.receive(other, reply);
+            assert_eq!(
+                rig.take(home),
+                if published {
+                    ask(&publish)
+                } else {
+                    String::new()
+                }
+            );
+            assert_eq!(rig.take(client), if stays { told } else { "" });
+            if published {
+                rig.receive(home, ":5\r\n");
+            }
+            let next = rig.client();
+            rig.receive(next, ask(&format!("GET {channel}")));
+            rig.receive(home, "$-1\r\n");
+            assert_eq!(rig.take(next), "$-1\r\n");
+        }
+    }
+}
+
+#[test]
+fn what_is_published_on_the_server_of_the_transaction_is_part_of_it() {
+    let (mut rig, client) = ready(pool(2), Limits::default());
+    let publish = format!("PUBLISH {} m", key(1, 2, 0));
+    let set = format!("SET {} v", key(1, 2, 1));
+    for parts in [
+        vec![&publish[..]],
+        vec![&publish, &set],
+        vec![&set, &publish],
+    ] {
+        let whole = [&["MULTI"][..], &parts, &["EXEC"]].concat();
+        rig.receive(client, all(&whole));
+        rig.prove(rig.link(1));
+        assert_eq!(rig.take(rig.link(1)), all(&whole));
+        let queued = "+QUEUED\r\n".repeat(parts.len());
+        rig.receive(rig.link(1), format!("+OK\r\n{queued}*1\r\n:1\r\n"));
+        assert_eq!(rig.take(rig.link(0)), "");
+    }
+}

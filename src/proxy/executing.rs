@@ -1,0 +1,187 @@
+//! A transaction on its way: sent as one whole, and followed by what it publishes on other servers.
+//!
+//! A channel lives on one server, where every proxy's subscribers listen, and a transaction on the server of
+//! its keys. Were it published there, nobody who subscribed to the channel would hear of it; were everybody
+//! to listen on all servers, each subscriber would cost a connection to each, and a proxy that does not do so
+//! would miss it. So what is published on a channel that lives elsewhere is published there, as soon as the
+//! EXEC has succeeded, whether its client is still there or not. In the transaction, something that comes
+//! to 0 takes its place: so many subscribers heard it on that server. If the server of the channel cannot be
+//! reached then, nobody hears it, as when it is published without a transaction.
+
+use super::Proxy;
+use super::exchange::Exchange;
+use super::ids::{ClientId, LinkId, PoolIndex};
+use super::link::{Link, Role, Slot, beginning};
+use super::pool::GroupIndex;
+use super::transaction::{EXEC, MULTI, Transaction};
+use crate::buffer::Input;
+use crate::protocol::redis::inline::encode;
+use crate::protocol::redis::request::words;
+use crate::protocol::redis::unblocking;
+use crate::protocol::{Answer, Request, Topic};
+use crate::route::{Distribution, ServerIndex};
+
+/// What is to be published once a transaction has succeeded.
+#[derive(Debug)]
+pub(super) struct Posts {
+    /// Where its EXEC ends in the stream to the server.
+    end: u64,
+    client: ClientId,
+    group: GroupIndex,
+    /// Each request, and where its channel lives.
+    requests: Vec<(ServerIndex, Vec<u8>)>,
+}
+
+/// What no key is called: behind the name of a channel, for which the rules of a user allow it.
+const NO_KEY: &[u8] = b":nutcrab:published";
+
+impl Link {
+    /// What is to be published now that there is a reply to the EXEC at the front, of which `last` are the
+    /// last bytes.
+    #[cold]
+    pub fn due_posts(&mut self, slot: &Slot, last: Input<'_>) -> Option<Posts> {
+        if self.posts.front()?.end != slot.end {
+            return None;
+        }
+        let posts = self.posts.pop_front()?;
+        let start = beginning::<3>(&self.partial, last);
+        // What was passed on in parts is no error. Without MULTI all was done, too.
+        let is_done = start[0] == b'*' && start != *b"*-1";
+        (is_done || self.streaming || self.refusal.is_some()).then_some(posts)
+    }
+}
+
+impl Proxy {
+    /// Whether a request publishes something.
+    pub(super) fn publishes(&self, id: ClientId, request: &Request) -> bool {
+        let client = self.clients.find(id);
+        let commands = client.map(|client| &self.pool(client.pool).commands);
+        let name = commands.map_or("", |commands| commands.name(request.command));
+        matches!(name, "PUBLISH" | "SPUBLISH")
+    }
+
+    /// The requests of a transaction that publish something on a channel which lives on one server of
+    /// several, and that server.
+    pub(super) fn homes(
+        &self,
+        pool: PoolIndex,
+        transaction: &Transaction,
+    ) -> Vec<(usize, ServerIndex)> {
+        let pool = self.pool(pool);
+        let is_random = pool.config.distribution == Distribution::Random;
+        if pool.server_count() == 1 || is_random {
+            return Vec::new();
+        }
+        let home = |&index: &usize| {
+            let request = part(transaction, index);
+            let channel = words(request).get(1).copied()?;
+            Some((index, pool.router.pick(channel, 0)?))
+        };
+        transaction.publishes.iter().filter_map(home).collect()
+    }
+
+    /// Sends a transaction over a connection on which it is known to be one.
+    pub(super) fn send_transaction(
+        &mut self,
+        id: ClientId,
+        link: LinkId,
+        transaction: &Transaction,
+        watched: bool,
+    ) {
+        let Some(client) = self.clients.find_mut(id) else {
+            return;
+        };
+        let (mute, pool, group) = (client.is_mute(), client.pool, client.group);
+        let facts = self.pools[pool.index()].facts.as_ref();
+        let takes_moments = facts.is_some_and(|facts| !facts.is_older_than(6, 0));
+        let sequence = client.ring.push(Exchange::owed(mute, Answer::Always));
+        // The next request may take another connection and must not be served before.
+        client.barrier |= watched;
+        if !transaction.publishes.is_empty() {
+            client.hold_messages(sequence);
+        }
+        if transaction.flushes {
+            self.forget_scripts(pool);
+        }
+        let server = self.links.find(link).map(|link| link.server);
+        let mut elsewhere = self.homes(pool, transaction);
+        elsewhere.retain(|(_, home)| Some(*home) != server);
+        let slot = |role, client, proxy: &Self| Slot {
+            client,
+            role,
+            ..proxy.slot(id, sequence, None, Answer::Always)
+        };
+        let (multi, nobody) = (slot(Role::Multi, None, self), slot(Role::Usual, None, self));
+        let exec = slot(Role::Exec, Some(id), self);
+        self.send_part(link, MULTI, multi);
+        for index in 0..transaction.ends.len() {
+            let request = part(transaction, index);
+            let is_elsewhere = elsewhere.binary_search_by_key(&index, |(other, _)| *other);
+            if is_elsewhere.is_ok() {
+                self.send_part(link, &in_place_of(request), nobody);
+            } else if takes_moments && transaction.waits.binary_search(&index).is_ok() {
+                self.send_part(link, &unblocking::hasten(request), nobody);
+            } else {
+                self.send_part(link, request, nobody);
+            }
+        }
+        self.send_part(link, EXEC, exec);
+        if !elsewhere.is_empty()
+            && let Some(link) = self.links.find_mut(link)
+        {
+            let requests = elsewhere.into_iter();
+            let requests = requests.map(|(index, home)| (home, part(transaction, index).to_vec()));
+            link.posts.push_back(Posts {
+                end: link.appended,
+                client: id,
+                group,
+                requests: requests.collect(),
+            });
+        }
+        if watched {
+            self.give_back(link);
+        }
+    }
+
+    pub(super) fn send_part(&mut self, link: LinkId, part: &[u8], slot: Slot) {
+        if let Some(target) = self.links.find_mut(link) {
+            target.out.push(part, &mut self.buffers);
+        }
+        self.enqueued(link, slot, part.len() as u64);
+    }
+
+    /// Publishes what a transaction has published on channels of other servers.
+    pub(super) fn publish(&mut self, pool: PoolIndex, posts: Posts) {
+        for (server, request) in posts.requests {
+            let lane = self.pools[pool.index()].lane_of(posts.group, server);
+            let places = self.pools[pool.index()].lane(lane).primaries.len();
+            // The one that the client's own requests take, so that these do not overtake it.
+            let place = posts.client.slot() % places;
+            let Ok(link) = self.primary(pool, lane, server, place) else {
+                continue;
+            };
+            let slot = Slot {
+                client: None,
+                topic: Topic::NONE,
+                ..self.slot(posts.client, 0, None, Answer::Always)
+            };
+            self.send_part(link, &request, slot);
+        }
+    }
+}
+
+/// A request of a transaction, as it came.
+fn part(transaction: &Transaction, index: usize) -> &[u8] {
+    let start = match index.checked_sub(1) {
+        Some(before) => transaction.ends[before],
+        None => 0,
+    };
+    &transaction.queue[start..transaction.ends[index]]
+}
+
+/// What comes to 0, with a name that begins as that of the channel.
+fn in_place_of(request: &[u8]) -> Vec<u8> {
+    let words = words(request);
+    let channel = words.get(1).copied().unwrap_or_default();
+    encode(&[b"EXISTS", &[channel, NO_KEY].concat()[..]])
+}
