@@ -371,12 +371,12 @@ pub const KEYS: &[Key<PoolDraft>] = &[
     Key {
         name: "key_limit",
         presence: Presence::Optional,
-        help: "Longest key, in bytes; a longer one is answered with an error. Absent: 65536 \
-               for Redis, 250 for memcached, where more has no effect because memcached \
-               itself takes no more. Not in twemproxy.",
+        help: "Longest key, in bytes; a longer one is answered with an error. Absent: 536870912 \
+               for Redis, 250 for memcached, which are their own limits; more has no effect. \
+               Not in twemproxy.",
         form: Form::Number {
             min: 1,
-            max: 1024 * 1024,
+            max: 512 * 1024 * 1024,
             unit: BYTES,
             field: |pool| &mut pool.key_limit,
         },
@@ -411,7 +411,7 @@ pub const KEYS: &[Key<PoolDraft>] = &[
         presence: Presence::Optional,
         help: "Bytes of a request that must be there as a whole before it can be sent on, \
                such as one with many keys; a longer one is answered with an error. Absent: \
-               67108864 for Redis, 1048576 for memcached. Not in twemproxy.",
+               67108864. Not in twemproxy.",
         form: Form::Number {
             min: 1024,
             max: 1024 * 1024 * 1024,

@@ -22,9 +22,9 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// Redis: its own limits, and 64 KiB for a key.
+    /// Redis: its own limits, and 64 MiB for what must be whole.
     pub const REDIS: Limits = Limits {
-        key: 64 * 1024,
+        key: 512 * 1024 * 1024,
         bulk: 512 * 1024 * 1024,
         args: i32::MAX as u32,
         request: 64 * 1024 * 1024,
@@ -47,7 +47,7 @@ impl Limits {
         key: 250,
         bulk: 1024 * 1024 * 1024,
         args: u32::MAX,
-        request: 1024 * 1024,
+        request: 64 * 1024 * 1024,
         head: 16 * 1024,
         inline: 0,
         local: usize::MAX,

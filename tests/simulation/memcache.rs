@@ -196,8 +196,19 @@ pub fn set(key: &[u8], data: &[u8], behind: &[&[u8]]) -> Vec<u8> {
 
 /// A set or the like, with this behind its length.
 pub fn store(name: &[u8], key: &[u8], data: &[u8], behind: &[&[u8]]) -> Vec<u8> {
+    store_until(b"0", name, key, data, behind)
+}
+
+/// The same with an expiry time.
+pub fn store_until(
+    expiry: &[u8],
+    name: &[u8],
+    key: &[u8],
+    data: &[u8],
+    behind: &[&[u8]],
+) -> Vec<u8> {
     let len = data.len().to_string();
-    let words: [&[u8]; 5] = [name, key, b"0", b"0", len.as_bytes()];
+    let words: [&[u8]; 5] = [name, key, b"0", expiry, len.as_bytes()];
     with_data(&[&words, behind].concat(), data)
 }
 
@@ -475,6 +486,11 @@ pub fn execute(store: &mut Store, args: &[Vec<u8>]) -> Result<Outcome, String> {
         }
         b"set" | b"add" | b"replace" | b"append" | b"prepend" | b"cas" => {
             let data = args.last().ok_or("a set without data")?;
+            let expiry = args.get(3).and_then(|word| std::str::from_utf8(word).ok());
+            let is_known = expiry.is_some_and(|expiry| expiry.parse::<i32>().is_ok());
+            if !is_known {
+                return Err("an expiry time that not every version takes".to_owned());
+            }
             let mode = match name.as_slice() {
                 b"set" => Mode::Set,
                 b"add" => Mode::Add,

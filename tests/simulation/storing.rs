@@ -231,7 +231,9 @@ impl Client {
         let request = match way {
             Way::Classic => {
                 let name: &[u8] = if appends { b"append" } else { b"prepend" };
-                memcache::store(name, &key, &value, lines::behind(owed))
+                // Beyond 31 bits it goes out as another.
+                let expiry: &[u8] = self.draw.pick(&[&b"0"[..], b"4294967295", b"2147483648"]);
+                memcache::store_until(expiry, name, &key, &value, lines::behind(owed))
             }
             Way::Meta => {
                 let flag: &[u8] = if appends { b"MA" } else { b"MP" };

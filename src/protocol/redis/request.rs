@@ -20,6 +20,9 @@ const NAME_QUOTED_MAX: usize = 128;
 /// Longest name of a command that is read, in bytes.
 const NAME_MAX: u64 = 64 * 1024;
 
+/// How many times [`Limits::local`] some requests that are answered here may have.
+const LOCAL_FACTOR: usize = 16;
+
 /// Bytes of a request from which on it is handed over as a head if it can be.
 const GATHERED_MAX: usize = 1024 * 1024;
 
@@ -201,12 +204,21 @@ fn check_bulk(scan: &RequestScan, len: u64, table: &Table, limits: &Limits) -> R
             _ => Err(Unfit::Beyond(value_too_long(len, limits))),
         };
     }
-    if len <= limits.key as u64 {
+    if len <= NAME_MAX.min(limits.key as u64) {
         return Ok(());
     }
+    let row = scan.command.map(|index| table.row(index));
+    let has_key = row.is_some_and(|row| row.keys.starts_at_one());
+    let is_local = row.is_some_and(|row| matches!(row.rule, Rule::Local(_)));
     let refusal = match scan.seen {
         0 if len > NAME_MAX => error("command name too long"),
-        1 if has_key_at_one(scan.command, table) => key_too_long(len, limits),
+        1 if has_key && len > limits.key as u64 => key_too_long(len, limits),
+        // What is answered here is not even gathered then.
+        1 if is_local && !has_key && len > limits.local.saturating_mul(LOCAL_FACTOR) as u64 => {
+            let most = limits.local;
+            let text = format!("the request is longer than local_request_limit ({most} bytes)");
+            error(&text).beyond(Excess::Local)
+        }
         _ => return Ok(()),
     };
     Err(match limits.stranger {
@@ -218,12 +230,6 @@ fn check_bulk(scan: &RequestScan, len: u64, table: &Table, limits: &Limits) -> R
 fn key_too_long(len: u64, limits: &Limits) -> Refusal {
     let text = format!("key too long: {len} bytes, key_limit is {}", limits.key);
     error(&text).beyond(Excess::Key)
-}
-
-fn has_key_at_one(command: Option<u16>, table: &Table) -> bool {
-    command
-        .map(|index| table.row(index))
-        .is_some_and(|row| row.keys.starts_at_one() || matches!(row.rule, Rule::Local(_)))
 }
 
 /// The request whose bytes are all there.

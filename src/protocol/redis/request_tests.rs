@@ -499,6 +499,11 @@ fn a_line_typed_by_hand_is_given_back_as_an_array() {
 fn a_key_behind_the_first_that_is_too_long_costs_only_its_request() {
     let long = "k".repeat(65_537);
     let long = long.as_bytes();
+    let limits = Limits {
+        key: 65_536,
+        ..Limits::REDIS
+    };
+    let whole = |bytes: &[u8]| parse(bytes, &mut RequestScan::default(), table(), &limits);
     let cases: [&[&[u8]]; 6] = [
         &[b"MGET", b"a", long],
         &[b"SINTER", b"a", long],
