@@ -363,3 +363,33 @@ fn a_connection_of_ones_own_that_is_refused_counts_while_no_shared_one_works() {
     rig.settle();
     assert_eq!(rig.failures.len(), 3);
 }
+
+#[test]
+fn a_connection_for_a_large_message_that_is_refused_blames_nobody_whose_shared_ones_work() {
+    let config = Pool {
+        auto_eject_hosts: true,
+        ..pool(1)
+    };
+    let limits = Limits {
+        large_message: 20_000,
+        upload_proof: 0,
+        ..Limits::default()
+    };
+    let (mut rig, client) = ready(config, limits);
+    let value = "v".repeat(100_000);
+    let request = format!("*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$100000\r\n{value}\r\n");
+    let (head, tail) = request.split_at(2000);
+    let shared = rig.link(0);
+    for is_shared in [true, false] {
+        if !is_shared {
+            rig.proxy.ended(shared);
+        }
+        let before = rig.links.len();
+        rig.receive(client, head);
+        assert_eq!(rig.links.len(), before + 1, "a spare connection");
+        rig.proxy.failed(rig.link(0), Cause::Refused);
+        rig.receive(client, tail);
+        assert_eq!(rig.take(client), "-ERR Connection refused\r\n");
+        assert_eq!(rig.failures.is_empty(), is_shared);
+    }
+}
