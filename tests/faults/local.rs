@@ -7,7 +7,7 @@ use crate::support::*;
 
 /// What a neighbour may wait, at most, while a request of the kind is worked on: far less than the thing
 /// took before it was bounded, far more than a busy machine takes.
-const PATIENCE: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_secs(5);
 
 fn served(neighbour: &mut Wire) {
     let begin = Instant::now();

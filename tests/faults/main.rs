@@ -11,6 +11,7 @@ mod clients;
 mod dropin;
 mod ejection;
 mod flow;
+mod hoarders;
 mod local;
 mod machine;
 mod network;

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use crate::book::SLACK;
 use crate::chaos::{Chaos, Ending, Mischief};
+use crate::hoarders::{self, Deed};
 use crate::support::*;
 use crate::traffic::{self, Traffic};
 
@@ -33,10 +34,13 @@ enum Fault {
     Freeze,
     Surplus,
     Abuse,
+    Others(Deed),
     Everything,
 }
 
-const FAULTS: [Fault; 11] = [
+const FAULTS: [Fault; 13] = [
+    Fault::Others(Deed::Hoard),
+    Fault::Others(Deed::OddWords),
     Fault::Pieces,
     Fault::Endings,
     Fault::Kill,
@@ -150,6 +154,7 @@ fn o16_a_soak_finds_no_mix_up_no_loss_and_no_growth() {
         for number in 0..CLIENTS {
             let (alpha, beta, traffic) = (&alpha, &beta, &traffic);
             scope.spawn(move || traffic::redis(alpha, number, traffic));
+            scope.spawn(move || traffic::redis_modern(alpha, 200 + number, traffic));
             scope.spawn(move || traffic::memcached(beta, 100 + number, traffic));
         }
         let mut round = 0;
@@ -288,10 +293,12 @@ fn strike(
         Fault::Freeze => "windows: SIGSTOP",
         Fault::Surplus => "windows: surplus reply",
         Fault::Abuse => "windows: clients that misbehave",
+        Fault::Others(Deed::Hoard) => "windows: clients that hoard",
+        Fault::Others(Deed::OddWords) => "windows: odd words and scripts",
         Fault::Everything => "windows: all servers at once",
     };
     // What only other clients do, and what changes no byte, excuses nothing.
-    let harmless = matches!(fault, Fault::Abuse | Fault::Pieces);
+    let harmless = matches!(fault, Fault::Abuse | Fault::Others(_) | Fault::Pieces);
     if !harmless {
         book.begin(name);
     }
@@ -324,6 +331,7 @@ fn strike(
             surplus(&backends[which], traffic, reply);
         }
         Fault::Abuse => abuse(pools, window),
+        Fault::Others(deed) => hoarders::act(deed, pools[0], pools[1], window),
         Fault::Everything => {
             backends
                 .iter()

@@ -53,6 +53,10 @@ enum Asked {
 
 /// How a protocol asks and answers.
 trait Language {
+    /// Says on a new connection what must be said there.
+    fn greet(&self, _wire: &mut Wire) -> Result<Verdict, End> {
+        Ok(Verdict::Right)
+    }
     fn ask(&self, client: &mut Client, asked: &Asked, bytes: &mut Vec<u8>);
     /// Reads and judges a reply; `Err` when the connection has ended.
     fn judge(&self, client: &mut Client, wire: &mut Wire, asked: &Asked) -> Result<Verdict, End>;
@@ -158,7 +162,13 @@ impl Client {
 
 /// Redis traffic until it is told to stop.
 pub fn redis(address: &Address, number: usize, traffic: &Traffic) {
-    run(&Redis, address, number, traffic);
+    run(&Redis { greeting: None }, address, number, traffic);
+}
+
+/// The same in RESP3.
+pub fn redis_modern(address: &Address, number: usize, traffic: &Traffic) {
+    let greeting = Some(b"*2\r\n$5\r\nHELLO\r\n$1\r\n3\r\n");
+    run(&Redis { greeting }, address, number, traffic);
 }
 
 /// memcached traffic until it is told to stop.
@@ -186,7 +196,12 @@ fn run(language: &dyn Language, address: &Address, number: usize, traffic: &Traf
             match Wire::try_connect(address) {
                 Ok(mut fresh) => {
                     fresh.patience = PATIENCE;
-                    wire = Some(fresh);
+                    match language.greet(&mut fresh) {
+                        Ok(Verdict::Right) => wire = Some(fresh),
+                        Ok(Verdict::Failed(words)) => book.trouble(begin, &words),
+                        Ok(Verdict::Wrong(text)) => book.offence(text),
+                        Err(end) => book.trouble(begin, &format!("{end:?} after a greeting")),
+                    }
                 }
                 Err(error) => book.trouble(begin, &format!("cannot connect: {error}")),
             }
@@ -264,9 +279,24 @@ fn batch(language: &dyn Language, client: &mut Client, wire: &mut Wire, book: &B
     true
 }
 
-struct Redis;
+struct Redis {
+    /// What is said first on each connection.
+    greeting: Option<&'static [u8; 22]>,
+}
 
 impl Language for Redis {
+    fn greet(&self, wire: &mut Wire) -> Result<Verdict, End> {
+        let Some(greeting) = self.greeting else {
+            return Ok(Verdict::Right);
+        };
+        wire.try_send(greeting).map_err(|_| End::Closed)?;
+        Ok(match wire.try_reply()? {
+            Reply::Array(Some(_)) => Verdict::Right,
+            Reply::Error(words) => Verdict::Failed(words),
+            reply => Verdict::Wrong(format!("{} for HELLO", reply.brief())),
+        })
+    }
+
     fn ask(&self, client: &mut Client, asked: &Asked, bytes: &mut Vec<u8>) {
         let mut words: Vec<Vec<u8>> = Vec::new();
         match asked {

@@ -199,6 +199,9 @@ pub fn parse(bytes: &[u8]) -> Option<(Reply, usize)> {
         b':' => Some((Reply::Integer(number()), used)),
         b'$' => bulk(bytes, used, number()),
         b'*' => array(bytes, used, number()),
+        // RESP3: a map is the array it would be in RESP2, and null the missing string.
+        b'%' => array(bytes, used, 2 * number()),
+        b'_' => Some((Reply::Bulk(None), used)),
         _ => panic!("not a reply: {}", shown(bytes)),
     }
 }
