@@ -173,7 +173,13 @@ impl Checker<'_> {
             server_queue_limit: draft.server_queue_limit as usize,
             session_connections: draft.session_connections as usize,
             spare_connections: draft.spare_connections as usize,
+            large_reply_connections: draft.large_reply_connections as usize,
             subscriber_output_limit: draft.subscriber_output_limit as usize,
+            subscriber_output_soft_limit: match draft.subscriber_output_soft_limit {
+                0 => usize::MAX,
+                limit => limit as usize,
+            },
+            subscriber_output_soft_time: milliseconds(draft.subscriber_output_soft_time),
             transaction_limit: draft.transaction_limit as usize,
             subscription_limit: draft.subscription_limit as usize,
             memory_limit: (draft.memory_limit > 0).then(|| u64::from(draft.memory_limit) << 20),

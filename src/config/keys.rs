@@ -121,7 +121,10 @@ pub struct ProcessDraft {
     pub(super) server_queue_limit: u32,
     pub(super) session_connections: u32,
     pub(super) spare_connections: u32,
+    pub(super) large_reply_connections: u32,
     pub(super) subscriber_output_limit: u32,
+    pub(super) subscriber_output_soft_limit: u32,
+    pub(super) subscriber_output_soft_time: u32,
     pub(super) transaction_limit: u32,
     pub(super) subscription_limit: u32,
     pub(super) memory_limit: u32,
@@ -557,8 +560,8 @@ pub const PROCESS_KEYS: &[Key<ProcessDraft>] = &[
     Key {
         name: "spare_connections",
         presence: Presence::Default("4"),
-        help: "Connections of one worker to one server, beside the shared ones, for requests and \
-               replies larger than 1 MiB; when all are in use, such a request waits for one, at \
+        help: "Connections of one worker to one server, beside the shared ones, for requests \
+               larger than 1 MiB; when all are in use, such a request waits for one, at \
                most for the pool's timeout.",
         form: Form::Number {
             min: 1,
@@ -568,15 +571,53 @@ pub const PROCESS_KEYS: &[Key<ProcessDraft>] = &[
         },
     },
     Key {
+        name: "large_reply_connections",
+        presence: Presence::Default("64"),
+        help: "Connections of one worker to one server for replies that are known to be large, one \
+               for each client that reads one, and for what others ask while a large reply passes. \
+               They are opened when needed, and closed after ten seconds without use. Beyond that \
+               large replies share them.",
+        form: Form::Number {
+            min: 1,
+            max: 65535,
+            unit: PLAIN,
+            field: |process| &mut process.large_reply_connections,
+        },
+    },
+    Key {
         name: "subscriber_output_limit",
-        presence: Presence::Default("8388608"),
+        presence: Presence::Default("33554432"),
         help: "Bytes of messages that may wait for one client that listens to channels; beyond it \
-               the client is closed.",
+               the client is closed. The default is that of Redis.",
         form: Form::Number {
             min: 1024,
             max: 1024 * 1024 * 1024,
             unit: BYTES,
             field: |process| &mut process.subscriber_output_limit,
+        },
+    },
+    Key {
+        name: "subscriber_output_soft_limit",
+        presence: Presence::Default("8388608"),
+        help: "Bytes of messages that may wait for one client that listens to channels for longer \
+               than `subscriber_output_soft_time`; then the client is closed. 0: no such limit. \
+               The default is that of Redis.",
+        form: Form::Number {
+            min: 0,
+            max: 1024 * 1024 * 1024,
+            unit: BYTES,
+            field: |process| &mut process.subscriber_output_soft_limit,
+        },
+    },
+    Key {
+        name: "subscriber_output_soft_time",
+        presence: Presence::Default("60000"),
+        help: "How long more than `subscriber_output_soft_limit` may wait for a client.",
+        form: Form::Number {
+            min: 1,
+            max: NUMBER_MAX,
+            unit: MILLISECONDS,
+            field: |process| &mut process.subscriber_output_soft_time,
         },
     },
     Key {

@@ -157,10 +157,16 @@ pub struct Process {
     pub server_queue_limit: usize,
     /// `session_connections`: connections of a worker to one server that clients have for themselves.
     pub session_connections: usize,
-    /// `spare_connections`: connections of a worker to one server for large messages.
+    /// `spare_connections`: connections of a worker to one server for large requests.
     pub spare_connections: usize,
+    /// `large_reply_connections`: connections of a worker to one server for large replies.
+    pub large_reply_connections: usize,
     /// `subscriber_output_limit`: bytes of messages that may wait for one client.
     pub subscriber_output_limit: usize,
+    /// `subscriber_output_soft_limit`: as many may wait for long.
+    pub subscriber_output_soft_limit: usize,
+    /// `subscriber_output_soft_time`: how long that is.
+    pub subscriber_output_soft_time: Duration,
     /// `transaction_limit`: bytes of the requests of one transaction.
     pub transaction_limit: usize,
     /// `subscription_limit`: bytes of the names one client listens to.

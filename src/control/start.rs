@@ -232,7 +232,10 @@ fn limits(process: &Process) -> Limits {
         queue: process.server_queue_limit,
         own: process.session_connections,
         spares: process.spare_connections,
+        detours: process.large_reply_connections,
         subscriber: process.subscriber_output_limit,
+        subscriber_soft: process.subscriber_output_soft_limit,
+        subscriber_soft_span: process.subscriber_output_soft_time,
         transaction: process.transaction_limit,
         subscriptions: process.subscription_limit,
         ..Limits::default()

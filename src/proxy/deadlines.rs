@@ -38,6 +38,7 @@ impl Proxy {
         self.check_spare(id);
         self.go_on(id);
         self.check_subscriptions(id);
+        self.check_listener(id);
         let Some(client) = self.clients.find_mut(id) else {
             return;
         };

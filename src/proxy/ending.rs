@@ -168,7 +168,9 @@ impl Proxy {
             return false;
         }
         // A refusal may come as a line and an end, which only look like a connection that was in order.
-        link.kind == Kind::Spare || link.state != State::Ready || cause == Cause::TimedOut
+        matches!(link.kind, Kind::Spare | Kind::Detour)
+            || link.state != State::Ready
+            || cause == Cause::TimedOut
     }
 
     /// Whether nothing of the reply to a request is for its client.
@@ -192,6 +194,7 @@ impl Proxy {
             Kind::Primary(place) => lane.primaries[place] = None,
             Kind::Overtaking => lane.overtaking = None,
             Kind::Spare => lane.spares.retain(|&spare| spare != id),
+            Kind::Detour => lane.detours.retain(|&detour| detour != id),
             Kind::Own => {
                 lane.idle.retain(|&idle| idle != id);
                 lane.own -= 1;

@@ -41,7 +41,11 @@ pub struct Limits {
     pub subscriptions: usize,
     /// Bytes of messages that may wait for a client to read; then it is closed.
     pub subscriber: usize,
-    /// Connections to one server for the two uses above.
+    /// The same, of what may wait longer than that.
+    pub subscriber_soft: usize,
+    /// See [`subscriber_soft`](Self::subscriber_soft).
+    pub subscriber_soft_span: Duration,
+    /// Connections to one server for large requests.
     pub spares: usize,
     /// Bytes of a large request that must have come before it is given one.
     pub upload_proof: usize,
@@ -50,6 +54,9 @@ pub struct Limits {
     pub client_min_rate: u64,
     /// See [`client_min_rate`](Self::client_min_rate).
     pub client_rate_span: Duration,
+    /// Connections to one server for replies that are known to be large, and for what others ask while a
+    /// large one passes.
+    pub detours: usize,
     /// How long such a connection is kept without use.
     pub spare_idle: Duration,
     /// How long a client that is sending a large request may send nothing of it.
@@ -100,12 +107,15 @@ impl Default for Limits {
             own: 1000,
             transaction: 1024 * 1024 * 1024,
             scripts: 1024 * 1024,
+            subscriber: 32 * 1024 * 1024,
+            subscriber_soft: 8 * 1024 * 1024,
+            subscriber_soft_span: Duration::from_secs(60),
             subscriptions: 1024 * 1024 * 1024,
-            subscriber: 8 * 1024 * 1024,
             spares: 4,
             upload_proof: 64 * 1024,
             client_min_rate: 1024,
             client_rate_span: Duration::from_secs(10),
+            detours: 64,
             spare_idle: Duration::from_secs(10),
             upload_stall: Duration::from_secs(30),
             queue: 64 * 1024 * 1024,

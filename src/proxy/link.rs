@@ -108,8 +108,10 @@ pub(super) struct Link {
 pub(super) enum Kind {
     /// One of the lane's `server_connections`, by its place.
     Primary(usize),
-    /// One of those for large messages.
+    /// One of those for large requests.
     Spare,
+    /// One of those for large replies, and for what goes around one.
+    Detour,
     /// One client's own while it has an owner.
     Own,
     /// That for what a busy server answers. No database is selected on it.
@@ -262,7 +264,7 @@ impl Link {
     pub fn may_retire(&self) -> bool {
         match self.kind {
             Kind::Primary(_) => false,
-            Kind::Spare | Kind::Overtaking => true,
+            Kind::Spare | Kind::Detour | Kind::Overtaking => true,
             Kind::Own => self.owner.is_none(),
         }
     }
@@ -360,7 +362,7 @@ impl Link {
         } else if self.uploader.is_some() {
             // The connection is lost, see `uploads`.
             Next::UploadAnswered
-        } else if self.kind == Kind::Spare && self.slots.len() == 1 {
+        } else if matches!(self.kind, Kind::Spare | Kind::Detour) && self.slots.len() == 1 {
             Next::SpareFreed
         } else {
             Next::Reply

@@ -115,32 +115,38 @@ impl Proxy {
             return busy;
         }
         let large = self.limits.large_message;
-        let spares = &self.pools[pool.index()].lanes[lane.0 as usize].spares;
-        let find = |fits: &dyn Fn(&Link) -> bool| {
-            spares.iter().copied().find(|&spare| {
-                let link = self.links.find(spare);
-                link.is_some_and(|link| link.uploader.is_none() && fits(link))
-            })
-        };
-        let free = if heavy {
-            find(&|link| link.slots.is_empty())
-        } else {
-            find(&|link| !link.is_busy(large))
-        };
-        let spare = match free {
-            Some(spare) => spare,
-            None if spares.len() < self.limits.spares => self.open_spare(pool, lane, server),
+        let detours = &self.pools[pool.index()].lanes[lane.0 as usize].detours;
+        let known = detours
+            .iter()
+            .filter_map(|&detour| Some((detour, self.links.find(detour)?)));
+        let free = known.clone().find(|(_, link)| {
+            if heavy {
+                link.slots.is_empty()
+            } else {
+                !link.is_busy(large)
+            }
+        });
+        let detour = match free {
+            Some((detour, _)) => detour,
+            None if detours.len() < self.limits.detours => self.open_detour(pool, lane, server),
             // Behind another large reply it is better placed than before small ones.
-            None if heavy => match find(&|_| true) {
-                Some(spare) => spare,
+            None if heavy => match known.min_by_key(|(_, link)| link.slots.len()) {
+                Some((detour, _)) => detour,
                 None => return busy,
             },
             None => return busy,
         };
         if let Some(client) = self.clients.find_mut(id) {
-            client.strays.push((server, spare));
+            client.strays.push((server, detour));
         }
-        spare
+        detour
+    }
+
+    /// A connection of the lane for large replies, and for what goes around one.
+    fn open_detour(&mut self, pool: PoolIndex, lane: LaneIndex, server: ServerIndex) -> LinkId {
+        let link = self.open(pool, lane, server, Kind::Detour);
+        self.pools[pool.index()].lane(lane).detours.push(link);
+        link
     }
 
     /// The lane's connection at `place`, opened if need be and if the server's past allows it.
@@ -185,7 +191,7 @@ impl Proxy {
         may
     }
 
-    /// A further connection of the lane.
+    /// A further connection of the lane, for a large request.
     pub(super) fn open_spare(
         &mut self,
         pool: PoolIndex,

@@ -39,6 +39,7 @@ mod link;
 mod links;
 mod local;
 mod memcached;
+mod messages;
 mod multi;
 mod names;
 mod notice;

@@ -92,7 +92,10 @@ pub(super) struct Lane {
     pub key: LaneKey,
     /// `server_connections` places; a client uses the one its id falls on.
     pub primaries: Vec<Option<LinkId>>,
+    /// Connections for large requests.
     pub spares: Vec<LinkId>,
+    /// Connections for large replies, and for what others ask while one passes.
+    pub detours: Vec<LinkId>,
     /// Connections for one client at a time, that nobody has now.
     pub idle: Vec<LinkId>,
     /// How many of those there are, whether somebody has them or not.
@@ -355,6 +358,7 @@ impl Lane {
             key,
             primaries: vec![None; primaries],
             spares: Vec::new(),
+            detours: Vec::new(),
             idle: Vec::new(),
             own: 0,
             overtaking: None,
@@ -374,14 +378,15 @@ impl Lane {
     /// All its connections.
     pub fn links(&self) -> impl Iterator<Item = LinkId> + '_ {
         let primaries = self.primaries.iter().chain([&self.overtaking]).flatten();
-        primaries.chain(&self.spares).chain(&self.idle).copied()
+        let apart = self.spares.iter().chain(&self.detours).chain(&self.idle);
+        primaries.chain(apart).copied()
     }
 
     /// The attempts to connect of this kind.
     pub fn attempts(&mut self, kind: Kind) -> &mut Attempts {
         match kind {
             Kind::Primary(_) => &mut self.shared,
-            Kind::Spare | Kind::Own | Kind::Overtaking => &mut self.apart,
+            Kind::Spare | Kind::Detour | Kind::Own | Kind::Overtaking => &mut self.apart,
         }
     }
 

@@ -8,11 +8,11 @@ use super::client::{Ending, Taken};
 use super::exchange::Exchange;
 use super::ids::{ClientId, LinkId};
 use super::link::{Next, Role, Slot, State};
+use super::messages::Message;
 use super::notice::What;
 use super::owed::Mark;
 use super::scripts::flushes;
 use super::settings;
-use super::subscribe::Message;
 use super::time::Time;
 use super::{Action, CloseHow, Proxy};
 use crate::buffer::{Input, Queue};
@@ -678,12 +678,16 @@ impl Proxy {
             return;
         };
         let was_full = client.out.len() >= window;
+        let listens = client.session.is_some();
         client.out.consume(count, &mut self.buffers);
         let latency = &self.stats.pools[client.pool.index()].latency;
         client.owed.take(count, self.now, latency);
         if client.out.len() < window && (was_full || !client.blocking.is_empty()) {
             self.unblock(id);
             self.unstall(id);
+        }
+        if listens {
+            self.listener_sent(id);
         }
         self.close_if_settled(id);
     }

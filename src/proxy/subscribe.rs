@@ -15,19 +15,18 @@ use std::mem;
 use std::time::Duration;
 
 use super::cause::Cause;
-use super::client::{Ending, State};
+use super::client::Ending;
 use super::exchange::{Exchange, Fanout};
 use super::ids::{ClientId, LinkId};
-use super::notice::What;
 use super::pool::GroupIndex;
 use super::session::Session;
 use super::time::Time;
 use super::{CloseHow, Proxy};
-use crate::buffer::{Input, Queue};
+use crate::buffer::Input;
 use crate::protocol::redis::commands::Verb;
 use crate::protocol::redis::inline::encode;
 use crate::protocol::redis::write::Writer;
-use crate::protocol::{FragmentReply, Merge, ReplyScan, Version};
+use crate::protocol::{FragmentReply, Merge};
 use crate::route::{Distribution, ServerIndex};
 
 /// How soon a lost subscription is renewed, and how often that is tried.
@@ -57,11 +56,13 @@ pub(super) struct Subscriber {
     bytes: usize,
     links: Vec<(ServerIndex, LinkId)>,
     /// Messages that came in the middle of a reply.
-    held: VecDeque<Vec<u8>>,
-    held_bytes: usize,
+    pub(super) held: VecDeque<Vec<u8>>,
+    pub(super) held_bytes: usize,
+    /// Since when more waits for it than may for long.
+    pub(super) above_since: Option<Time>,
     /// The last request to subscribe to something. Until it is answered no message is passed on: a
     /// client would not know what it belongs to.
-    confirming: Option<u32>,
+    pub(super) confirming: Option<u32>,
     /// When to subscribe anew what was lost.
     pub renew_at: Option<Time>,
 }
@@ -108,7 +109,7 @@ impl Subscriber {
     }
 
     /// Whether a message is about what it listens to.
-    fn wants(&self, message: &[u8]) -> bool {
+    pub(super) fn wants(&self, message: &[u8]) -> bool {
         let Some([command, name]) = first_words(message) else {
             return false;
         };
@@ -123,17 +124,6 @@ impl Subscriber {
     fn is_over(&self) -> bool {
         self.names.iter().all(BTreeMap::is_empty)
     }
-}
-
-/// What stands at the front of what came from a server its client listens to.
-#[derive(Debug)]
-pub(super) enum Message {
-    /// A reply.
-    None,
-    /// A part of a message, and how many bytes of it were taken.
-    Part(usize),
-    /// A message, and its length.
-    Whole(usize),
 }
 
 /// What a command is about, and whether it ends a subscription.
@@ -469,125 +459,11 @@ impl Proxy {
             self.renew(id, now + RENEW_AFTER);
         }
     }
-
-    /// Reads a message on a connection whose client listens to channels.
-    pub(super) fn read_message(&mut self, id: LinkId, input: Input<'_>) -> Message {
-        let limit = self.limits.subscriber;
-        let Some(link) = self.links.find_mut(id) else {
-            return Message::None;
-        };
-        if !link.in_message {
-            if link.scan.has_begun() {
-                return Message::None;
-            }
-            match is_message(input.bytes()) {
-                Some(true) => link.in_message = true,
-                Some(false) => return Message::None,
-                None => return Message::Part(0),
-            }
-        }
-        let protocol = self.pools[link.pool.index()].protocol;
-        let fed = match protocol.feed_reply(&mut link.scan, input.bytes()) {
-            Ok(fed) => fed,
-            Err(bad) => {
-                self.bad_reply(id, bad);
-                return Message::Part(0);
-            }
-        };
-        link.partial
-            .push_input(input.slice(0..fed.used), &mut self.buffers);
-        if !fed.done {
-            if link.partial.len() > limit {
-                let stats = &self.stats.pools[link.pool.index()];
-                stats.subscriber_output_limit_hits.add(1);
-                match link.owner {
-                    Some(owner) => self.close_client(owner, Ending::Error, CloseHow::Reset),
-                    None => self.drop_link(id),
-                }
-            }
-            return Message::Part(fed.used);
-        }
-        let mut frame = mem::take(&mut link.partial);
-        link.scan = ReplyScan::new(link.version);
-        link.in_message = false;
-        if let Some(owner) = link.owner {
-            self.message(owner, &frame);
-        }
-        frame.clear(&mut self.buffers);
-        Message::Whole(fed.used)
-    }
-
-    /// A message came, whole, over a connection of the client's own.
-    fn message(&mut self, id: ClientId, frame: &Queue) {
-        let limit = self.limits.subscriber;
-        let mut bytes = frame.to_vec();
-        let Some(client) = self.clients.find_mut(id) else {
-            return;
-        };
-        if client.state != State::Open {
-            return;
-        }
-        let in_reply = client.ring.is_within_a_reply();
-        let modern = client.version() == Version::Resp3;
-        let waiting = client.out.len();
-        let Some(subscriber) = subscriber_in(&mut client.session) else {
-            return;
-        };
-        // What was unsubscribed a moment ago.
-        if !subscriber.wants(&bytes) {
-            return;
-        }
-        if modern {
-            bytes[0] = b'>';
-        }
-        if waiting + subscriber.held_bytes + bytes.len() > limit {
-            let stats = &self.stats.pools[client.pool.index()];
-            stats.subscriber_output_limit_hits.add(1);
-            self.notice_client(id, What::SlowClient);
-            return self.close_client(id, Ending::Error, CloseHow::Reset);
-        }
-        let unconfirmed = subscriber
-            .confirming
-            .is_some_and(|request| client.ring.holds(request));
-        if in_reply || unconfirmed || !subscriber.held.is_empty() {
-            subscriber.held_bytes += bytes.len();
-            subscriber.held.push_back(bytes);
-            return;
-        }
-        client.out.push(&bytes, &mut self.buffers);
-        self.flush_client(id);
-    }
-
-    /// Passes on the messages that waited for the end of a reply.
-    pub(super) fn release_messages(&mut self, id: ClientId) {
-        let Some(client) = self.clients.find_mut(id) else {
-            return;
-        };
-        if client.ring.is_within_a_reply() {
-            return;
-        }
-        let Some(subscriber) = subscriber_in(&mut client.session) else {
-            return;
-        };
-        if let Some(request) = subscriber.confirming {
-            if client.ring.holds(request) {
-                return;
-            }
-            subscriber.confirming = None;
-        }
-        subscriber.held_bytes = 0;
-        for message in mem::take(&mut subscriber.held) {
-            // What was not confirmed after all, or was ended meanwhile, is not listened to.
-            if subscriber.wants(&message) {
-                client.out.push(&message, &mut self.buffers);
-            }
-        }
-    }
 }
 
 /// What the client of this session listens to. Not a method of the client, whose other fields are
 /// needed meanwhile.
-fn subscriber_in(session: &mut Option<Box<Session>>) -> Option<&mut Subscriber> {
+pub(super) fn subscriber_in(session: &mut Option<Box<Session>>) -> Option<&mut Subscriber> {
     session.as_deref_mut()?.subscriber.as_deref_mut()
 }
 
@@ -618,19 +494,4 @@ fn first_words(bytes: &[u8]) -> Option<[&[u8]; 2]> {
         rest = rest.get(end + 1 + len + 2..)?;
     }
     Some(words)
-}
-
-/// Whether the bytes that come next from a server its client listens to are a message; `None` when
-/// too few are there to tell.
-fn is_message(bytes: &[u8]) -> Option<bool> {
-    const STARTS: [&[u8]; 3] = [
-        b"*3\r\n$7\r\nmessage\r\n",
-        b"*4\r\n$8\r\npmessage\r\n",
-        b"*3\r\n$8\r\nsmessage\r\n",
-    ];
-    if STARTS.iter().any(|start| bytes.starts_with(start)) {
-        return Some(true);
-    }
-    let may_become = STARTS.iter().any(|start| start.starts_with(bytes));
-    if may_become { None } else { Some(false) }
 }

@@ -152,6 +152,29 @@ fn t24_large_requests_that_are_written_before_anything_is_read_are_served() {
 }
 
 #[test]
+fn t25_large_messages_and_many_at_once_reach_a_subscriber_that_reads_later() {
+    let server = Server::redis();
+    let pool = Pool::redis("alpha").servers(slice::from_ref(&server));
+    let proxy = Proxy::nutcrab(vec![pool]);
+    let mut publisher = patient(&proxy);
+    for (len, count) in [(9_000_000, 1), (100_000, 300)] {
+        let mut subscriber = patient(&proxy);
+        subscriber.check(
+            &pipeline(&["SUBSCRIBE c"]),
+            b"*3\r\n$9\r\nsubscribe\r\n$1\r\nc\r\n:1\r\n",
+        );
+        publisher.send(&command(&["PUBLISH", "c", &"x".repeat(len)]).repeat(count));
+        publisher.expect(&b":1\r\n".repeat(count));
+        thread::sleep(Duration::from_millis(300));
+        let text = format!("${len}\r\n{}\r\n", "x".repeat(len));
+        let message = format!("*3\r\n$7\r\nmessage\r\n$1\r\nc\r\n{text}").into_bytes();
+        for _ in 0..count {
+            subscriber.expect(&message);
+        }
+    }
+}
+
+#[test]
 fn t26_slow_readers_of_large_values_leave_others_alone() {
     let len = rounds(12 << 20, 50 << 20);
     let server = Server::redis();

@@ -83,7 +83,7 @@ fn others_go_around_a_connection_that_is_left_unread() {
 #[test]
 fn a_connection_that_is_left_unread_is_read_when_somebody_else_asks_there() {
     let limits = Limits {
-        spares: 0,
+        detours: 0,
         ..limits()
     };
     let (mut rig, slow) = ready(pool(1), limits);
