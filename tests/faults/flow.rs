@@ -42,8 +42,7 @@ fn t21_long_replies_that_are_read_slowly_are_served() {
     assert_eq!(server.ask(&words), Reply::Integer(ELEMENTS as i64));
     let one = format!("$50\r\n{element}\r\n").repeat(ELEMENTS);
     let reply = format!("*{ELEMENTS}\r\n{one}").into_bytes();
-    // A quarter of this was what a client could pause before.
-    let pool = Pool::redis("alpha").with("timeout", "400");
+    let pool = Pool::redis("alpha").with("timeout", "2000");
     let proxy = Proxy::nutcrab_of_one_worker(vec![pool.servers(slice::from_ref(&server))]);
     let mut neighbour = proxy.client("alpha");
     served(&mut neighbour);
