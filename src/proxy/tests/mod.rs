@@ -13,6 +13,7 @@ mod latency;
 mod legal;
 mod local;
 mod memcached;
+mod messages;
 mod multi;
 mod muting;
 mod order;
