@@ -18,6 +18,9 @@ pub struct Held {
     subscribed: std::collections::BTreeSet<(Kind, Vec<u8>)>,
     /// Whether the last command was one that takes the connection to the present.
     marked: bool,
+    /// Whether MULTI was ever taken, and whether it was refused since.
+    pub took_multi: bool,
+    refused: bool,
     /// The command that waits, and until when.
     pub waiting: Option<(Micros, Vec<Vec<u8>>)>,
 }
@@ -53,14 +56,17 @@ pub enum Step {
 }
 
 impl Held {
-    /// A command came; `loads` if the server is loading.
+    /// A command came; `loads` if the server is loading, `refuses` if it knows no MULTI.
     pub fn hear(
         &mut self,
         args: &[Vec<u8>],
         version: Version,
         changes: &Changes,
         loads: bool,
+        refuses: bool,
     ) -> Step {
+        const NO_MULTI: Step =
+            Step::Reply(b"-NOPERM this user has no permissions to run the 'multi' command\r\n");
         const LOADING: Step = Step::Reply(b"-LOADING Redis is loading the dataset in memory\r\n");
         let name = args.first().map(|name| name.to_ascii_uppercase());
         let is_mark = args.len() == 3 && args[0] == b"SPUBLISH" && args[1] == b"nutcrab:wait";
@@ -70,7 +76,15 @@ impl Held {
                 Step::Wrong("a WAIT for nobody knows what")
             }
             Some(b"MULTI") if self.queue.is_some() => Step::Wrong("a MULTI within a transaction"),
+            Some(b"MULTI") if refuses => {
+                self.refused = true;
+                NO_MULTI
+            }
+            Some(b"EXEC") if std::mem::take(&mut self.refused) => {
+                Step::Reply(b"-ERR EXEC without MULTI\r\n")
+            }
             Some(b"MULTI") => {
+                self.took_multi = true;
                 self.queue = Some(Vec::new());
                 self.broken = false;
                 Step::Reply(b"+OK\r\n")

@@ -67,6 +67,8 @@ pub enum Fault {
     Overload,
     /// The process runs short of memory.
     Memory,
+    /// A server refuses MULTI on a connection that took it before. It is no fault that is drawn.
+    Revoked,
 }
 
 impl Fault {
@@ -99,7 +101,7 @@ impl Fault {
     ];
 
     /// Faults of servers and of the wires to them.
-    pub const OF_SERVERS: [Fault; 17] = [
+    pub const OF_SERVERS: [Fault; 18] = [
         Fault::Refuse,
         Fault::ConnectHang,
         Fault::Unreachable,
@@ -117,6 +119,7 @@ impl Fault {
         Fault::Misfit,
         Fault::Password,
         Fault::Stall,
+        Fault::Revoked,
     ];
 }
 
@@ -155,6 +158,7 @@ pub fn explanations(text: &str, ejects: bool) -> Option<Vec<Fault>> {
             vec![ConnectHang, Delay, Mute, Overload, Stall, Stop]
         }
         "the proxy is short of memory" => vec![Memory],
+        "the server refused a transaction on this connection" => vec![Fault::Revoked],
         _ => return None,
     };
     if ejects && text == "Connection refused" {

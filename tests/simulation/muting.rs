@@ -303,7 +303,8 @@ impl Client {
     /// EXEC was served: all of the transaction was done, or nothing.
     fn done_unheard(&mut self, scene: &mut Scene, sure: bool) -> Verdict {
         let is_hazy = std::mem::take(&mut self.session.is_hazy);
-        if !sure {
+        // Without MULTI anything may have become of its parts.
+        if !sure || scene.plan.pools[self.pool].no_multi.is_some() {
             self.give_up_session(&Wanted::Done);
             return Ok(());
         }

@@ -118,6 +118,8 @@ pub struct PoolPlan {
     pub empties: bool,
     /// Whether its servers know RESP2 only.
     pub old: bool,
+    /// From when on its servers refuse MULTI, if they ever do.
+    pub no_multi: Option<Micros>,
 }
 
 impl PoolPlan {
@@ -440,7 +442,14 @@ fn pool(draw: &mut Draw, index: usize, large: u32, quiet: bool) -> PoolPlan {
         limits: *protocol.limits(),
         servers,
     };
+    // Of a stream of its own: the others are drawn as they were.
+    let mut aside = Draw::new(config.connect_timeout.as_micros() as u64);
+    let no_multi = (redis && aside.one_in(6)).then(|| match aside.one_in(2) {
+        true => 0,
+        false => aside.micros(50_000, 1_000_000),
+    });
     PoolPlan {
+        no_multi,
         config: Arc::new(config),
         guarded,
         clients: draw.pick(&[1, 2, 5, 12, 25]),

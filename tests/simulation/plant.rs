@@ -67,11 +67,13 @@ pub enum Plant {
     Grudge,
     /// A server fails as often as its limit says, and is not ejected.
     Forgive,
+    /// A client whose commands ran without MULTI is told that nothing was done.
+    Conceal,
 }
 
 impl Plant {
     /// Every one.
-    pub const ALL: [Plant; 27] = [
+    pub const ALL: [Plant; 28] = [
         Plant::SwapClients,
         Plant::SwapRequests,
         Plant::Lose,
@@ -99,6 +101,7 @@ impl Plant {
         Plant::CutSlow,
         Plant::Grudge,
         Plant::Forgive,
+        Plant::Conceal,
     ];
 }
 
@@ -123,12 +126,16 @@ impl Plan {
             Plant::DropKeys => |pool| &mut pool.scans,
             Plant::OtherFunction => |pool| &mut pool.functions,
             Plant::KeepKeys => |pool| &mut pool.wipes,
+            Plant::Conceal => |pool| &mut pool.sessions,
             Plant::StrangeKey | Plant::NoKey | Plant::WrongShare => |pool| &mut pool.fans,
             _ => return,
         };
         self.widen();
         for pool in &mut self.pools {
             *share(pool) = 200;
+            if plant == Plant::Conceal {
+                pool.no_multi = Some(3 * EARLIEST);
+            }
             pool.requests = pool.requests.max(100);
         }
     }

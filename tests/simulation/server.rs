@@ -300,7 +300,16 @@ impl Server {
             conn.batch.push((None, PUSH.to_vec()));
         }
         let loads = self.mood == Mood::Loading;
-        match conn.held.hear(args, conn.version, &self.changes, loads) {
+        let no_multi = scene.plan.pools[self.pool].no_multi;
+        let refuses = no_multi.is_some_and(|from| from <= scene.now);
+        if refuses && conn.held.took_multi && args[0].eq_ignore_ascii_case(b"MULTI") {
+            let (now, pool) = (scene.now, self.pool);
+            scene.ledger.strike(now, pool, Fault::Revoked, now);
+        }
+        match conn
+            .held
+            .hear(args, conn.version, &self.changes, loads, refuses)
+        {
             Step::Execute => self.execute(scene, conn, args),
             Step::Reply(reply) if loads => {
                 conn.batch.push((None, reply.to_vec()));

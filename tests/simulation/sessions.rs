@@ -15,6 +15,7 @@ use crate::judging::{Owed, Pending, Want};
 use crate::ledger::Fault;
 use crate::listening::{Listening, Topic};
 use crate::muting::Wish;
+use crate::plant::Plant;
 use crate::redis::{self, Reply, Version};
 use crate::scene::{Phase, Scene};
 use crate::value::{self, Mark, Shape};
@@ -116,6 +117,10 @@ pub enum Changed {
     /// It did.
     Yes,
 }
+
+/// What EXEC says when the server refuses MULTI, and when it has just begun to.
+const REFUSED: &[u8] = b"EXECABORT Transaction discarded because of: NOPERM ";
+const RAN_WITHOUT: &[u8] = b"ERR the server refused MULTI (NOPERM ";
 
 /// What a client is in the middle of.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -398,6 +403,34 @@ impl Client {
                 }
                 self.exec_was_in_vain(scene);
                 Ok(())
+            }
+            (Wanted::Done, Reply::Error(text)) if text.starts_with(RAN_WITHOUT) => {
+                let is_stored = |part: &(u32, Part)| {
+                    let mark = match part.1 {
+                        Part::Stored(_, mark) => Some(mark),
+                        _ => None,
+                    };
+                    mark.is_some_and(|mark| scene.ledger.was_executed(mark))
+                };
+                if self.session.parts.iter().any(is_stored) && scene.strikes(Plant::Conceal) {
+                    self.exec_was_in_vain(scene);
+                    return Ok(());
+                }
+                if !scene.ledger.has_ever(self.pool, &[Fault::Revoked]) {
+                    return Err("MULTI was taken");
+                }
+                scene.ledger.count("transactions that ran without MULTI");
+                self.give_up_session(&Wanted::Done);
+                Ok(())
+            }
+            (Wanted::Done, Reply::Error(text)) if text.starts_with(REFUSED) => {
+                let no_multi = scene.plan.pools[self.pool].no_multi;
+                self.exec_was_in_vain(scene);
+                scene.ledger.count("transactions that were refused");
+                match no_multi.is_some_and(|from| from <= scene.now) {
+                    true => Ok(()),
+                    false => Err("MULTI was not refused"),
+                }
             }
             (Wanted::Done, Reply::Error(text)) if text.starts_with(b"EXECABORT ") => {
                 let ejects = scene.plan.pools[self.pool].config.auto_eject_hosts;
