@@ -126,7 +126,7 @@ const LINES: [&[u8]; 10] = [
     b"quit\r\n",
 ];
 
-const REPLIES: [&[u8]; 38] = [
+const REPLIES: [&[u8]; 42] = [
     b"+OK\r\n",
     b":1\r\n",
     b"$-1\r\n",
@@ -139,6 +139,11 @@ const REPLIES: [&[u8]; 38] = [
     b"-LOADING wait\r\n",
     b"$40000\r\n",
     b"STORED\r\n",
+    // What has no end, or is none to what was asked.
+    b"STAT sizes_status enabled\r\n",
+    b"DELETED\r\n",
+    b"VALUE other 0 3\r\nabc\r\nEND\r\n",
+    b"%1\r\n+a\r\n+b\r\n",
     b"END\r\n",
     b"VALUE a 0 3\r\nabc\r\nEND\r\n",
     b"VALUE a 0 1\r\nx\r\nVALUE b 0 1\r\ny\r\nEND\r\n",

@@ -7,7 +7,7 @@ use nutcrab::buffer::{BufferPool, Queue};
 use nutcrab::protocol::memcache;
 use nutcrab::protocol::{
     BadReply, Body, Commands, Family, Limits, Parse, Protocol, Refusal, ReplyScan, Request,
-    RequestScan, Unit, Verdict, Version,
+    RequestScan, Stamp, Unit, Verdict, Version,
 };
 
 use super::oracle;
@@ -344,6 +344,8 @@ fn fragments(language: &Language, request: &Request, bytes: &[u8]) {
 struct Manner {
     version: Version,
     family: Family,
+    /// What each repeats of its request (memcached's binary protocol).
+    stamp: Option<Stamp>,
     /// Whether each request had a marker behind it.
     marked: bool,
 }
@@ -367,15 +369,27 @@ impl Manner {
             ],
             Protocol::Memcache => vec![
                 usual,
-                of(Family::Meta),
-                of(Family::Whole),
+                of(Family::Value),
+                of(Family::Stored),
+                of(Family::Number),
+                of(Family::Statistics),
+                of(Family::Done),
+                of(Family::MetaGet),
+                of(Family::MetaSet),
                 marked,
                 Manner {
                     marked: true,
-                    ..of(Family::Meta)
+                    ..of(Family::MetaNumber)
                 },
             ],
-            Protocol::Binary => vec![usual, marked],
+            Protocol::Binary => vec![
+                usual,
+                marked,
+                Manner {
+                    stamp: Some(Stamp::default()),
+                    ..usual
+                },
+            ],
         }
     }
 
@@ -396,9 +410,11 @@ fn read_replies(
     let mut lengths = Vec::new();
     let (mut start, mut position) = (0, 0);
     let mut scan = manner.scan();
+    let mut asked = nutcrab::protocol::Asked::default();
+    asked.stamp = manner.stamp;
     for end in ends {
         while position < end {
-            match protocol.feed_reply(&mut scan, &bytes[position..end]) {
+            match protocol.feed_reply_to(Some(&mut asked), &mut scan, &bytes[position..end]) {
                 Ok(fed) => {
                     assert!(fed.used <= end - position, "more used than there is");
                     position += fed.used;

@@ -2,7 +2,6 @@
 //! may be taken for another one, since all that follows would be framed differently by whoever counts
 //! differently.
 
-use super::memcache;
 use super::redis;
 use super::*;
 
@@ -118,7 +117,7 @@ fn lengths_of_replies_are_themselves_or_cost_the_connection() {
         }
         let mut scan = ReplyScan::default();
         let line = format!("VALUE k 0 {edge}\r\n");
-        match memcache::reply::feed(&mut scan, line.as_bytes()) {
+        match Protocol::Memcache.feed_reply(&mut scan, line.as_bytes()) {
             Ok(fed) => {
                 assert!(!fed.done);
                 assert_eq!(i128::from(scan.announced()), edge + 2);

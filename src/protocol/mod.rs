@@ -8,10 +8,12 @@
 //! Nothing here knows where a key lives, or what a connection is. Every parser takes bytes as they
 //! come, in any cut, and never reads a byte twice except to find the end of a short line.
 
+mod asked;
 pub mod binary;
 pub mod body;
 #[cfg(test)]
 mod boundaries;
+mod family;
 mod joining;
 mod limits;
 pub mod memcache;
@@ -26,8 +28,10 @@ mod topic;
 
 use crate::buffer::{BufferPool, Queue};
 
+pub use asked::Asked;
 pub use binary::Stamp;
 pub use body::{BadBody, Body, Fed};
+pub use family::{Family, fingerprint};
 pub use joining::{FragmentReply, Join, Joined, Labels, Plan};
 pub use limits::{Excess, Limits};
 pub use memcache::bundle::{END, Opening, Verb as Bundling};
@@ -154,20 +158,6 @@ pub struct Request {
     pub answer: Answer,
 }
 
-/// Which replies a request can have. One of another kind shows that a connection has lost count.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Family {
-    /// Those of the protocol's usual requests.
-    #[default]
-    Usual,
-    /// Those of memcached's meta commands.
-    Meta,
-    /// Those of memcached's commands to a server as a whole.
-    Whole,
-    /// What ends a reply of values: no further value.
-    Closing,
-}
-
 /// Whether a request is answered.
 ///
 /// To a server, a request that may go without a reply is followed by a marker: a harmless request that
@@ -286,6 +276,17 @@ impl Commands {
             Self::Redis(table) => redis::request::parse(bytes, scan, table, limits),
             Self::Memcache(table) => memcache::request::parse(bytes, scan, table, limits),
             Self::Binary(table) => binary::request::parse(bytes, scan, table, limits),
+        }
+    }
+
+    /// Which replies a request with this command can have.
+    #[inline]
+    pub fn family(&self, command: Option<u16>) -> Family {
+        match (self, command) {
+            (Self::Redis(table), Some(command)) => table.family(command),
+            (Self::Memcache(table), Some(command)) => table.row(command).family(),
+            // Told by opcode and opaque.
+            (Self::Binary(_), _) | (_, None) => Family::Any,
         }
     }
 
@@ -427,16 +428,6 @@ impl Protocol {
         }
     }
 
-    /// Finds the end of the reply whose start `scan` has seen.
-    #[inline]
-    pub fn feed_reply(self, scan: &mut ReplyScan, bytes: &[u8]) -> Result<Fed, BadReply> {
-        match self {
-            Self::Redis => redis::reply::feed(scan, bytes),
-            Self::Memcache => memcache::reply::feed(scan, bytes),
-            Self::Binary => binary::reply::feed(scan, bytes),
-        }
-    }
-
     /// Whether a reply that starts with `bytes` says that the server is not ready to serve.
     pub fn is_loading(self, bytes: &[u8]) -> bool {
         match self {
@@ -485,15 +476,6 @@ impl Protocol {
             Self::Redis => b"*1\r\n$4\r\nPING\r\n",
             Self::Memcache => b"version\r\n",
             Self::Binary => binary::MARKER,
-        }
-    }
-
-    /// Which replies a request can have that starts with `bytes`.
-    #[inline]
-    pub fn family(self, bytes: &[u8]) -> Family {
-        match self {
-            Self::Redis | Self::Binary => Family::Usual,
-            Self::Memcache => memcache::request::family(bytes),
         }
     }
 

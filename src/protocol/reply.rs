@@ -76,6 +76,9 @@ pub enum BadReply {
     /// A reply of a kind the protocol does not have.
     #[error("unknown kind of reply")]
     Kind,
+    /// A reply that is none to what was asked.
+    #[error("reply to something else")]
+    Foreign,
     /// A length or number that is not one.
     #[error("malformed number")]
     Number,

@@ -22,7 +22,7 @@ use super::spares::Ticket;
 use super::time::Time;
 use super::timer::Armed;
 use crate::buffer::{BufferPool, Input, Queue};
-use crate::protocol::{Answer, Body, Protocol, RequestScan, Topic};
+use crate::protocol::{Answer, Body, Family, Protocol, RequestScan, Topic};
 use crate::route::ServerIndex;
 
 /// What one client has asked and is owed.
@@ -120,6 +120,8 @@ pub(super) struct Upload {
     pub answer: Answer,
     /// What it is counted under.
     pub topic: Topic,
+    /// Which replies it can have.
+    pub family: Family,
     /// When something of it came last.
     pub heard: Time,
     /// Its place among those that wait for a connection of their own.

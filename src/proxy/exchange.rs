@@ -13,6 +13,7 @@ use std::collections::VecDeque;
 
 use super::asking::Asking;
 use super::cause::Cause;
+use super::ids::LinkId;
 use super::owed::Mark;
 use super::scripts::Errand;
 use crate::buffer::{BufferPool, Queue};
@@ -81,6 +82,8 @@ pub(super) struct Fanout {
     /// What the join must know of each unit.
     pub labels: Labels,
     pub replies: Vec<FragmentReply>,
+    /// Where fragments of a get were sent, as long as it may turn out that they were answered as others.
+    pub links: Vec<(u16, LinkId)>,
     /// Fragments that are not whole.
     pub pending: u32,
     /// The request itself, if the proxy needs it for the reply: of CONFIG GET, and of SCRIPT LOAD, whose
@@ -152,6 +155,21 @@ impl Fanout {
             good
         });
         self.order.truncate(self.replies.len());
+    }
+
+    /// The connections whose replies have values that were not asked for: what is left of them when all keys
+    /// have found theirs.
+    pub fn misfits(&self) -> impl Iterator<Item = LinkId> {
+        let has_values = |fragment: u16| {
+            let mut start = [0; 6];
+            self.replies[usize::from(fragment)].bytes.peek(&mut start);
+            start == *b"VALUE "
+        };
+        let misfits = self
+            .links
+            .iter()
+            .filter(move |&&(fragment, _)| has_values(fragment));
+        misfits.map(|&(_, link)| link)
     }
 
     /// Whether something is there of every fragment.
@@ -523,6 +541,7 @@ mod tests {
             order: vec![0, 1, 2],
             labels: Labels::default(),
             replies: (0..3).map(|_| FragmentReply::default()).collect(),
+            links: Vec::new(),
             pending: 3,
             request: None,
             failure: None,

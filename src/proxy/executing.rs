@@ -109,6 +109,7 @@ impl Proxy {
         let slot = |role, client, proxy: &Self| Slot {
             client,
             role,
+            family: role.family(),
             ..proxy.slot(id, sequence, None, Answer::Always)
         };
         let (multi, nobody) = (slot(Role::Multi, None, self), slot(Role::Usual, None, self));

@@ -9,13 +9,15 @@ use std::mem;
 use super::cause::Cause;
 use super::exchange::{Exchange, Fanout};
 use super::ids::ClientId;
+use super::link::Slot;
 use super::owed::Mark;
 use super::scripts::SCRIPT_MAX;
 use super::time::Time;
 use super::{Proxy, Scratch};
 use crate::buffer::Input;
 use crate::protocol::{
-    Answer, Fan, FragmentReply, Join, Labels, Merge, Partial, Reach, Request, ScanTurn, Version,
+    Answer, BadReply, Family, Fan, FragmentReply, Join, Labels, Merge, Partial, Reach, Request,
+    ScanTurn, Unit, Version,
 };
 use crate::route::ServerIndex;
 
@@ -52,6 +54,7 @@ impl Scratch {
         let mut fanout = self.fanouts.pop().unwrap_or_default();
         fanout.order.clear();
         fanout.labels.clear();
+        fanout.links.clear();
         (fanout.merge, fanout.partial) = (merge, partial);
         fanout
     }
@@ -87,7 +90,10 @@ impl Proxy {
         match scratch.servers.first().copied() {
             None => self.answer_error(id, Cause::Refused),
             first if scratch.servers.iter().all(|&server| Some(server) == first) => {
-                self.forward(id, first, input, request.answer);
+                if merge == Merge::Values && self.limits.strict {
+                    self.family = Family::Values;
+                }
+                self.forward_split(id, first, input, request.answer, &scratch.units);
             }
             Some(_) => self.fan_out(id, request, merge, bytes, &mut scratch),
         }
@@ -134,7 +140,16 @@ impl Proxy {
                     continue;
                 }
             };
-            let slot = self.slot(id, sequence, Some(fragment), Answer::Always);
+            if merge == Merge::Values
+                && let Some(client) = self.clients.find_mut(id)
+                && let Some(Exchange::Fanout(fanout)) = client.ring.find(sequence)
+            {
+                fanout.links.push((fragment, link));
+            }
+            let slot = Slot {
+                family: self.family,
+                ..self.slot(id, sequence, Some(fragment), Answer::Always)
+            };
             let Some(target) = self.links.find_mut(link) else {
                 continue;
             };
@@ -148,8 +163,29 @@ impl Proxy {
         self.advance(id);
     }
 
+    /// Queues a whole request that could have been split, but has all its keys on one server.
+    fn forward_split(
+        &mut self,
+        id: ClientId,
+        server: Option<ServerIndex>,
+        input: Input<'_>,
+        answer: Answer,
+        units: &[Unit],
+    ) {
+        if let Some(link) = self.forward(id, server, input, answer)
+            && self.family == Family::Values
+            && let Some(target) = self.links.find_mut(link)
+        {
+            let keys = units.iter().map(|unit| unit.key.of(input.bytes()));
+            target.asked.push(keys);
+        }
+    }
+
     /// A command that every server answers.
     pub(super) fn everywhere(&mut self, id: ClientId, fan: Fan, input: Input<'_>, answer: Answer) {
+        if fan.merge == Merge::Stats && self.limits.strict {
+            self.family = Family::Statistics;
+        }
         let Some(client) = self.clients.find(id) else {
             return;
         };
@@ -229,7 +265,7 @@ impl Proxy {
             let mut slot = self.slot(id, sequence, Some(fragment), answer);
             let mut len = input.len() as u64;
             if let Some(target) = self.links.find_mut(link) {
-                slot.family = target.protocol.family(input.bytes());
+                slot.family = self.family;
                 target.out.push_input(input, &mut self.buffers);
                 if answer != Answer::Always {
                     let marker = target.protocol.marker();
@@ -279,7 +315,10 @@ impl Proxy {
         let Some(sequence) = self.push_fanout(id, fanout, &[part]) else {
             return;
         };
-        let slot = self.slot(id, sequence, Some(0), Answer::Always);
+        let slot = Slot {
+            family: self.family,
+            ..self.slot(id, sequence, Some(0), Answer::Always)
+        };
         let Some(target) = self.links.find_mut(link) else {
             return;
         };
@@ -319,6 +358,22 @@ impl Proxy {
         let stats = &self.stats.pools[client.pool.index()];
         stats.fragments.add(parts.len() as u64);
         Some(client.ring.push(Exchange::Fanout(fanout)))
+    }
+
+    /// Closes connections on which a get was answered with values of other keys.
+    #[inline]
+    pub(super) fn close_misfits(&mut self) {
+        while let Some(link) = self.misfits.pop() {
+            self.bad_reply(link, BadReply::Foreign);
+        }
+    }
+
+    /// Passes on what may be passed on if this is the reply whose turn it is.
+    pub(super) fn advance_if_head(&mut self, id: ClientId, sequence: u32) {
+        let client = self.clients.find(id);
+        if client.is_some_and(|client| client.ring.is_head(sequence)) {
+            self.advance(id);
+        }
     }
 
     /// Takes back the memory of a split request that was answered.
@@ -386,6 +441,7 @@ impl Default for Fanout {
             order: Vec::new(),
             labels: Labels::default(),
             replies: Vec::new(),
+            links: Vec::new(),
             pending: 0,
             request: None,
             failure: None,

@@ -10,6 +10,7 @@
 use std::time::Duration;
 
 use super::time::Time;
+use crate::protocol::fingerprint;
 
 /// How many keys of a pool are remembered. When there are more, the oldest is forgotten.
 const KEYS_MAX: usize = 64;
@@ -28,18 +29,13 @@ impl Print {
     /// That of a key.
     #[inline]
     pub fn of(key: &[u8]) -> Self {
-        const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
-        let (words, rest) = key.as_chunks::<8>();
-        let mut sum = key.len() as u64;
-        for word in words {
-            sum = (sum ^ u64::from_le_bytes(*word)).wrapping_mul(FACTOR);
-            sum ^= sum >> 32;
-        }
-        let rest = rest
-            .iter()
-            .fold(0, |rest, &byte| rest << 8 | u64::from(byte));
-        sum = (sum ^ rest).wrapping_mul(FACTOR);
-        Print((sum >> 32) as u32 | 1)
+        Print(fingerprint(key))
+    }
+
+    /// It as a number; 0 for none.
+    #[inline]
+    pub fn number(self) -> u32 {
+        self.0
     }
 }
 

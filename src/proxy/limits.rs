@@ -71,6 +71,9 @@ pub struct Limits {
     pub backoff_max: Duration,
     /// Attempts a second to connect to servers that refuse, all of them together. 0: any number.
     pub retries: u32,
+    /// Whether replies are compared with what their requests can be answered with. Only tests that show
+    /// what happens otherwise, or do not care what is said, go without.
+    pub strict: bool,
 }
 
 /// Windows that whole replies may fill.
@@ -123,6 +126,7 @@ impl Default for Limits {
             linger: Duration::from_secs(1),
             backoff_max: Duration::from_secs(1),
             retries: 100,
+            strict: true,
         }
     }
 }

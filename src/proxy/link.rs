@@ -21,7 +21,8 @@ use super::pool::LaneIndex;
 use super::time::Time;
 use super::timer::Armed;
 use crate::buffer::{Input, Queue};
-use crate::protocol::{Family, Protocol, ReplyScan, Topic, Version};
+use crate::protocol::redis::commands::Shape;
+use crate::protocol::{Asked, Family, Protocol, ReplyScan, Stamp, Topic, Version};
 use crate::route::ServerIndex;
 use crate::stats::ServerStats;
 
@@ -61,6 +62,10 @@ pub(super) struct Link {
     pub scan: ReplyScan,
     /// The part of the reply at the front that is there but was not passed on.
     pub partial: Queue,
+    /// What is known of the requests that are owed (memcached).
+    pub asked: Asked,
+    /// What each owed reply must repeat of its request (memcached's binary protocol).
+    pub stamps: VecDeque<Stamp>,
     /// Whether a part of the reply at the front was passed on.
     pub streaming: bool,
     /// Whether the reply at the front, of which a part was passed on, says that a transaction did not end.
@@ -175,6 +180,16 @@ pub(super) enum Role {
     Proof,
 }
 
+impl Role {
+    /// Which replies a part of a transaction can have: but for EXEC OK, QUEUED, or an error.
+    pub fn family(self) -> Family {
+        Family::Redis(match self {
+            Role::Exec | Role::Proof => Shape::ArrayOrNil,
+            _ => Shape::Status,
+        })
+    }
+}
+
 impl Link {
     pub fn new(
         pool: PoolIndex,
@@ -206,6 +221,8 @@ impl Link {
             heard: now,
             scan: ReplyScan::default(),
             partial: Queue::new(),
+            asked: Asked::default(),
+            stamps: VecDeque::new(),
             streaming: false,
             stuck: false,
             loading: false,
@@ -306,10 +323,40 @@ impl Link {
         self.slots.get(self.late)
     }
 
+    /// Forgets what was kept of the request of a slot that is gone to know its reply.
+    fn forget_asked(&mut self, slot: Option<Slot>) {
+        self.stamps.pop_front();
+        if slot.is_some_and(|slot| slot.family == Family::Values) {
+            self.asked.pop();
+        }
+    }
+
+    /// Notes at the beginning of a reply what it must be, by the slot at the front. Says whether it can be
+    /// that as far as its first byte tells.
+    #[inline]
+    pub fn expect(&mut self, slot: &Slot, bytes: &[u8]) -> bool {
+        self.scan.marked = slot.marked;
+        self.scan.family = slot.family;
+        if let Family::Redis(shape) = slot.family {
+            let version = self.version;
+            return bytes
+                .first()
+                .is_none_or(|&first| shape.admits(first, version));
+        }
+        if self.protocol != Protocol::Redis {
+            self.asked.print = slot.print.number();
+            self.asked.stamp = self.stamps.front().copied();
+        }
+        true
+    }
+
     /// Forgets the reply at the front, which is whole, and its slot.
     #[inline]
     pub fn finish_reply(&mut self) {
-        self.slots.pop_front();
+        let slot = self.slots.pop_front();
+        if self.protocol != Protocol::Redis {
+            self.forget_asked(slot);
+        }
         self.late = self.late.saturating_sub(1);
         self.sent_slots = self.sent_slots.saturating_sub(1);
         self.scan = ReplyScan::new(self.version);

@@ -248,6 +248,11 @@ impl Proxy {
             len,
             ..slot
         });
+        if link.protocol == Protocol::Binary && self.limits.strict {
+            let client = slot.client.and_then(|id| self.clients.find(id));
+            let stamp = client.map(|client| client.ring.stamp);
+            link.stamps.push_back(stamp.unwrap_or_default());
+        }
         if link.slots.len() > self.limits.crowd
             && let Some(client) = slot.client.and_then(|id| self.clients.find_mut(id))
             && link.slots.len() > 2 * client.ring.len()

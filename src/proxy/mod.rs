@@ -72,7 +72,7 @@ use std::time::Duration;
 
 use crate::buffer::{BufferPool, Input, Queue};
 use crate::config;
-use crate::protocol::{Key, Topic, Unit};
+use crate::protocol::{Family, Key, Topic, Unit};
 use crate::route::{Router, ServerIndex};
 use crate::stats::{Stats, WorkerStats};
 
@@ -204,6 +204,10 @@ pub struct Proxy {
     epoch: u64,
     /// What the request at hand is counted under.
     topic: Topic,
+    /// Which replies the request at hand can have.
+    family: Family,
+    /// Connections on which a get was answered with values of other keys.
+    misfits: Vec<LinkId>,
     /// What is remembered of its key.
     print: Print,
     draws: u64,
@@ -274,6 +278,8 @@ impl Proxy {
             workers: u64::from(settings.worker.1).max(1),
             epoch: 0,
             topic: Topic::NONE,
+            family: Family::Any,
+            misfits: Vec::new(),
             print: Print::NONE,
             draws: settings.seed | 1,
             moved: 0,

@@ -174,6 +174,10 @@ impl Proxy {
         client.session().blocked.push(link);
         let sequence = client.ring.push(Exchange::owed(mute, Answer::Always));
         self.send_own(id, link, input, Some((sequence, None)), Time::NEVER);
+        let target = self.links.find_mut(link);
+        if let Some(slot) = target.and_then(|target| target.slots.back_mut()) {
+            slot.family = self.family;
+        }
         Some(link)
     }
 

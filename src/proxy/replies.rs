@@ -150,8 +150,10 @@ impl Proxy {
             }
             let protocol = link.protocol;
             if !link.scan.has_begun() {
-                link.scan.marked = slot.marked;
-                link.scan.family = slot.family;
+                if !link.expect(&slot, rest.bytes()) {
+                    self.bad_reply(id, BadReply::Foreign);
+                    return input.len();
+                }
                 link.loading = protocol.is_loading(rest.bytes());
             }
             let mut head = 0;
@@ -167,7 +169,8 @@ impl Proxy {
                 }
                 _ => {}
             }
-            let fed = protocol.feed_reply(&mut link.scan, &rest.bytes()[head..]);
+            let (scan, asked) = (&mut link.scan, &mut link.asked);
+            let fed = protocol.feed_reply_to(Some(asked), scan, &rest.bytes()[head..]);
             let (now, done) = match fed {
                 Ok(Fed { used, done }) => (head + used, done),
                 Err(bad) => {
@@ -467,13 +470,6 @@ impl Proxy {
         }
     }
 
-    fn advance_if_head(&mut self, id: ClientId, sequence: u32) {
-        let client = self.clients.find(id);
-        if client.is_some_and(|client| client.ring.is_head(sequence)) {
-            self.advance(id);
-        }
-    }
-
     /// Passes on every reply whose turn has come.
     pub(super) fn advance(&mut self, id: ClientId) {
         while let Some(client) = self.clients.find_mut(id) {
@@ -500,6 +496,7 @@ impl Proxy {
                 _ => break,
             }
         }
+        self.close_misfits();
         let Some(client) = self.clients.find_mut(id) else {
             return;
         };
@@ -598,6 +595,9 @@ impl Proxy {
             &mut self.buffers,
         );
         let started = fanout.join.started;
+        if joined == Joined::Bad {
+            self.misfits.extend(fanout.misfits());
+        }
         if joined == Joined::Bad && !started && !whole {
             let is_error = protocol.is_error();
             if fanout.replies.iter().any(|reply| is_error(&reply.bytes)) {

@@ -5,7 +5,7 @@ use super::client::{Ending, State};
 use super::exchange::Exchange;
 use super::fragments::UNITS_KEPT;
 use super::heavy::Print;
-use super::ids::ClientId;
+use super::ids::{ClientId, LinkId};
 use super::link::{Role, Slot};
 use super::notice::What;
 use super::pending::Pending;
@@ -312,7 +312,13 @@ impl Proxy {
         let Some(client) = self.clients.find_mut(id) else {
             return true;
         };
-        self.topic = self.pools[client.pool.index()].topic(client.protocol, request.command);
+        let pool = &self.pools[client.pool.index()];
+        self.topic = pool.topic(client.protocol, request.command);
+        self.family = if self.limits.strict {
+            pool.commands(client.protocol).family(request.command)
+        } else {
+            Family::Any
+        };
         if client.ring.stamped {
             client.ring.stamp = client.protocol.stamp(input.bytes());
         }
@@ -422,14 +428,15 @@ impl Proxy {
         self.route(id, key)
     }
 
-    /// Queues a request for a server; without one it is answered with an error.
+    /// Queues a request for a server, and says on which connection; without one it is answered with an
+    /// error.
     pub(super) fn forward(
         &mut self,
         id: ClientId,
         server: Option<ServerIndex>,
         input: Input<'_>,
         answer: Answer,
-    ) {
+    ) -> Option<LinkId> {
         let link = match server {
             Some(server) => self.link_for(id, server),
             None => Err(Cause::Refused),
@@ -440,12 +447,12 @@ impl Proxy {
                 if answer != Answer::Never {
                     self.answer_error(id, cause);
                 }
-                return;
+                return None;
             }
         };
         let (Some(client), Some(target)) = (self.clients.find_mut(id), self.links.find_mut(link))
         else {
-            return;
+            return None;
         };
         let sequence = client.ring.push(Exchange::owed(client.is_mute(), answer));
         if answer == Answer::Always
@@ -453,13 +460,14 @@ impl Proxy {
         {
             let slot = Slot {
                 bundle,
+                family: self.family,
                 ..self.slot(id, sequence, None, answer)
             };
-            return self.enqueued(link, slot, len);
+            self.enqueued(link, slot, len);
+            return Some(link);
         }
         let mut len = input.len() as u64;
         let protocol = target.protocol;
-        let family = protocol.family(input.bytes());
         target.out.push_input(input, &mut self.buffers);
         if answer != Answer::Always {
             let marker = protocol.marker();
@@ -467,10 +475,11 @@ impl Proxy {
             len += marker.len() as u64;
         }
         let slot = Slot {
-            family,
+            family: self.family,
             ..self.slot(id, sequence, None, answer)
         };
         self.enqueued(link, slot, len);
+        Some(link)
     }
 
     /// A slot for a request that is complete.
@@ -492,7 +501,7 @@ impl Proxy {
             end: 0,
             len: 0,
             marked: answer != Answer::Always,
-            family: Family::Usual,
+            family: Family::Any,
             bundle: 0,
             role: Role::Usual,
         }

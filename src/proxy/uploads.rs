@@ -18,7 +18,7 @@ use super::time::Time;
 use super::{CloseHow, Proxy};
 use crate::buffer::{Input, Queue};
 use crate::protocol::memcache::request::at_once;
-use crate::protocol::{Answer, BadBody, Body, Request, Verdict};
+use crate::protocol::{Answer, BadBody, Body, Family, Protocol, Request, Verdict};
 use crate::route::ServerIndex;
 
 impl Proxy {
@@ -37,12 +37,18 @@ impl Proxy {
         let (pool, authenticated, protocol) = (client.pool, client.authenticated, client.protocol);
         let answer = request.answer;
         let topic = self.pool(pool).topic(protocol, request.command);
+        let family = if self.limits.strict {
+            self.pool(pool).commands(protocol).family(request.command)
+        } else {
+            Family::Any
+        };
         let discard = Upload {
             body,
             stage: Stage::Discard,
             server: ServerIndex(0),
             answer,
             topic,
+            family,
             heard: self.now,
             ticket: None,
             marked: self.now,
@@ -217,7 +223,7 @@ impl Proxy {
             return;
         };
         let pool = client.pool;
-        self.topic = upload.topic;
+        (self.topic, self.family) = (upload.topic, upload.family);
         self.give_up_ticket(pool, upload.ticket);
         match upload.stage {
             Stage::Gather(queue) | Stage::Wait(queue) => {
@@ -255,7 +261,7 @@ impl Proxy {
         let mut len = queue.len() as u64;
         if let Some(target) = self.links.find_mut(link) {
             let protocol = target.protocol;
-            slot.family = protocol.family(queue.front());
+            slot.family = self.family;
             target.out.append(&mut queue, &mut self.buffers);
             if answer != Answer::Always {
                 let marker = protocol.marker();
@@ -319,9 +325,8 @@ impl Proxy {
         let look = self.now + self.limits.client_rate_span;
         self.timers.arm(id.conn(), &mut client.armed, look);
         client.asked |= asked_bit(upload.server);
-        let family = self.pools[client.pool.index()]
-            .protocol
-            .family(queue.front());
+        let stamp = client.ring.stamp;
+        let family = upload.family;
         let slot = Slot {
             client: Some(id),
             sequence: client.ring.push(Exchange::owed(mute, answer)),
@@ -346,6 +351,9 @@ impl Proxy {
             stats.in_queue.add(1);
             target.uploader = Some(id);
             target.slots.push_back(slot);
+            if target.protocol == Protocol::Binary && self.limits.strict {
+                target.stamps.push_back(stamp);
+            }
             target.out.append(&mut queue, &mut self.buffers);
         }
         self.upload_grew(link, len);

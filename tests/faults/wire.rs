@@ -174,3 +174,169 @@ fn t2_no_word_of_memcached_shifts_the_replies_of_others() {
         found(&mut third);
     }
 }
+
+/// Servers that answer every third request as somebody else's: `honest` and `foreign` make the replies.
+/// Eight clients ask, and none may be given what is not its own.
+fn lying(
+    pool: Pool,
+    request: impl Fn(usize) -> Vec<u8> + Sync,
+    is_own: impl Fn(usize, &mut Wire) -> bool + Sync,
+) -> (usize, usize) {
+    let proxy = Proxy::nutcrab_of_one_worker(vec![pool]);
+    let (own, failed) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    std::thread::scope(|scope| {
+        for client in 0..8 {
+            let (proxy, request, is_own) = (&proxy, &request, &is_own);
+            let (own, failed) = (&own, &failed);
+            scope.spawn(move || {
+                let mut wire = proxy.client("pool");
+                for _ in 0..crate::rounds(40, 400) {
+                    wire.send(&request(client));
+                    let count = if is_own(client, &mut wire) {
+                        own
+                    } else {
+                        failed
+                    };
+                    count.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        }
+    });
+    (own.into_inner(), failed.into_inner())
+}
+
+/// A server that reads requests of the length `length` tells and answers them with what `answer` says.
+fn scripted(
+    length: impl Fn(&[u8]) -> Option<usize> + Send + Sync + 'static,
+    answer: impl Fn(usize, &[u8]) -> Vec<u8> + Send + Sync + 'static,
+) -> FakeServer {
+    let asked = AtomicUsize::new(0);
+    FakeServer::start(move |visit| {
+        let mut pending = Vec::new();
+        loop {
+            while let Some(len) = length(&pending) {
+                let request: Vec<u8> = pending.drain(..len).collect();
+                let count = asked.fetch_add(1, Ordering::SeqCst);
+                if visit.wire.try_send(&answer(count, &request)).is_err() {
+                    return;
+                }
+            }
+            match visit.wire.try_exact(1) {
+                Ok(byte) => pending.extend(byte),
+                Err(_) => return,
+            }
+        }
+    })
+}
+
+#[test]
+fn t3_a_binary_reply_with_another_opcode_or_opaque_reaches_nobody() {
+    let whole = |bytes: &[u8]| {
+        let body = u32::from_be_bytes(bytes.get(8..12)?.try_into().ok()?);
+        let len = 24 + body as usize;
+        (bytes.len() >= len).then_some(len)
+    };
+    // A hit whose value is the opaque of its request.
+    let server = scripted(whole, |count, request| {
+        let mut reply = [
+            &[0x81, request[1], 0, 0, 0, 0, 0, 0, 0, 0, 0, 4],
+            &request[12..24],
+        ]
+        .concat();
+        reply.extend_from_slice(&request[12..16]);
+        match count % 7 {
+            3 => reply[15] ^= 1,
+            5 => reply[1] ^= 0x0c,
+            _ => {}
+        }
+        reply
+    });
+    let opaque = |client: usize| [b'c', b'l', 0, client as u8 * 2];
+    let (own, failed) = lying(
+        Pool::memcache("pool").at("s", &server.address()),
+        |client| packet(0x00, b"", b"key", b"", opaque(client)),
+        |client, wire| {
+            let reply = message(wire);
+            assert_eq!((reply[1], &reply[12..16]), (0x00, &opaque(client)[..]));
+            let hit = reply[6..8] == [0, 0];
+            assert!(!hit || reply[24..] == opaque(client), "{}", shown(&reply));
+            hit
+        },
+    );
+    assert!(own > 20 && failed > 20, "{own} {failed}");
+}
+
+#[test]
+fn t4_a_text_reply_of_another_key_or_family_reaches_nobody() {
+    let line = |bytes: &[u8]| Some(bytes.iter().position(|&byte| byte == b'\n')? + 1);
+    // The value of each key is the key itself.
+    let server = scripted(line, |count, request| {
+        let text = String::from_utf8_lossy(request).into_owned();
+        let mut reply = String::new();
+        for key in text.split_whitespace().skip(1) {
+            let key = match count % 7 {
+                3 => "other",
+                _ => key,
+            };
+            reply.push_str(&format!("VALUE {key} 0 {}\r\n{key}\r\n", key.len()));
+        }
+        reply.push_str("END\r\n");
+        match count % 7 {
+            5 => b"STORED\r\n".to_vec(),
+            _ => reply.into_bytes(),
+        }
+    });
+    for keys in [1, 3] {
+        let key = |client: usize, number: usize| format!("key{client}.{number}");
+        let (own, failed) = lying(
+            Pool::memcache("pool").at("s", &server.address()),
+            |client| {
+                let keys: Vec<String> = (0..keys).map(|number| key(client, number)).collect();
+                format!("get {}\r\n", keys.join(" ")).into_bytes()
+            },
+            |client, wire| {
+                let first = wire.line();
+                if first.starts_with(b"SERVER_ERROR") {
+                    return false;
+                }
+                let mut line = first;
+                for number in 0..keys {
+                    let key = key(client, number);
+                    let head = format!("VALUE {key} 0 {}", key.len());
+                    assert_eq!((shown(&line), shown(&wire.line())), (head, key));
+                    line = wire.line();
+                }
+                assert_eq!(line, b"END");
+                true
+            },
+        );
+        assert!(own > 20 && failed > 20, "{keys}: {own} {failed}");
+    }
+}
+
+#[test]
+fn t5_a_redis_reply_of_a_type_its_command_cannot_have_reaches_nobody() {
+    let asked = AtomicUsize::new(0);
+    let server =
+        FakeServer::answering(
+            move |words| match asked.fetch_add(1, Ordering::SeqCst) % 7 {
+                3 => b":1\r\n".to_vec(),
+                4 => b"*1\r\n$5\r\nother\r\n".to_vec(),
+                5 => b"+OK\r\n".to_vec(),
+                _ => fake::bulk(&words[1]),
+            },
+        );
+    let (own, failed) = lying(
+        Pool::redis("pool").at("s", &server.address()),
+        |client| command(&["GET", &format!("key{client}")]),
+        |client, wire| match wire.reply() {
+            Reply::Bulk(Some(value)) => {
+                assert_eq!(shown(&value), format!("key{client}"));
+                true
+            }
+            Reply::Error(_) => false,
+            other => panic!("{other:?}"),
+        },
+    );
+    assert!(own > 20 && failed > 20, "{own} {failed}");
+}

@@ -14,10 +14,39 @@ use crate::value::{self, Echo, Mark, Shape};
 /// A request and what is wanted for it.
 type Asked = (Vec<u8>, Want);
 
-/// Commands that name one key, by how many arguments follow it; which reply comes the key says.
-const BARE: [&str; 6] = ["GET", "DUMP", "TTL", "hgetall", "Type", "LLEN"];
-const WITH_ONE: [&str; 5] = ["HGET", "GETBIT", "zscore", "LINDEX", "SISMEMBER"];
-const WITH_TWO: [&str; 4] = ["GETRANGE", "LRANGE", "ZCOUNT", "setex"];
+/// Commands that name one key, with what follows it, and can have replies of a shape; which one comes the
+/// key says.
+fn fitting(shape: Shape) -> &'static [&'static [&'static str]] {
+    match shape {
+        Shape::Value | Shape::Nil => &[
+            &["GET"],
+            &["DUMP"],
+            &["HGET", "f"],
+            &["LINDEX", "f"],
+            &["GETRANGE", "0", "-1"],
+        ],
+        Shape::Number => &[
+            &["TTL"],
+            &["LLEN"],
+            &["GETBIT", "f"],
+            &["SISMEMBER", "f"],
+            &["ZCOUNT", "0", "-1"],
+        ],
+        Shape::Status => &[&["Type"], &["setex", "0", "-1"]],
+        Shape::Error => &[
+            &["GET"],
+            &["hgetall"],
+            &["LINDEX", "f"],
+            &["LRANGE", "0", "-1"],
+        ],
+        Shape::Array | Shape::Nested | Shape::Empty => {
+            &[&["HKEYS"], &["HMGET", "f"], &["LRANGE", "0", "-1"]]
+        }
+        Shape::NilArray => &[&["LPOP", "1"], &["HRANDFIELD", "f"]],
+        Shape::Map => &[&["hgetall"]],
+        Shape::Kinds => &[&["smembers"]],
+    }
+}
 
 const SHAPES: [Shape; 14] = [
     Shape::Value,
@@ -359,8 +388,7 @@ impl Client {
 
     /// A request with several values, large ones among them.
     fn push(&mut self, scene: &mut Scene, seq: u32) -> Asked {
-        let shape = self.draw.pick(&[Shape::Number, Shape::Value]);
-        let key = self.echo(seq, 0, shape, 40);
+        let key = self.echo(seq, 0, Shape::Number, 40);
         let mut args = vec![b"RPUSH".to_vec(), key.clone()];
         for part in 0..self.draw.within(1, 3) as u32 {
             let size = self.size(scene);
@@ -373,13 +401,16 @@ impl Client {
         let shape = self.draw.pick(&SHAPES);
         let size = self.size(scene);
         let key = self.echo(seq, 0, shape, size);
-        let request = match self.draw.below(4) {
-            0 => redis::request(&[self.draw.pick(&BARE).as_bytes(), &key]),
-            1 => redis::request(&[self.draw.pick(&WITH_ONE).as_bytes(), &key, b"f"]),
-            2 => redis::request(&[self.draw.pick(&WITH_TWO).as_bytes(), &key, b"0", b"-1"]),
-            _ => redis::request(&[b"EVAL", b"return", b"1", &key]),
-        };
-        (request, Want::Echo(key))
+        if self.draw.one_in(4) {
+            return (
+                redis::request(&[b"EVAL", b"return", b"1", &key]),
+                Want::Echo(key),
+            );
+        }
+        let words = self.draw.pick(fitting(shape));
+        let mut args = vec![words[0].as_bytes().to_vec(), key.clone()];
+        args.extend(words[1..].iter().map(|word| word.as_bytes().to_vec()));
+        (request(&args), Want::Echo(key))
     }
 }
 

@@ -299,6 +299,25 @@ impl Row {
         servers.iter().flat_map(of).collect()
     }
 
+    /// One server's word, in a type that the command can have.
+    fn by(&self, server: usize, version: Version) -> Vec<u8> {
+        let text = match (self.name, version) {
+            ("ACL|DELUSER", _) => format!(":{server}\r\n"),
+            ("ROLE" | "LATENCY|LATEST" | "ACL|LIST", _) => format!("*1\r\n:{server}\r\n"),
+            ("MEMORY|STATS" | "FUNCTION|STATS", Version::Two) => {
+                format!("*2\r\n+by\r\n:{server}\r\n")
+            }
+            ("MEMORY|STATS" | "FUNCTION|STATS", Version::Three) => {
+                format!("%1\r\n+by\r\n:{server}\r\n")
+            }
+            ("MEMORY|DOCTOR" | "LATENCY|DOCTOR", _) => {
+                return redis::echo_bulk(format!("by {server}").as_bytes());
+            }
+            _ => format!("+by {server}\r\n"),
+        };
+        text.into_bytes()
+    }
+
     /// What these servers say together, in that order. `able` has a bit for each that knows what is
     /// asked for.
     fn reply(&self, servers: &[usize], mark: Mark, able: u32, version: Version) -> Vec<u8> {
@@ -320,7 +339,7 @@ impl Row {
                 redis::request(&names)
             }
             Joining::Done => b"+OK\r\n".to_vec(),
-            Joining::First | Joining::One => format!("+by {first}\r\n").into_bytes(),
+            Joining::First | Joining::One => self.by(first, version),
             Joining::Able => match servers.iter().find(|&server| able >> server & 1 == 1) {
                 None if self.signed => b"-NOSCRIPT No matching script.\r\n".to_vec(),
                 None => b"-NOTBUSY No scripts in execution right now.\r\n".to_vec(),

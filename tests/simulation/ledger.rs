@@ -49,6 +49,8 @@ pub enum Fault {
     Early,
     /// A fragment is answered with something that cannot be merged.
     Misfit,
+    /// A reply that is none to its request: of another type, family, key or opaque.
+    Foreign,
     /// A server does not accept the pool's password.
     Password,
     /// The wire to a server stalls.
@@ -73,7 +75,7 @@ pub enum Fault {
 
 impl Fault {
     /// Every fault.
-    pub const ALL: [Fault; 24] = [
+    pub const ALL: [Fault; 25] = [
         Fault::Refuse,
         Fault::ConnectHang,
         Fault::Unreachable,
@@ -89,6 +91,7 @@ impl Fault {
         Fault::Surplus,
         Fault::Early,
         Fault::Misfit,
+        Fault::Foreign,
         Fault::Password,
         Fault::Stall,
         Fault::ClientStall,
@@ -101,7 +104,7 @@ impl Fault {
     ];
 
     /// Faults of servers and of the wires to them.
-    pub const OF_SERVERS: [Fault; 18] = [
+    pub const OF_SERVERS: [Fault; 19] = [
         Fault::Refuse,
         Fault::ConnectHang,
         Fault::Unreachable,
@@ -117,6 +120,7 @@ impl Fault {
         Fault::Surplus,
         Fault::Early,
         Fault::Misfit,
+        Fault::Foreign,
         Fault::Password,
         Fault::Stall,
         Fault::Revoked,
@@ -127,9 +131,9 @@ impl Fault {
 /// any way is out, and with all out there is nobody to ask.
 pub fn explanations(text: &str, ejects: bool) -> Option<Vec<Fault>> {
     use Fault::{
-        ClientStall, ConnectHang, Delay, Early, Eof, Garbage, Loading, Memory, Misfit, Mute,
-        Overload, Password, Refuse, Reset, Restart, Stall, StalledRequest, Stop, Surplus, Truncate,
-        Unreachable,
+        ClientStall, ConnectHang, Delay, Early, Eof, Foreign, Garbage, Loading, Memory, Misfit,
+        Mute, Overload, Password, Refuse, Reset, Restart, Stall, StalledRequest, Stop, Surplus,
+        Truncate, Unreachable,
     };
     let mut faults = match text {
         "Connection refused" => vec![Refuse, Restart],
@@ -151,7 +155,7 @@ pub fn explanations(text: &str, ejects: bool) -> Option<Vec<Fault>> {
             vec![Eof, Garbage, Mute, Reset, Restart, Truncate]
         }
         "unknown" => vec![Eof, Garbage, Mute, Restart, Truncate],
-        "Invalid argument" => vec![Garbage, Loading, Misfit, Surplus, Early],
+        "Invalid argument" => vec![Foreign, Garbage, Loading, Misfit, Surplus, Early],
         "No route to host" | "Host is down" => vec![Unreachable],
         "server refused the pool's password" => vec![Password],
         "too many requests are waiting for the server" => {

@@ -156,6 +156,10 @@ impl Client {
                 let all = [all, b"END\r\n".to_vec()].concat();
                 (memcache::request(&[b"stats", b"items"]), Want::Told(all))
             }
+            5 if self.draw.one_in(2) => (
+                memcache::request(&[b"stats", b"sizes_enable"]),
+                Want::Error("CLIENT_ERROR stats sizes_enable"),
+            ),
             5 => (
                 memcache::request(&[b"watch"]),
                 Want::Error("CLIENT_ERROR watch"),
@@ -170,7 +174,11 @@ impl Client {
 
     fn odd_message(&mut self, scene: &mut Scene, seq: u32) -> (Vec<u8>, Pending) {
         let bare = |opcode, key: &[u8]| binary::request(opcode, seq, b"", key, b"");
-        let (request, want) = match self.draw.below(4) {
+        let (request, want) = match self.draw.below(5) {
+            4 => {
+                let reply = binary::refusal(binary::STAT, 1, seq, b"Not found");
+                (bare(binary::STAT, b"sizes_enable"), Want::Bytes(reply))
+            }
             0 => (
                 bare(binary::VERSION, b""),
                 Want::Told(binary::success(binary::VERSION, seq, b"1.6.0-model")),

@@ -456,6 +456,10 @@ pub fn execute(store: &mut Store, args: &[Vec<u8>]) -> Result<Outcome, String> {
                 b"OK\r\n".to_vec()
             })
         }
+        // As memcached does: no end.
+        b"stats" if args.get(1).is_some_and(|word| word == b"sizes_enable") => {
+            Some(b"STAT sizes_status enabled\r\n".to_vec())
+        }
         b"stats" => Some([&statistics("")[..], b"END\r\n"].concat()),
         name if is_meta(name) => return execute_meta(store, args),
         _ => None,

@@ -34,6 +34,45 @@ impl Server {
             && self.draw.permille(scene.plan.reply_faults * 3)
     }
 
+    /// What cannot be the reply to a request that has this one, though it is a reply to another.
+    pub(crate) fn foreign(
+        &mut self,
+        conn: &Conn,
+        args: &[Vec<u8>],
+        reply: &[u8],
+    ) -> Option<Vec<u8>> {
+        let name = args.first()?.to_ascii_lowercase();
+        let choices: &[&[u8]] = match (conn.protocol, name.as_slice(), reply.first()?) {
+            (_, _, b'-') => return None,
+            (Protocol::Redis, b"get", _) => &[b":7\r\n", b"+OK\r\n", b"*1\r\n$5\r\nother\r\n"],
+            (Protocol::Redis, b"set", _) => &[b":1\r\n", b"*0\r\n"],
+            (Protocol::Redis, b"incr" | b"del", _) => &[b"$5\r\nother\r\n", b"+OK\r\n"],
+            (Protocol::Redis, ..) => return None,
+            (Protocol::Memcache, b"get" | b"gets" | b"gat" | b"gats", _) => &[
+                b"VALUE e:0:0:0:V:9:1: 0 5\r\nother\r\nEND\r\n",
+                b"STORED\r\n",
+                b"STAT a 1\r\n",
+                b"VA 5\r\nother\r\n",
+            ],
+            (Protocol::Memcache, b"set" | b"add" | b"delete" | b"incr", _) => &[
+                b"END\r\n",
+                b"VALUE e:0:0:0:V:9:1: 0 5\r\nother\r\nEND\r\n",
+                b"OK\r\n",
+                b"TOUCHED\r\n",
+            ],
+            (Protocol::Memcache, b"stats", _) => &[b"OK\r\n", b"STORED\r\n"],
+            (Protocol::Memcache, ..) => return None,
+            (Protocol::Binary, ..) => {
+                let mut other = reply.to_vec();
+                // Opcode, or the last byte of the opaque.
+                let place = self.draw.pick(&[1, 15]);
+                *other.get_mut(place)? ^= 0x40;
+                return Some(other);
+            }
+        };
+        Some(self.draw.pick(choices).to_vec())
+    }
+
     /// Gives a reply, or does what a fault has it do instead. Says whether the connection lives.
     pub(crate) fn give(
         &mut self,

@@ -345,6 +345,7 @@ fn limits(draw: &mut Draw) -> Limits {
     }
     let millis = |draw: &mut Draw, least, most| Duration::from_micros(draw.micros(least, most));
     Limits {
+        strict: true,
         outstanding: draw.pick(&[1, 2, 8, 64, 4096, 4096]),
         crowd: draw.pick(&[0, 4, 32, usual.crowd]),
         share: draw.pick(&[1, 2, 8, usual.share]),

@@ -1,8 +1,8 @@
 //! Negative controls: mix-ups caused on purpose, once, to see that the ledger finds them.
 //!
 //! They happen between a model server and the wire, or between the wire and a client, where no proxy
-//! could notice: to the clients it looks as if the proxy had done it. A run without a finding is void if
-//! these are not found.
+//! could notice, or one that does not compare replies with their requests: to the clients it looks as if
+//! the proxy had done it. A run without a finding is void if these are not found.
 
 use crate::agenda::Micros;
 use crate::plan::{Plan, PoolPlan};
@@ -69,11 +69,13 @@ pub enum Plant {
     Forgive,
     /// A client whose commands ran without MULTI is told that nothing was done.
     Conceal,
+    /// The reply to `stats` has no end.
+    Endless,
 }
 
 impl Plant {
     /// Every one.
-    pub const ALL: [Plant; 28] = [
+    pub const ALL: [Plant; 29] = [
         Plant::SwapClients,
         Plant::SwapRequests,
         Plant::Lose,
@@ -102,6 +104,7 @@ impl Plant {
         Plant::Grudge,
         Plant::Forgive,
         Plant::Conceal,
+        Plant::Endless,
     ];
 }
 
@@ -127,6 +130,7 @@ impl Plan {
             Plant::OtherFunction => |pool| &mut pool.functions,
             Plant::KeepKeys => |pool| &mut pool.wipes,
             Plant::Conceal => |pool| &mut pool.sessions,
+            Plant::Endless => |pool| &mut pool.odd,
             Plant::StrangeKey | Plant::NoKey | Plant::WrongShare => |pool| &mut pool.fans,
             _ => return,
         };
@@ -160,6 +164,12 @@ impl Scene {
             && args.get(5).is_some_and(|unique| unique.len() > 18);
         if is_wrong && outcome.reply == b"EXISTS\r\n" && self.strikes(Plant::StoreAnyway) {
             outcome.reply = b"STORED\r\n".to_vec();
+        }
+        let is_statistics = args.first().is_some_and(|name| name == b"stats");
+        if is_statistics && self.strikes(Plant::Endless) {
+            outcome
+                .reply
+                .truncate(outcome.reply.len() - b"END\r\n".len());
         }
         let all_succeed = !self.plan.is_heavy() && !self.plan.is_cramped();
         let heard = !outcome.reply.is_empty() && all_succeed;

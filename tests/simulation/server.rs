@@ -404,13 +404,19 @@ impl Server {
                 Protocol::Redis => self.draw.pick(&WRONG).to_vec(),
                 _ => memcache::misfit(&reply, self.draw.below(7)),
             };
-            let is_none = reply.starts_with(b"$") || reply.starts_with(b"VALUE kkk");
-            if is_none && conn.protocol == Protocol::Memcache {
-                let garbage = Fault::Garbage;
+            if !reply.starts_with(b"-") && !reply.starts_with(b"SERVER_ERROR") {
+                // It may cost the connection.
                 scene
                     .ledger
-                    .strike(scene.now, self.pool, garbage, scene.now);
+                    .strike(scene.now, self.pool, Fault::Foreign, scene.now);
             }
+        } else if self.misbehaves(scene, Fault::Foreign)
+            && let Some(foreign) = self.foreign(conn, args, &reply)
+        {
+            scene
+                .ledger
+                .strike(scene.now, self.pool, Fault::Foreign, scene.now);
+            reply = foreign;
         }
         let asker = marks.first().map(|mark| mark.conn);
         // What becomes of a share that nobody looks at is not seen.

@@ -47,15 +47,18 @@ impl Client {
         if self.draw.one_in(3) {
             return self.wait_for_replicas(seq);
         }
-        let shape = self.draw.pick(&[Shape::Array, Shape::NilArray]);
+        let pops = self.draw.one_in(2);
+        let found = if pops { Shape::Array } else { Shape::Map };
+        let shape = self.draw.pick(&[found, Shape::NilArray]);
         let key = self.echo(seq, 0, shape, 50);
         let long = scene.phase == Phase::Faults && !self.session.waited && self.draw.one_in(8);
         self.session.waited |= long;
         let wait = if long { 3000 } else { self.draw.below(50) };
         let wait = format!("0.{wait:06}");
-        let request = match self.draw.below(2) {
-            0 => redis::request(&[b"BLPOP", &key, wait.as_bytes()]),
-            _ => redis::request(&[b"XREAD", b"BLOCK", wait.as_bytes(), b"STREAMS", &key, b"$"]),
+        let request = if pops {
+            redis::request(&[b"BLPOP", &key, wait.as_bytes()])
+        } else {
+            redis::request(&[b"XREAD", b"BLOCK", wait.as_bytes(), b"STREAMS", &key, b"$"])
         };
         (request, Want::Session(Wanted::Waited(key)))
     }

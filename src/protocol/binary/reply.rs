@@ -1,8 +1,8 @@
 //! Where a server's reply in the binary protocol ends: where its header says, but for `stat`, whose
 //! reply goes on until a message without a key; and behind a request with a marker, where the
-//! marker's reply ends.
+//! marker's reply ends. It must repeat opcode and opaque of the request, or be the marker's.
 
-use super::{HEADER_LEN, REPLY, STAT, VERSION};
+use super::{HEADER_LEN, MARKER, REPLY, STAT, Stamp, VERSION};
 use crate::protocol::{BadReply, Fed, ReplyScan};
 
 /// Largest body of the marker's reply: the text of a version.
@@ -11,7 +11,7 @@ const MARKER_BODY_MAX: u64 = 256;
 /// Takes the next bytes of the reply `scan` stands in. What it does not use of them is the next reply,
 /// or a header that is not whole, to be given again together with more bytes.
 #[inline]
-pub fn feed(scan: &mut ReplyScan, bytes: &[u8]) -> Result<Fed, BadReply> {
+pub fn feed(scan: &mut ReplyScan, stamp: Option<Stamp>, bytes: &[u8]) -> Result<Fed, BadReply> {
     let mut used = 0;
     loop {
         let now = scan.left.min((bytes.len() - used) as u64);
@@ -35,6 +35,16 @@ pub fn feed(scan: &mut ReplyScan, bytes: &[u8]) -> Result<Fed, BadReply> {
         let body = u64::from(u32::from_be_bytes([
             header[8], header[9], header[10], header[11],
         ]));
+        if let Some(stamp) = stamp {
+            let expected = if scan.marked && opcode == VERSION {
+                Stamp::of(MARKER)
+            } else {
+                stamp
+            };
+            if Stamp::of(header) != expected {
+                return Err(BadReply::Foreign);
+            }
+        }
         if scan.marked && opcode == VERSION {
             if body > MARKER_BODY_MAX {
                 return Err(BadReply::Number);
@@ -63,8 +73,12 @@ pub fn feed(scan: &mut ReplyScan, bytes: &[u8]) -> Result<Fed, BadReply> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Stamp, Status};
+    use super::super::Status;
     use super::*;
+
+    fn feed(scan: &mut ReplyScan, bytes: &[u8]) -> Result<Fed, BadReply> {
+        super::feed(scan, None, bytes)
+    }
 
     fn packet(opcode: u8, key: &[u8], value: &[u8]) -> Vec<u8> {
         let stamp = Stamp {
@@ -126,6 +140,44 @@ mod tests {
             version.clone(),
         ];
         check(&errors.concat(), true, version.len());
+    }
+
+    #[test]
+    fn a_reply_repeats_opcode_and_opaque_of_its_request() {
+        let asked = Stamp {
+            opcode: 0x0d,
+            opaque: *b"abcd",
+        };
+        let other = Stamp {
+            opaque: *b"abce",
+            ..asked
+        };
+        let marker = Stamp::of(MARKER).reply(Status::Success, b"1.6.18");
+        let hit = asked.packet(Status::Success, b"key", b"value");
+        let outcome = |marked: bool, bytes: &[u8]| {
+            let mut scan = ReplyScan {
+                marked,
+                ..ReplyScan::default()
+            };
+            super::feed(&mut scan, Some(asked), bytes).map(|fed| fed.done)
+        };
+        assert_eq!(outcome(false, &hit), Ok(true));
+        assert_eq!(outcome(false, &asked.error(Status::Temporary)), Ok(true));
+        assert_eq!(outcome(true, &marker), Ok(true));
+        assert_eq!(outcome(true, &[&hit[..], &marker].concat()), Ok(true));
+        let foreign = [
+            other.packet(Status::Success, b"key", b"value"),
+            packet(0x0c, b"key", b"value"),
+            marker.clone(),
+        ];
+        for bytes in foreign {
+            assert_eq!(outcome(false, &bytes), Err(BadReply::Foreign), "{bytes:?}");
+        }
+        // A version that was asked for by somebody else, and what comes behind a reply.
+        let version = packet(VERSION, b"", b"1.6.18");
+        for bytes in [version, [hit, packet(0x0c, b"", b"")].concat()] {
+            assert_eq!(outcome(true, &bytes), Err(BadReply::Foreign), "{bytes:?}");
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The table of memcached commands: one row a command. Everything about a command follows from its row.
 
-use crate::protocol::Merge;
+use crate::protocol::{Family, Merge};
 
 /// What stands behind a command's name. In all but `Keys`, `TouchKeys`, `Stats`, `Bare` and the meta
 /// forms the word `noreply` may follow.
@@ -100,6 +100,29 @@ pub struct Row {
     pub form: Form,
     /// What is done with it.
     pub rule: Rule,
+}
+
+impl Row {
+    /// Which replies it can have; for `stats` those of an order.
+    #[inline]
+    pub fn family(&self) -> Family {
+        match self.form {
+            Form::Keys | Form::TouchKeys => Family::Value,
+            Form::Store | Form::Cas => Family::Stored,
+            Form::Delete => Family::Deleted,
+            Form::Arithmetic => Family::Number,
+            Form::Touch => Family::Touched,
+            Form::Verbosity | Form::Flush | Form::Stats => Family::Done,
+            Form::MetaStore => Family::MetaSet,
+            Form::Meta => match self.name {
+                "mg" => Family::MetaGet,
+                "md" => Family::MetaDelete,
+                "ma" => Family::MetaNumber,
+                _ => Family::MetaDebug,
+            },
+            Form::Bare => Family::Version,
+        }
+    }
 }
 
 /// The commands a pool knows, found by name.

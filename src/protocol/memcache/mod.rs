@@ -5,6 +5,7 @@
 pub mod base64;
 pub mod bundle;
 pub mod commands;
+mod kind;
 pub mod reply;
 pub mod request;
 pub mod split;

@@ -2,17 +2,20 @@
 //!
 //! Most replies are one line. A get is answered with VALUE blocks and `END`, `stats` with lines and
 //! `END`; an error may stand in place of any of them and ends the reply. A meta value is a line and a
-//! block. No reply is told apart by what was asked, but one: behind a request that may go without a
-//! reply stands a marker, and everything up to the marker's reply belongs to the request.
+//! block. What was asked says which of them are possible, and of which keys; it does not say where a
+//! reply ends, but for one: behind a request that may go without a reply stands a marker, and
+//! everything up to the marker's reply belongs to the request.
 
 use std::mem;
 
 use memchr::{memchr, memchr2};
 
 use super::bundle::{END, Opening};
+use super::kind::{DIGITS_MAX, bit};
+pub(super) use super::kind::{Kind, kind};
 use super::{Words, space_or_control};
 use crate::protocol::body::{feed_block, feed_line};
-use crate::protocol::{BadReply, Family, Fed, LongLine, ReplyScan};
+use crate::protocol::{Asked, BadReply, Family, Fed, LongLine, ReplyScan, fingerprint};
 
 /// Longest line of a reply that is looked at whole. An error, a statistic or a meta reply without a value
 /// may be longer and is then read in pieces.
@@ -21,13 +24,14 @@ pub const LINE_MAX: usize = 2048;
 /// Longest key of memcached.
 const KEY_MAX: usize = 250;
 
-/// Longest data block of a value, in digits.
-const DIGITS_MAX: usize = 12;
-
 /// Takes the next bytes of the reply `scan` stands in. What it does not use of them is the next reply,
 /// or a line whose end is missing, to be given again together with more bytes.
 #[inline]
-pub fn feed(scan: &mut ReplyScan, bytes: &[u8]) -> Result<Fed, BadReply> {
+pub fn feed(
+    scan: &mut ReplyScan,
+    mut asked: Option<&mut Asked>,
+    bytes: &[u8],
+) -> Result<Fed, BadReply> {
     let mut used = 0;
     loop {
         if scan.left > 0 {
@@ -50,10 +54,16 @@ pub fn feed(scan: &mut ReplyScan, bytes: &[u8]) -> Result<Fed, BadReply> {
                 return Ok(Fed { used, done: true });
             }
         }
-        let (kind, len) = match usual(&bytes[used..]) {
-            Some(usual) => usual,
+        let (kind, len) = match usual_opening(&bytes[used..]) {
+            Some(Opening::Value { key, data, len }) => {
+                if let Some(asked) = asked.as_deref_mut() {
+                    scan.check_key(asked, key)?;
+                }
+                (Kind::Value { data }, len)
+            }
+            Some(Opening::End { len }) => (Kind::End, len),
             None => match line(&bytes[used..])? {
-                Line::Whole(line, len) => (kind(line)?, len),
+                Line::Whole(line, len) => (scan.unusual(asked.as_deref_mut(), line)?, len),
                 Line::More => return Ok(Fed { used, done: false }),
                 Line::Long(start) => {
                     let kind = kind(start).map_err(|_| BadReply::Line)?;
@@ -70,7 +80,7 @@ pub fn feed(scan: &mut ReplyScan, bytes: &[u8]) -> Result<Fed, BadReply> {
             return Ok(Fed { used, done: true });
         }
         if !scan.family.has(kind) {
-            return Err(BadReply::Kind);
+            return Err(BadReply::Foreign);
         }
         let whole = match kind {
             Kind::Value { data } => {
@@ -88,7 +98,7 @@ pub fn feed(scan: &mut ReplyScan, bytes: &[u8]) -> Result<Fed, BadReply> {
                 continue;
             }
             Kind::End | Kind::Error => true,
-            Kind::Other | Kind::Meta | Kind::Done | Kind::Version => !scan.within,
+            Kind::Line(_) | Kind::Version => !scan.within,
             Kind::MetaValue { .. } => false,
         };
         if !whole {
@@ -105,44 +115,37 @@ pub fn feed(scan: &mut ReplyScan, bytes: &[u8]) -> Result<Fed, BadReply> {
 #[cold]
 fn long_line(kind: Kind) -> Result<LongLine, BadReply> {
     match kind {
-        Kind::Error | Kind::Meta => Ok(LongLine::Last),
+        Kind::Error => Ok(LongLine::Last),
+        Kind::Line(said) if said & bit::META != 0 => Ok(LongLine::Last),
         Kind::Item => Ok(LongLine::Within),
         _ => Err(BadReply::Line),
     }
 }
 
-/// What a line of a reply says, as far as its framing goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    /// The head of a value; `data` bytes and a line end follow, then more.
-    Value { data: u64 },
-    /// The head of a meta value; `data` bytes and a line end follow, and are the end.
-    MetaValue { data: u64 },
-    /// A line of statistics; more follow.
-    Item,
-    /// The end of the values or statistics.
-    End,
-    /// An error.
-    Error,
-    /// The version of the server.
-    Version,
-    /// A meta reply of one line.
-    Meta,
-    /// What all of a server was told to do is done.
-    Done,
-    /// Any other reply of one line.
-    Other,
-}
-
-impl Family {
-    fn has(self, kind: Kind) -> bool {
-        match kind {
-            Kind::Error => true,
-            Kind::End => self != Family::Meta,
-            Kind::Value { .. } | Kind::Other | Kind::Version => self == Family::Usual,
-            Kind::MetaValue { .. } | Kind::Meta => self == Family::Meta,
-            Kind::Item | Kind::Done => self == Family::Whole,
+impl ReplyScan {
+    /// Sees that a value is of a key that was asked for.
+    #[inline]
+    fn check_key(&self, asked: &mut Asked, key: &[u8]) -> Result<(), BadReply> {
+        let known = match self.family {
+            Family::Value => asked.print == 0 || asked.print == fingerprint(key),
+            Family::Values => asked.has(key),
+            _ => true,
+        };
+        if known {
+            Ok(())
+        } else {
+            Err(BadReply::Foreign)
         }
+    }
+
+    /// What a line says that is not one of the usual ones.
+    fn unusual(&self, asked: Option<&mut Asked>, line: &[u8]) -> Result<Kind, BadReply> {
+        let kind = kind(line)?;
+        if let (Kind::Value { .. }, Some(asked)) = (kind, asked) {
+            let key = Words::of(line).nth(1).unwrap_or_default();
+            self.check_key(asked, key.of(line))?;
+        }
+        Ok(kind)
     }
 }
 
@@ -285,84 +288,30 @@ fn line(bytes: &[u8]) -> Result<Line<'_>, BadReply> {
     }
 }
 
-/// What a line without its end says.
-#[inline]
-pub(super) fn kind(line: &[u8]) -> Result<Kind, BadReply> {
-    if let Some(head) = line.strip_prefix(b"VALUE ") {
-        let data = data_len(head).ok_or(BadReply::Number)?;
-        return Ok(Kind::Value { data });
-    }
-    let first = line.split(|&byte| byte == b' ').next().unwrap_or(line);
-    match first {
-        b"END" if line == first => Ok(Kind::End),
-        b"ERROR" | b"CLIENT_ERROR" | b"SERVER_ERROR" => Ok(Kind::Error),
-        b"STORED" | b"NOT_STORED" | b"EXISTS" | b"NOT_FOUND" | b"DELETED" | b"TOUCHED"
-            if line == first =>
-        {
-            Ok(Kind::Other)
-        }
-        b"HD" | b"EN" | b"NF" | b"NS" | b"EX" | b"ME" => Ok(Kind::Meta),
-        b"VA" => {
-            let data = Words::of(line)
-                .nth(1)
-                .and_then(|word| number(word.of(line)));
-            let data = data.ok_or(BadReply::Number)?;
-            Ok(Kind::MetaValue { data })
-        }
-        b"OK" | b"RESET" if line == first => Ok(Kind::Done),
-        b"STAT" | b"ITEM" | b"PREFIX" => Ok(Kind::Item),
-        b"VERSION" => Ok(Kind::Version),
-        digits if digits.iter().all(u8::is_ascii_digit) && !digits.is_empty() => {
-            // memcached pads a number that became shorter with spaces.
-            let rest = &line[digits.len()..];
-            let padded = rest.iter().all(|&byte| byte == b' ');
-            padded.then_some(Kind::Other).ok_or(BadReply::Number)
-        }
-        _ => Err(BadReply::Kind),
-    }
-}
-
-/// The length of the data behind `<key> <flags> <length> [<unique>]`.
-#[inline]
-fn data_len(head: &[u8]) -> Option<u64> {
-    let mut words = Words::of(head);
-    let (_key, flags) = (words.next()?, words.next()?);
-    let (data, unique) = (words.next()?, words.next());
-    if words.next().is_some() || number(flags.of(head)).is_none() {
-        return None;
-    }
-    if unique.is_some_and(|unique| !unique.of(head).iter().all(u8::is_ascii_digit)) {
-        return None;
-    }
-    number(data.of(head))
-}
-
-/// A number, capped so that sums of lengths cannot wrap.
-fn number(word: &[u8]) -> Option<u64> {
-    if word.is_empty() || word.len() > DIGITS_MAX {
-        return None;
-    }
-    word.iter().try_fold(0, |value, byte| {
-        let digit = byte.is_ascii_digit().then(|| u64::from(byte - b'0'))?;
-        Some(value * 10 + digit)
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// The family a reply is of by its first word.
+    fn feed(scan: &mut ReplyScan, bytes: &[u8]) -> Result<Fed, BadReply> {
+        super::feed(scan, None, bytes)
+    }
+
+    /// The strictest family a reply is of, by its first word.
     fn family(reply: &str) -> Family {
-        match &reply[..2] {
-            "HD" | "VA" if !reply.starts_with("VALUE") => Family::Meta,
-            "EN" if !reply.starts_with("END") => Family::Meta,
-            "NS" | "NF" | "ME" => Family::Meta,
-            "EX" if !reply.starts_with("EXISTS") => Family::Meta,
-            "OK" | "RE" | "IT" | "PR" => Family::Whole,
-            "ST" if reply.starts_with("STAT") => Family::Whole,
-            _ => Family::Usual,
+        match reply.split([' ', '\r']).next().unwrap_or(reply) {
+            "STORED" | "NOT_STORED" | "EXISTS" => Family::Stored,
+            "NOT_FOUND" | "DELETED" => Family::Deleted,
+            "TOUCHED" => Family::Touched,
+            "VERSION" => Family::Version,
+            "OK" | "RESET" => Family::Done,
+            "STAT" | "ITEM" | "PREFIX" => Family::Statistics,
+            "HD" | "VA" | "EN" => Family::MetaGet,
+            "NS" | "EX" | "NF" => Family::MetaSet,
+            "ME" => Family::MetaDebug,
+            "VALUE" | "END" => Family::Value,
+            "0" | "9" | "18446744073709551615" => Family::Number,
+            _ => Family::Closing,
         }
     }
 
@@ -460,10 +409,10 @@ mod tests {
             "VALUE a 0 1\r\nx\r\nEND\r\nVERSION 1\r\n",
         ] {
             let bytes = [reply, "HD\r\n"].concat().into_bytes();
-            let family = if reply.starts_with("VA ") {
-                Family::Meta
-            } else {
-                Family::Usual
+            let family = match &reply[..2] {
+                _ if reply.starts_with("VALUE") => Family::Value,
+                "VA" => Family::MetaGet,
+                _ => Family::Stored,
             };
             for cut in 0..=reply.len() {
                 let mut scan = ReplyScan {
@@ -519,21 +468,35 @@ mod tests {
             ("VALUE a 0 1\r\nx\r\n7\r\n", BadReply::Kind),
         ] {
             assert_eq!(
-                feed(&mut scan(bytes), bytes.as_bytes()),
+                feed(&mut ReplyScan::default(), bytes.as_bytes()),
                 Err(bad),
                 "{bytes:?}"
             );
         }
         // Replies to something else.
         for (family, bytes) in [
-            (Family::Usual, "HD\r\n"),
-            (Family::Usual, "OK\r\n"),
-            (Family::Usual, "STAT a b\r\n"),
-            (Family::Meta, "STORED\r\n"),
-            (Family::Meta, "END\r\n"),
-            (Family::Meta, "VERSION 1\r\n"),
-            (Family::Whole, "STORED\r\n"),
-            (Family::Whole, "NF\r\n"),
+            (Family::Value, "HD\r\n"),
+            (Family::Value, "OK\r\n"),
+            (Family::Value, "STORED\r\n"),
+            (Family::Value, "7\r\n"),
+            (Family::Values, "STAT a b\r\n"),
+            (Family::Stored, "END\r\n"),
+            (Family::Stored, "DELETED\r\n"),
+            (Family::Deleted, "STORED\r\n"),
+            (Family::Number, "TOUCHED\r\n"),
+            (Family::Touched, "DELETED\r\n"),
+            (Family::Version, "OK\r\n"),
+            (Family::MetaGet, "STORED\r\n"),
+            (Family::MetaGet, "END\r\n"),
+            (Family::MetaGet, "NF\r\n"),
+            (Family::MetaSet, "VA 1\r\n"),
+            (Family::MetaDelete, "EN\r\n"),
+            (Family::MetaNumber, "ME a\r\n"),
+            (Family::MetaDebug, "HD\r\n"),
+            (Family::MetaSet, "VERSION 1\r\n"),
+            (Family::Done, "STORED\r\n"),
+            (Family::Statistics, "OK\r\n"),
+            (Family::Statistics, "NF\r\n"),
         ] {
             let mut scan = ReplyScan {
                 family,
@@ -541,7 +504,7 @@ mod tests {
             };
             assert_eq!(
                 feed(&mut scan, bytes.as_bytes()),
-                Err(BadReply::Kind),
+                Err(BadReply::Foreign),
                 "{bytes:?}"
             );
         }
@@ -582,6 +545,39 @@ mod tests {
                     assert_eq!(used, reply.len(), "{start:?} of {len} cut at {cut}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn a_value_must_be_of_a_key_that_was_asked_for() {
+        let mut asked = Asked::default();
+        asked.push([&b"a"[..], b"b", b"long key that is unusual"].into_iter());
+        let outcome = |asked: &mut Asked, family, print, bytes: &str| {
+            let mut scan = ReplyScan {
+                family,
+                ..ReplyScan::default()
+            };
+            asked.print = print;
+            super::feed(&mut scan, Some(asked), bytes.as_bytes()).map(|fed| fed.done)
+        };
+        let print = fingerprint(b"a");
+        // The second way to write it is read more slowly.
+        for space in [" ", "  "] {
+            let value = |key: &str| format!("VALUE {key} 0{space}1\r\nx\r\nEND\r\n");
+            let foreign = Err(BadReply::Foreign);
+            assert_eq!(
+                outcome(&mut asked, Family::Value, print, &value("a")),
+                Ok(true)
+            );
+            assert_eq!(
+                outcome(&mut asked, Family::Value, print, &value("b")),
+                foreign
+            );
+            assert_eq!(
+                outcome(&mut asked, Family::Values, 0, &value("b")),
+                Ok(true)
+            );
+            assert_eq!(outcome(&mut asked, Family::Values, 0, &value("c")), foreign);
         }
     }
 

@@ -18,8 +18,8 @@ use memchr::{memchr, memchr2};
 use super::commands::{Form, Row, Rule, Stats, Table, stats};
 use super::{Words, base64};
 use crate::protocol::{
-    Answer, Body, Excess, Family, Fan, Key, Limits, Local, Merge, Parse, Partial, Reach, Refusal,
-    Request, RequestScan, Span, Verdict,
+    Answer, Body, Excess, Fan, Key, Limits, Local, Merge, Parse, Partial, Reach, Refusal, Request,
+    RequestScan, Span, Verdict,
 };
 
 /// Longest line of anything but a get, line end included. From there on memcached closes (up to 1.5;
@@ -98,19 +98,6 @@ pub fn parse(bytes: &[u8], scan: &mut RequestScan, table: &Table, limits: &Limit
         Form::Stats => done(line.stats(Args::of(text, words)), len),
         Form::Meta => done(line.meta(text, words), len),
         Form::Bare => done(line.bare(), len),
-    }
-}
-
-/// Which replies a request has that was not refused and starts with `bytes`.
-#[inline]
-pub fn family(bytes: &[u8]) -> Family {
-    let start = bytes.iter().position(|&byte| byte != b' ').unwrap_or(0);
-    match &bytes[start..] {
-        // No other command has two letters and begins so.
-        [b'm', _, b' ', ..] => Family::Meta,
-        [b's', b't', ..] | [b'f', ..] => Family::Whole,
-        [b'v', b'e', b'r', b'b', ..] => Family::Whole,
-        _ => Family::Usual,
     }
 }
 

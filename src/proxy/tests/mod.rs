@@ -26,6 +26,7 @@ mod spares;
 mod transactions;
 mod unknown;
 mod waiting;
+mod wire;
 
 use std::collections::HashMap;
 use std::num::NonZeroU32;
@@ -119,6 +120,13 @@ impl Rig {
         Self::with_limits(pool, Limits::default())
     }
 
+    /// A proxy that compares replies with what they can be. The others take whatever is convenient to say.
+    fn strict(pool: Pool) -> Self {
+        let mut rig = Self::new(pool);
+        rig.proxy.limits.strict = true;
+        rig
+    }
+
     fn with_limits(pool: Pool, limits: Limits) -> Self {
         Self::of_worker((0, 1), pool, limits)
     }
@@ -138,7 +146,10 @@ impl Rig {
             buffer_size: 512,
             worker,
             seed: 1,
-            limits,
+            limits: Limits {
+                strict: false,
+                ..limits
+            },
         };
         let stats = Arc::new(WorkerStats::new(&[names]));
         Self {

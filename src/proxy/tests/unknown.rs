@@ -55,6 +55,26 @@ fn a_command_no_server_knows_is_asked_for_once() {
 }
 
 #[test]
+fn a_command_that_streams_is_refused_under_whatever_name() {
+    for flags in ["*2\r\n+admin\r\n+noscript\r\n", "*1\r\n+pubsub\r\n"] {
+        let (mut rig, client) = ready(pool(1), Limits::default());
+        let link = rig.link(0);
+        rig.receive(client, ask("my.feed"));
+        assert_eq!(rig.take(link), ask("COMMAND INFO my.feed"));
+        rig.receive(
+            link,
+            format!("*1\r\n*6\r\n$7\r\nmy.feed\r\n:1\r\n{flags}:0\r\n:0\r\n:0\r\n"),
+        );
+        let told = rig.take(client);
+        assert!(
+            told.starts_with("-ERR ") && told.contains("never be the same"),
+            "{told}"
+        );
+        assert_eq!(rig.take(link), "");
+    }
+}
+
+#[test]
 fn a_pool_may_refuse_what_nobody_knows() {
     let mut pool = pool(1);
     pool.commands.unknown = Unknown::Refuse;

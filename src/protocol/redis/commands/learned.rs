@@ -167,7 +167,13 @@ impl Table {
                 let words = rest.get(place).map_or(&[][..], Value::list);
                 words.iter().any(|known| known.text() == Some(word))
             };
-            let rule = if has(0, b"blocking") {
+            // Commands such as MONITOR and SYNC, whatever they are called, and those about the connection.
+            let streams = has(0, b"pubsub")
+                || has(4, b"@connection")
+                || (has(0, b"admin") && has(0, b"noscript"));
+            let rule = if streams {
+                super::rows::STREAMS_ON
+            } else if has(0, b"blocking") {
                 Rule::Blocking(Blocking::Always)
             } else {
                 rule

@@ -6,8 +6,11 @@
 mod learned;
 mod page;
 mod rows;
+mod shapes;
 
-use crate::protocol::{Denial, Fan, Merge, Policy};
+use crate::protocol::{Denial, Family, Fan, Merge, Policy};
+
+pub use shapes::Shape;
 
 pub use learned::{Begin, Find, Spec};
 pub use page::page;
@@ -274,6 +277,8 @@ pub struct Table {
     names: Vec<Box<str>>,
     /// By row: how its fragments go on behind the number of their arguments.
     fragments: Vec<Box<[u8]>>,
+    /// By row: which replies it can have.
+    families: Vec<Family>,
     /// Open addressing: row index + 1, or 0.
     slots: Box<[u16; SLOTS]>,
     /// The same for sub-commands, which no first word of a request can name.
@@ -313,6 +318,7 @@ impl Table {
             rows: Vec::new(),
             names: Vec::new(),
             fragments: Vec::new(),
+            families: Vec::new(),
             slots: Box::new([0; SLOTS]),
             subs: Box::new([0; SLOTS]),
             policy,
@@ -349,6 +355,7 @@ impl Table {
         let fragment = format!("\r\n${}\r\n{lower}\r\n", lower.len());
         self.fragments
             .push(fragment.into_bytes().into_boxed_slice());
+        self.families.push(Family::Redis(shapes::of(&name)));
         self.rows.push(row);
         self.names.push(name);
     }
@@ -416,6 +423,12 @@ impl Table {
     #[inline]
     pub fn row(&self, index: u16) -> &Row {
         &self.rows[index as usize]
+    }
+
+    /// Which replies the command at `index` can have.
+    #[inline]
+    pub fn family(&self, index: u16) -> Family {
+        self.families[index as usize]
     }
 
     /// The name of the row at `index`, in upper case. The row for the sub-commands that have none of their

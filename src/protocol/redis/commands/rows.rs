@@ -134,7 +134,7 @@ const ANY: Arity = Arity::AtLeast(1);
 const BLOCKING: Rule = Rule::Blocking(Blocking::Always);
 const MAY_BLOCK: Rule = Rule::Blocking(Blocking::IfSaid);
 const NO_CLUSTER: Rule = Rule::Fixed("This instance has cluster support disabled");
-const STREAMS_ON: Rule = Rule::Never("the connection would never be the same again");
+pub(super) const STREAMS_ON: Rule = Rule::Never("the connection would never be the same again");
 
 const fn counted(count: u8) -> Keys {
     Keys::Counted {
