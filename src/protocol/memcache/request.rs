@@ -295,15 +295,17 @@ impl Line<'_> {
         let Some(data) = data_len(args.word(3)) else {
             return Parse::Bad(refusal(Complaint::Format));
         };
+        let expiry = expiry(args.word(2));
         let fits = self.is_key(args.words[0])
             && number_up_to(args.word(1), u64::from(u32::MAX))
-            && is_expiry(args.word(2))
+            && expiry.is_some()
             && (needed < 5 || number_up_to(args.word(4), u64::MAX));
         let request = if !fits {
             self.refuse(self.about(args.words[0]))
         } else if data > self.limits.bulk {
             self.refuse(Complaint::TooLarge)
-        } else if is_beyond_31_bits(args.word(2)) {
+        } else if expiry > Some(i32::MAX as u64) {
+            // Negative or refused, as the version of memcached has it.
             self.request(Verdict::Expired(args.words[2]), args.words[0])
         } else {
             self.request(Verdict::Forward, args.words[0])
@@ -549,6 +551,10 @@ fn with_data(request: Request, bytes: &[u8], len: usize, data: u64, limits: &Lim
     match bytes.get(end..end + 2) {
         Some(b"\r\n") => done(request, end + 2),
         Some(_) => Parse::Bad(refusal(Complaint::Chunk)),
+        // Half of a line end is there.
+        None if bytes.get(end).is_some_and(|&byte| byte != b'\r') => {
+            Parse::Bad(refusal(Complaint::Chunk))
+        }
         None => {
             let missing = end + 2 - bytes.len();
             // The body must be handed over before its line end begins, which it checks whole.
@@ -589,18 +595,13 @@ fn number_up_to(word: &[u8], most: u64) -> bool {
     parse_number(word).is_some_and(|value| value <= most)
 }
 
-/// Whether the word is an expiry time: seconds as a number of 32 bits, negative for "at once" if they are
-/// taken for signed.
-fn is_expiry(word: &[u8]) -> bool {
+/// An expiry time: seconds as a number of 32 bits, negative for "at once" if they are taken for signed. Of
+/// negative ones all are alike: 0.
+fn expiry(word: &[u8]) -> Option<u64> {
     match word.strip_prefix(b"-") {
-        Some(digits) => number_up_to(digits, 1 << 31),
-        None => number_up_to(word, u64::from(u32::MAX)),
+        Some(digits) => number_up_to(digits, 1 << 31).then_some(0),
+        None => parse_number(word).filter(|&value| value <= u64::from(u32::MAX)),
     }
-}
-
-/// Whether an expiry time is one that memcached takes for negative, or refuses, depending on its version.
-fn is_beyond_31_bits(word: &[u8]) -> bool {
-    parse_number(word).is_some_and(|value| value > i32::MAX as u64)
 }
 
 /// The start of a storage command, or all of it, whose item expires at once instead of at what stands at

@@ -664,3 +664,11 @@ proptest! {
         check(&bytes);
     }
 }
+
+#[test]
+fn half_a_line_end_that_is_wrong_is_enough() {
+    for bytes in [&b"set a 0 0 3\r\nabc "[..], b"set 0 set b 3\r\n\r-1 "] {
+        assert!(matches!(check(bytes), Outcome::Bad(_)));
+    }
+    assert_eq!(check(b"set a 0 0 3\r\nabc\r"), Outcome::More);
+}
