@@ -28,13 +28,31 @@ const DIFFERENCES: &[(&str, &[&str])] = &[
         "auth-words",
         &["-ERR Client sent AUTH, but no password is set"],
     ),
+    (
+        "client-caching",
+        &["-ERR client side caching is not supported by nutcrab"],
+    ),
     ("client-kill", &["-ERR client-id should be greater than 0"]),
     ("client-list", &["resp lib-name lib-ver"]),
+    (
+        "client-pause",
+        &[
+            "-ERR unknown subcommand 'PAUSE'",
+            "-ERR unknown subcommand 'UNPAUSE'",
+        ],
+    ),
     (
         "command-getkeys",
         &[
             "-ERR The command has no key arguments",
             "-ERR Invalid number",
+        ],
+    ),
+    (
+        "command-parts",
+        &[
+            "-ERR unknown subcommand 'GETKEYSANDFLAGS'",
+            "-ERR syntax error",
         ],
     ),
     ("config-get", &["*", "%"]),
