@@ -244,6 +244,7 @@ fn level_of(what: &What) -> Level {
         What::LinkClosed { .. }
         | What::BadReply(_)
         | What::Surplus
+        | What::NotBlamed
         | What::Late { .. }
         | What::QueueFull { .. }
         | What::Greeting { .. }

@@ -119,6 +119,15 @@ impl Link {
         Some((newest.number, added as u64))
     }
 
+    /// The number of a bundle that comes whole, to which nothing is added.
+    pub fn close_bundle(&mut self) -> u32 {
+        self.bundle = Bundle {
+            number: self.bundle.number.wrapping_add(1).max(1),
+            ..Bundle::default()
+        };
+        self.bundle.number
+    }
+
     fn newest_slots(&self, count: u32) -> impl Iterator<Item = &Slot> {
         self.slots.iter().rev().take(count as usize)
     }

@@ -47,6 +47,19 @@ pub enum Cause {
     Os(i32),
 }
 
+/// Who answers for the end of a connection to a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Blame {
+    /// The server: it is a failure of it, and failures in a row eject it.
+    Server,
+    /// Perhaps a client: the server broke the protocol behind requests of clients, and a sound one that
+    /// passes on what a script or module says may do so. It is logged and counted apart, and the next
+    /// requests take another connection.
+    Client,
+    /// Nobody, or we.
+    Nobody,
+}
+
 impl Cause {
     /// The cause behind a failed system call.
     pub fn from_io(error: &io::Error) -> Self {

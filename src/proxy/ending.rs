@@ -1,7 +1,9 @@
 //! What ends before its time: clients that leave or are put out, connections to servers that break.
 
+use std::mem;
+
 use super::attempts::Failure;
-use super::cause::Cause;
+use super::cause::{Blame, Cause};
 use super::client::{Ending, Stage};
 use super::exchange::Exchange;
 use super::ids::{ClientId, LinkId};
@@ -84,15 +86,19 @@ impl Proxy {
             Cause::TimedOut => stats.server_timedout.add(1),
             _ => stats.server_err.add(1),
         }
-        // A shortage of ours says nothing about the server, nor does a wish of a client's for a database
-        // or version it does not have.
+        // A wish of a client's for a database or version the server does not have says nothing about it.
         let asks_too_much = matches!(cause, Cause::Database | Cause::Version | Cause::Unwilling)
             && !self.pools[pool.index()].is_usual(lane);
         // Shared connections show whether it is well.
         let overtakes = link.kind == Kind::Overtaking;
-        // Nor does it that it has no transactions.
-        let is_elsewhere = matches!(cause, Cause::NoMemory | Cause::Transaction);
-        let blameless = is_elsewhere || (idle && cause == Cause::Eof) || asks_too_much || overtakes;
+        let blame = if asks_too_much || overtakes {
+            Blame::Nobody
+        } else {
+            link.blame(cause)
+        };
+        if blame == Blame::Client {
+            stats.server_reply_violations.add(1);
+        }
         if state != State::Ready && cause != Cause::NoMemory && !overtakes {
             let failure = Failure {
                 cause,
@@ -108,8 +114,7 @@ impl Proxy {
                 lane.connect_failed(kind, failure);
             }
         }
-        // A server may close connections that are not used; that says nothing about its health.
-        if !blameless && self.shows_health(id, cause) {
+        if blame == Blame::Server && self.shows_health(id, cause) {
             self.actions.push_back(Action::Failed {
                 pool,
                 server,
@@ -118,9 +123,17 @@ impl Proxy {
             });
             self.pools[pool.index()].failing[server.index()] = true;
         }
-        let Some(link) = self.forget_link(id, CloseHow::Reset) else {
+        let unsent = self
+            .links
+            .find_mut(id)
+            .filter(|link| link.leaves_unsent(cause));
+        let unsent = unsent.map(|link| mem::take(&mut link.out));
+        let Some(mut link) = self.forget_link(id, CloseHow::Reset) else {
             return;
         };
+        if let Some(unsent) = unsent {
+            self.move_unsent(&mut link, unsent);
+        }
         let failed = link
             .slots
             .iter()
@@ -130,6 +143,9 @@ impl Proxy {
         if !(idle && cause == Cause::Eof || asks_too_much) {
             let what = What::LinkClosed { cause, failed };
             self.notice_server(pool, server, what);
+        }
+        if blame == Blame::Client {
+            self.notice_server(pool, server, What::NotBlamed);
         }
         for (index, slot) in link.slots.iter().enumerate() {
             let Some(client) = slot.client else { continue };

@@ -45,9 +45,10 @@ impl Link {
         }
         let posts = self.posts.pop_front()?;
         let start = beginning::<3>(&self.partial, last);
-        // What was passed on in parts is no error. Without MULTI all was done, too.
+        // Of what was passed on in parts the beginning was looked at. Without MULTI all was done, too.
         let is_done = start[0] == b'*' && start != *b"*-1";
-        (is_done || self.streaming || self.refusal.is_some()).then_some(posts)
+        let is_done = is_done || (self.streaming && !self.streams_error);
+        (is_done || self.refusal.is_some()).then_some(posts)
     }
 }
 

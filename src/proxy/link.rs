@@ -14,6 +14,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::bundle::Bundle;
+use super::cause::{Blame, Cause};
 use super::executing::Posts;
 use super::heavy::Print;
 use super::ids::{ClientId, PoolIndex};
@@ -70,6 +71,8 @@ pub(super) struct Link {
     pub streaming: bool,
     /// Whether the reply at the front, of which a part was passed on, says that a transaction did not end.
     pub stuck: bool,
+    /// Whether the last reply within a transaction of which a part was passed on was an error.
+    pub streams_error: bool,
     /// Whether the reply at the front says that the server is not ready.
     pub loading: bool,
     /// When the first byte of the reply at the front came; [`Time::NEVER`] while none has.
@@ -164,6 +167,8 @@ pub(super) struct Slot {
     pub bundle: u32,
     /// What it has to do with transactions.
     pub role: Role,
+    /// Whether it has lost a connection once, before anything of it was sent.
+    pub again: bool,
 }
 
 /// What a request on a connection has to do with transactions; see `multi`.
@@ -225,6 +230,7 @@ impl Link {
             stamps: VecDeque::new(),
             streaming: false,
             stuck: false,
+            streams_error: false,
             loading: false,
             begun: Time::NEVER,
             reply_len: 0,
@@ -259,6 +265,19 @@ impl Link {
     #[inline]
     pub fn is_at_push(&self, bytes: &[u8]) -> bool {
         self.scan.is_push() || (bytes.first() == Some(&b'>') && !self.scan.has_begun())
+    }
+
+    /// Who answers for its end.
+    pub fn blame(&self, cause: Cause) -> Blame {
+        match cause {
+            // A shortage of ours says nothing about the server, nor does it that it has no transactions.
+            Cause::NoMemory | Cause::Transaction => Blame::Nobody,
+            // A server may close connections that are not used.
+            Cause::Eof if self.slots.is_empty() => Blame::Nobody,
+            // Before a client's request was sent, all that was said is the server's own.
+            Cause::Invalid if self.sent > 0 => Blame::Client,
+            _ => Blame::Server,
+        }
     }
 
     /// Whether a reply larger than `large` is passing, or one its client does not take.

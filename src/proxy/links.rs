@@ -233,8 +233,10 @@ impl Proxy {
         self.moved += 1;
         link.appended += len;
         let stats = &self.stats.pools[link.pool.index()].servers[link.server.index()];
-        stats.requests.add(1);
-        stats.request_bytes.add(len);
+        if !slot.again {
+            stats.requests.add(1);
+            stats.request_bytes.add(len);
+        }
         stats.in_queue.add(1);
         stats.in_queue_bytes.add(len);
         let last = link.slots.back().map(|last| last.client);

@@ -61,6 +61,7 @@ mod tidy;
 mod time;
 mod timer;
 mod transaction;
+mod unsent;
 mod uploads;
 mod waiting;
 mod window;

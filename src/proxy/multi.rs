@@ -59,6 +59,7 @@ impl Link {
     pub fn note_start(&mut self, slot: &Slot) {
         if slot.role != Role::Usual && !self.streaming {
             let start = beginning::<10>(&self.partial, Input::copied(&[]));
+            self.streams_error = start[0] == b'-';
             self.stuck = matches!(slot.role, Role::Exec | Role::Proof) && is_open(&start);
         }
     }

@@ -45,6 +45,8 @@ pub enum What {
     BadReply(BadReply),
     /// The server sent a reply nobody asked for.
     Surplus,
+    /// The connection that ended is not counted as a failure of the server.
+    NotBlamed,
     /// The server did not answer in time; the connection stays.
     Late {
         /// How many requests were answered with an error.
@@ -112,6 +114,9 @@ impl fmt::Display for What {
             }
             What::BadReply(bad) => write!(f, "malformed reply: {bad}"),
             What::Surplus => f.write_str("reply without a request"),
+            What::NotBlamed => f.write_str(
+                "not counted as a failure of the server: a client's request may have caused it",
+            ),
             What::Late { failed } => write!(f, "no reply in time; failed requests: {failed}"),
             What::QueueFull { waiting } => write!(
                 f,

@@ -504,6 +504,7 @@ impl Proxy {
             family: Family::Any,
             bundle: 0,
             role: Role::Usual,
+            again: false,
         }
     }
 

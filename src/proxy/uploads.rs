@@ -342,6 +342,7 @@ impl Proxy {
             family,
             bundle: 0,
             role: Role::Usual,
+            again: false,
         };
         client.barrier = true;
         let len = queue.len() as u64;

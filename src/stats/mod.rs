@@ -212,6 +212,8 @@ counters! {
         server_err Counter Twemproxy "server connections that ended in an error";
         server_timedout Counter Twemproxy
             "server connections, or spells of late replies on one, that timed out";
+        server_reply_violations Counter Nutcrab
+            "server connections closed for a reply that broke the protocol, which a request may have caused";
         server_connections Gauge Twemproxy "server connections established now";
         server_backoff_hits Counter Nutcrab
             "requests refused between two attempts to connect to a server that refuses";

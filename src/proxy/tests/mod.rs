@@ -25,6 +25,7 @@ mod settings;
 mod spares;
 mod transactions;
 mod unknown;
+mod unsent;
 mod waiting;
 mod wire;
 

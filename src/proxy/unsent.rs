@@ -1,0 +1,124 @@
+//! Requests of which no byte was sent when their connection broke: they go on over another one.
+//!
+//! ```text
+//!   slots   [ 41: client 7 ][ 42: client 2 ][ 43: client 7 ][ 44: client 3 ]
+//!   output    sent ------------ sent so far ^ ------------- not sent --------
+//!             error           error           error           goes on
+//! ```
+//!
+//! That is no retry: the server cannot have heard of them. What cannot go on without harm gets the error
+//! all others get: a request behind one of the same client that may still be executed, a transaction, what
+//! a late client was told already, and what has lost a connection once before, so that nothing waits for
+//! ever. The new connection is made only if the server's past allows an attempt at once.
+
+use std::collections::{HashSet, VecDeque};
+
+use super::Proxy;
+use super::cause::Cause;
+use super::link::{Kind, Link, Role, Slot, State};
+use super::time::Time;
+use crate::buffer::Queue;
+
+impl Link {
+    /// Whether what was not sent may go on over another connection when this one ends for `cause`.
+    pub fn leaves_unsent(&self, cause: Cause) -> bool {
+        // What waited for a whole timeout is late anyway, and a queue is given up for its memory.
+        matches!(self.kind, Kind::Primary(_))
+            && self.state == State::Ready
+            && self.uploader.is_none()
+            && !self.out.is_empty()
+            && !matches!(cause, Cause::TimedOut | Cause::NoMemory)
+    }
+
+    /// The first slot of whose request nothing was sent, nor of the bundle it is in.
+    fn first_unsent(&self) -> usize {
+        let mut sent_bundle = 0;
+        let is_unsent = |slot: &Slot| {
+            if slot.end - slot.len < self.sent {
+                sent_bundle = slot.bundle;
+                return false;
+            }
+            slot.bundle == 0 || slot.bundle != sent_bundle
+        };
+        self.slots
+            .iter()
+            .position(is_unsent)
+            .unwrap_or(self.slots.len())
+    }
+}
+
+/// The client of a slot, as a number.
+fn whose(slot: &Slot) -> Option<u64> {
+    slot.client.map(|client| client.conn().token())
+}
+
+/// The slots at the front of `slots` whose requests are one in the output: those of a bundle, or one.
+fn take_group(slots: &mut VecDeque<Slot>, group: &mut Vec<Slot>) {
+    group.clear();
+    while let Some(&slot) = slots.front()
+        && group
+            .first()
+            .is_none_or(|first: &Slot| first.bundle > 0 && first.bundle == slot.bundle)
+    {
+        group.push(slot);
+        slots.pop_front();
+    }
+}
+
+impl Proxy {
+    /// Queues on another connection what may go on there of `link`, which is closed, and of its output. What
+    /// stays has to be answered with an error.
+    pub(super) fn move_unsent(&mut self, link: &mut Link, mut out: Queue) {
+        let first = link.first_unsent();
+        let Kind::Primary(place) = link.kind else {
+            return out.clear(&mut self.buffers);
+        };
+        if first == link.slots.len() || self.is_short() {
+            return out.clear(&mut self.buffers);
+        }
+        let Ok(target) = self.primary(link.pool, link.lane, link.server, place) else {
+            return out.clear(&mut self.buffers);
+        };
+        let mut waiting = link.slots.split_off(first);
+        let mut failed: HashSet<u64> = link.slots.iter().filter_map(whose).collect();
+        let start = waiting
+            .front()
+            .map_or(link.sent, |slot| slot.end - slot.len);
+        out.consume((start - link.sent) as usize, &mut self.buffers);
+        let mut group = Vec::new();
+        while !waiting.is_empty() {
+            take_group(&mut waiting, &mut group);
+            let len: u64 = group.iter().map(|slot| slot.len).sum();
+            let goes_on = |slot: &Slot| {
+                let fails = |client| failed.contains(&client);
+                !slot.again && slot.role == Role::Usual && !whose(slot).is_none_or(fails)
+            };
+            let Some(found) = self.links.find_mut(target) else {
+                break;
+            };
+            if !group.iter().all(goes_on) {
+                out.consume(len as usize, &mut self.buffers);
+                failed.extend(group.iter().filter_map(whose));
+                link.slots.extend(&group);
+                continue;
+            }
+            let bundle = if group[0].bundle > 0 {
+                found.close_bundle()
+            } else {
+                0
+            };
+            out.move_front(len as usize, &mut found.out, &mut self.buffers);
+            for &slot in &group {
+                let again = Slot {
+                    bundle,
+                    sent: Time::NEVER,
+                    again: true,
+                    ..slot
+                };
+                self.enqueued(target, again, slot.len);
+            }
+        }
+        link.slots.extend(waiting);
+        out.clear(&mut self.buffers);
+    }
+}
