@@ -284,6 +284,15 @@ impl Queue {
         self.len == 0
     }
 
+    /// Bytes of memory that are kept for it. Of a chunk that several refer to, each is charged its part.
+    pub fn held(&self) -> usize {
+        let segments = self.segments.iter().map(|segment| match segment {
+            Segment::Owned { bytes, .. } => bytes.capacity(),
+            Segment::Shared { chunk, .. } => chunk.bytes.len() / Rc::strong_count(chunk),
+        });
+        self.segments.capacity() * size_of::<Segment>() + segments.sum::<usize>()
+    }
+
     /// Appends a copy of `bytes`, in buffers of `pool`.
     #[inline]
     pub fn push(&mut self, bytes: &[u8], pool: &mut BufferPool) {

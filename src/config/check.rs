@@ -170,6 +170,7 @@ impl Checker<'_> {
             client_connections: NonZeroU32::new(draft.client_connections),
             client_request_limit: draft.client_request_limit as usize,
             client_output_limit: draft.client_output_limit as usize,
+            client_min_rate: draft.client_min_rate.into(),
             server_queue_limit: draft.server_queue_limit as usize,
             session_connections: draft.session_connections as usize,
             spare_connections: draft.spare_connections as usize,

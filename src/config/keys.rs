@@ -118,6 +118,7 @@ pub struct ProcessDraft {
     pub(super) client_request_limit: u32,
     pub(super) client_output_limit: u32,
     pub(super) slow_client_grace: u32,
+    pub(super) client_min_rate: u32,
     pub(super) server_queue_limit: u32,
     pub(super) session_connections: u32,
     pub(super) spare_connections: u32,
@@ -533,6 +534,19 @@ pub const PROCESS_KEYS: &[Key<ProcessDraft>] = &[
         },
     },
     Key {
+        name: "client_min_rate",
+        presence: Presence::Default("1024"),
+        help: "Bytes a second that a client takes and sends together at least, over ten seconds, if it \
+               makes progress. While memory is scarce, those who make none give way before others. \
+               0: there is no such difference.",
+        form: Form::Number {
+            min: 0,
+            max: 1024 * 1024 * 1024,
+            unit: BYTES,
+            field: |process| &mut process.client_min_rate,
+        },
+    },
+    Key {
         name: "server_queue_limit",
         presence: Presence::Default("67108864"),
         help: "Bytes of requests that may wait to be sent on one connection to a server; \
@@ -648,9 +662,9 @@ pub const PROCESS_KEYS: &[Key<ProcessDraft>] = &[
         name: "memory_limit",
         presence: Presence::Default("1024"),
         help: "Memory of the whole process, all buffers included. From three quarters of it \
-               on, clients may have an eighth of their usual limits; from seven eighths on, \
-               requests are answered with an error and new clients are refused; beyond it the \
-               clients with the most buffered bytes are closed. 0: no limit.",
+               on, clients have an eighth of their limits, and those are closed for whom the most \
+               is kept for the longest. From seven eighths on, if nobody is left who holds much, \
+               requests are answered with an error and new clients are refused. 0: no limit.",
         form: Form::Number {
             min: 0,
             max: 1024 * 1024,

@@ -153,6 +153,8 @@ pub struct Process {
     pub client_request_limit: usize,
     /// `client_output_limit`: bytes that may wait for one client.
     pub client_output_limit: usize,
+    /// `client_min_rate`: bytes a second that show progress.
+    pub client_min_rate: u64,
     /// `server_queue_limit`: bytes that may wait to be sent on one connection to a server.
     pub server_queue_limit: usize,
     /// `session_connections`: connections of a worker to one server that clients have for themselves.

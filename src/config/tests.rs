@@ -52,6 +52,7 @@ fn absent_keys_have_their_defaults() {
         client_connections: None,
         client_request_limit: 4096,
         client_output_limit: 512 * 1024,
+        client_min_rate: 1024,
         server_queue_limit: 64 * 1024 * 1024,
         session_connections: 1000,
         spare_connections: 4,

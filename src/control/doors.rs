@@ -24,7 +24,7 @@ use crate::engine::{
     BindOptions, Endpoint, Engine, Listener, Mailbox, PortSharing, Socket, SocketOptions, memory,
     posix,
 };
-use crate::proxy::{PoolIndex, Time};
+use crate::proxy::{Balance, PoolIndex, Time};
 use crate::stats::WorkerStats;
 use crate::worker::{Message, Seat};
 
@@ -74,6 +74,8 @@ pub struct Doors {
     limit: usize,
     /// What the process may use of memory, in bytes.
     memory_limit: Option<u64>,
+    /// What the workers hold of it.
+    balance: Arc<Balance>,
     reserve: posix::Reserve,
     /// The listener that is the first in the next turn.
     first: usize,
@@ -143,6 +145,7 @@ impl Doors {
             addresses,
             limit: usize::MAX,
             memory_limit: None,
+            balance: Arc::new(Balance::new(0, 0)),
             reserve: posix::Reserve::new(),
             first: 0,
             paused_until: None,
@@ -151,14 +154,15 @@ impl Doors {
     }
 
     /// From now on clients are reported to this engine; at most `limit` of them are let in, and none
-    /// while the process is close to `memory_limit` bytes.
+    /// while the process is close to as many bytes of `memory` and the workers cannot give any back.
     pub fn watch(
         &mut self,
         engine: &Engine,
         limit: usize,
-        memory_limit: Option<u64>,
+        memory: (Option<u64>, Arc<Balance>),
     ) -> io::Result<()> {
-        (self.limit, self.memory_limit) = (limit, memory_limit);
+        self.limit = limit;
+        (self.memory_limit, self.balance) = memory;
         for (number, door) in self.doors.iter_mut().enumerate() {
             engine.watch(&mut door.listener, number)?;
         }
@@ -199,7 +203,7 @@ impl Doors {
         }
         self.paused_until = None;
         self.reserve.refill();
-        let short = memory::is_short(self.memory_limit);
+        let short = memory::is_short(self.memory_limit) && self.balance.is_refusing();
         let crowd = Crowd {
             limit: self.limit,
             short,

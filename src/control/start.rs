@@ -23,7 +23,7 @@ use crate::config::{Config, Pool, Process};
 use crate::engine::{
     BindOptions, Endpoint, Engine, Listener, Mailbox, PortSharing, Resolver, posix,
 };
-use crate::proxy::{Limits, Settings};
+use crate::proxy::{Balance, Limits, Settings};
 use crate::stats::{PoolNames, Stats};
 use crate::worker::{Clock, Report, Setup, Worker};
 
@@ -95,8 +95,10 @@ pub fn start(
     let internal = |error: io::Error| format!("starting failed: {error}");
     let engine = Engine::new().map_err(internal)?;
     let (mailbox, inbox) = Mailbox::new(&engine).map_err(internal)?;
+    let balance = Arc::new(Balance::new(worker_count, pools.len()));
+    let memory = (process.memory_limit, Arc::clone(&balance));
     doors
-        .watch(&engine, client_limit, process.memory_limit)
+        .watch(&engine, client_limit, memory)
         .map_err(internal)?;
     let clock = Clock::start();
     let team = Team {
@@ -105,6 +107,7 @@ pub fn start(
         stats: &stats,
         clock,
         process: &process,
+        balance: &balance,
         control: &mailbox,
     };
     let desks = team.start(worker_count).map_err(internal)?;
@@ -177,6 +180,7 @@ struct Team<'a> {
     stats: &'a Arc<Stats>,
     clock: Clock,
     process: &'a Process,
+    balance: &'a Arc<Balance>,
     control: &'a Mailbox<Event>,
 }
 
@@ -218,6 +222,7 @@ impl Team<'_> {
             clock: self.clock,
             gather: self.process.gather,
             memory_limit: self.process.memory_limit,
+            balance: Arc::clone(self.balance),
             resolver: resolver.clone(),
             report: Box::new(move |report: Report| control.send(Event::Report(report))),
         }
@@ -233,6 +238,7 @@ fn limits(process: &Process) -> Limits {
         own: process.session_connections,
         spares: process.spare_connections,
         detours: process.large_reply_connections,
+        client_min_rate: process.client_min_rate,
         subscriber: process.subscriber_output_limit,
         subscriber_soft: process.subscriber_output_soft_limit,
         subscriber_soft_span: process.subscriber_output_soft_time,

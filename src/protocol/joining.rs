@@ -98,6 +98,11 @@ impl Labels {
         self.ends.clear();
     }
 
+    /// Bytes of memory that are kept for it.
+    pub fn held(&self) -> usize {
+        self.bytes.capacity() + self.ends.capacity() * size_of::<u32>()
+    }
+
     /// Appends a copy of `label`.
     pub fn push(&mut self, label: &[u8]) {
         self.bytes.extend_from_slice(label);

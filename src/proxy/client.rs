@@ -85,6 +85,8 @@ pub(super) struct Client {
     pub armed: Armed,
     /// Whether nothing came from it since memory was last given back.
     pub quiet: bool,
+    /// Bytes it ever sent.
+    pub heard: u64,
     /// When it must have closed at the latest, while `Lingering`.
     pub linger_until: Time,
 }
@@ -182,6 +184,7 @@ impl Client {
             strays: Vec::new(),
             armed: Armed::default(),
             quiet: false,
+            heard: 0,
             linger_until: Time::NEVER,
         }
     }

@@ -178,6 +178,17 @@ impl Fanout {
         self.replies.iter().all(has_begun)
     }
 
+    /// Bytes of memory that are kept for it.
+    pub fn allocated(&self) -> usize {
+        let replies: usize = self.replies.iter().map(|reply| reply.bytes.held()).sum();
+        self.given.as_ref().map_or(0, Vec::capacity)
+            + self.request.as_ref().map_or(0, |request| request.len())
+            + self.order.capacity() * size_of::<u16>()
+            + self.labels.held()
+            + self.replies.capacity() * size_of::<FragmentReply>()
+            + replies
+    }
+
     /// Bytes that wait in its fragments.
     pub fn held(&self) -> usize {
         self.replies.iter().map(|reply| reply.bytes.len()).sum()
@@ -256,6 +267,15 @@ impl Ring {
     /// There may be as many as others have, until the next [`Ring::limit`].
     pub fn lift_limit(&mut self) {
         self.most = None;
+    }
+
+    /// Bytes of memory that are kept for it.
+    pub fn held(&self) -> usize {
+        let boxed: usize = self.exchanges.iter().map(Exchange::held).sum();
+        self.exchanges.capacity() * size_of::<Exchange>()
+            + self.stamps.capacity() * size_of::<Stamp>()
+            + self.kept.capacity()
+            + boxed
     }
 
     /// Whether there may be one more where there may be `most`.

@@ -49,8 +49,9 @@ pub struct Limits {
     pub spares: usize,
     /// Bytes of a large request that must have come before it is given one.
     pub upload_proof: usize,
-    /// Bytes a second at which a large request must come while others wait for a connection, over so
-    /// long a time.
+    /// Bytes a second that a client takes and sends together at least if it makes progress. While memory
+    /// is scarce those who make none give way first. A large request must come as fast while others wait
+    /// for a connection, over so long a time.
     pub client_min_rate: u64,
     /// See [`client_min_rate`](Self::client_min_rate).
     pub client_rate_span: Duration,

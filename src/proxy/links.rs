@@ -25,7 +25,7 @@ impl Proxy {
         };
         client.asked |= asked_bit(server);
         let (pool, group, has_strays) = (client.pool, client.group, !client.strays.is_empty());
-        if self.is_short() {
+        if self.is_short(pool) {
             self.stats.pools[pool.index()].memory_limit_hits.add(1);
             return Err(Cause::NoMemory);
         }

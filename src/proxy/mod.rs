@@ -4,7 +4,7 @@
 //!
 //! - what happened: [`Proxy::turn`], [`Proxy::accept`], [`Proxy::connected`], [`Proxy::received`],
 //!   [`Proxy::ended`], [`Proxy::failed`], [`Proxy::sent`], [`Proxy::expire`], [`Proxy::set_router`],
-//!   [`Proxy::set_failing`], [`Proxy::set_pressure`], [`Proxy::preconnect`], [`Proxy::drain`];
+//!   [`Proxy::set_failing`], [`Proxy::set_memory`], [`Proxy::preconnect`], [`Proxy::drain`];
 //! - what to do: [`Proxy::poll_action`], until it has none;
 //! - what is the case: [`Proxy::output`], [`Proxy::wants_read`], [`Proxy::next_deadline`].
 //!
@@ -18,8 +18,10 @@
 
 mod asking;
 mod attempts;
+mod balance;
 mod bundle;
 mod cause;
+mod census;
 mod client;
 mod deadlines;
 mod dirty;
@@ -30,6 +32,7 @@ mod fragments;
 mod greeting;
 mod health;
 mod heavy;
+mod held;
 mod ids;
 mod info;
 mod killing;
@@ -77,6 +80,7 @@ use crate::protocol::{Family, Key, Topic, Unit};
 use crate::route::{Router, ServerIndex};
 use crate::stats::{Stats, WorkerStats};
 
+pub use balance::Balance;
 pub use cause::Cause;
 pub use health::{Health, HealthChange};
 pub use ids::{ConnId, PoolIndex};
@@ -84,10 +88,10 @@ pub use killing::Kill;
 pub use limits::Limits;
 pub use notice::{Notice, Peer, What};
 pub use pool::router;
-pub use pressure::Pressure;
 pub use tidy::Tidied;
 pub use time::Time;
 
+use census::Census;
 use client::Client;
 use dirty::Dirty;
 use exchange::Fanout;
@@ -95,6 +99,7 @@ use heavy::Print;
 use ids::{ClientId, LinkId, Side, Slab};
 use link::Link;
 use pool::{GroupIndex, Pool};
+use pressure::{Memory, Pressure};
 use retries::Retries;
 use timer::Timers;
 
@@ -188,7 +193,15 @@ pub struct Proxy {
     limits: Limits,
     /// As they are without pressure.
     usual: Limits,
+    /// What the process uses, and how scarce that makes it.
+    memory: Memory,
     pressure: Pressure,
+    census: Census,
+    /// When holders are counted again, and what was in use when they were.
+    count_next: Time,
+    counted_used: u64,
+    /// What all workers hold.
+    balance: Option<Arc<Balance>>,
     buffers: BufferPool,
     timers: Timers,
     /// What all servers that refuse may be tried together.
@@ -265,7 +278,12 @@ impl Proxy {
             overview: None,
             limits: settings.limits,
             usual: settings.limits,
+            memory: Memory::UNLIMITED,
             pressure: Pressure::None,
+            census: Census::default(),
+            count_next: Time::default(),
+            counted_used: 0,
+            balance: None,
             buffers: BufferPool::new(
                 settings.buffer_size,
                 (KEPT_LEN / settings.buffer_size).max(1),
@@ -299,6 +317,11 @@ impl Proxy {
     /// Clients that ask for statistics are told what `stats` holds, which all workers count.
     pub fn set_overview(&mut self, stats: Arc<Stats>) {
         self.overview = Some(stats);
+    }
+
+    /// What this worker holds is to be weighed against what the others do, who have the same `balance`.
+    pub fn set_balance(&mut self, balance: Arc<Balance>) {
+        self.balance = Some(balance);
     }
 
     /// A turn begins: everything until the next one happens at `now`.

@@ -127,7 +127,7 @@ impl fmt::Display for What {
             What::SlowClient => f.write_str("closed: it does not read its replies"),
             What::ShedClient { held } => write!(
                 f,
-                "closed: memory_limit is reached, and {held} bytes were kept for it"
+                "closed: memory is scarce, and {held} bytes were kept for it"
             ),
             What::StalledUpload => f.write_str("closed: it stopped within a large request"),
             What::SlowUpload => f.write_str(

@@ -67,6 +67,16 @@ impl Default for Owed {
 }
 
 impl Owed {
+    /// Bytes the client's socket ever took.
+    pub fn taken(&self) -> u64 {
+        self.taken
+    }
+
+    /// Bytes of memory that are kept for it.
+    pub fn held(&self) -> usize {
+        self.earlier.capacity() * size_of::<Note>()
+    }
+
     /// The last byte of a reply was put into the output, which now holds `waiting` bytes.
     #[inline]
     pub fn put(&mut self, mark: Mark, waiting: usize) {

@@ -38,7 +38,7 @@ impl Proxy {
         };
         client.asked |= asked_bit(server);
         let pool_index = client.pool;
-        if self.is_short() {
+        if self.is_short(pool_index) {
             let stats = &self.stats.pools[pool_index.index()];
             stats.memory_limit_hits.add(1);
             return Err(Cause::NoMemory);

@@ -44,6 +44,11 @@ pub(super) struct Pool {
     pub own: Vec<usize>,
     /// What the servers said about themselves, if they were asked.
     pub facts: Option<Facts>,
+    /// Whether all its clients and connections together, on all workers, hold more than the pool's share
+    /// of memory.
+    pub over: bool,
+    /// Whether its requests are refused for want of memory.
+    pub refused: bool,
     /// Keys whose values were large lately.
     pub heavy: Heavy,
     /// By server: whether its failure count is known not to be 0.
@@ -143,6 +148,8 @@ impl Pool {
             groups: vec![first],
             own: vec![0; config.servers.len()],
             facts: None,
+            over: false,
+            refused: false,
             heavy: Heavy::default(),
             failing: vec![false; config.servers.len()],
             apart: Vec::new(),

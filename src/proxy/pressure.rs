@@ -1,67 +1,162 @@
 //! What the core does when the process runs short of memory.
 //!
-//! In the order of defence: clients may have less of everything (reading stops earlier), then requests
-//! are answered with an error, then those with the most buffered bytes are closed.
+//! ```text
+//!   0            1/4           1/2                 3/4              7/8          memory_limit
+//!   +-------------+-------------+-------------------+----------------+----------------+
+//!     all may have  rates are     holders are        those who hold   who cannot be
+//!     their share   measured      counted            most give way    relieved is refused
+//! ```
+//!
+//! What one client may hold follows from what is free, so that a few cannot take all. From three quarters
+//! on those give way who hold the most for the longest (see `census`), and clients may have an eighth of
+//! their usual limits. Requests are refused only when nobody is left who could give way.
 
+use std::time::Duration;
+
+use super::balance::RANKS;
 use super::cause::Cause;
-use super::client::{Client, Ending, Stage};
+use super::census::Holder;
+use super::client::Ending;
 use super::ids::{ClientId, LinkId, PoolIndex, Side};
-use super::link::Link;
 use super::notice::What;
-use super::{CloseHow, ConnId, Proxy};
+use super::{CloseHow, Proxy};
 
-/// How scarce memory is. The order is that of the defence.
+/// What the process has of memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Memory {
+    used: u64,
+    limit: u64,
+}
+
+/// How scarce memory is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Pressure {
+pub(super) enum Pressure {
     /// There is enough.
     #[default]
     None,
-    /// Less than a quarter is left: clients have an eighth of their limits.
+    /// Less than a quarter is left: clients have an eighth of their limits, and the worst are closed.
     Tight,
-    /// Less than an eighth is left: requests are answered with an error, too.
+    /// Less than an eighth is left: requests may be refused.
     Short,
-    /// There is too much in use: the worst are closed, too.
-    Over {
-        /// By so many bytes.
-        by: u64,
-    },
+    /// Nothing is left.
+    Over,
 }
 
 /// What clients have under pressure, as a part of their limits.
 const PART: usize = 8;
 
-/// What may be kept for one client, when there is enough memory and when it is scarce.
-const SHARE_MAX: usize = 128 * 1024 * 1024;
-const SHARE_MIN: usize = 64 * 1024;
+/// One client's share, as a part of what is free. So a single one leaves four fifths to others, and however
+/// many there are, something is always free.
+const SHARE_PART: u64 = 4;
 
-/// Whoever holds less is not worth closing.
-const SHED_MIN: usize = 64 * 1024;
+/// What one client may have however much is free.
+const SHARE_MAX: u64 = 128 * 1024 * 1024;
 
-impl Pressure {
-    /// That of `used` bytes where there may be `limit`.
-    pub fn of(used: u64, limit: u64) -> Self {
-        if used > limit {
-            Self::Over { by: used - limit }
-        } else if used >= limit - limit / 8 {
-            Self::Short
-        } else if used >= limit - limit / 4 {
-            Self::Tight
+/// What everybody may have, however scarce memory is.
+const SHARE_MIN: u64 = 64 * 1024;
+
+/// The same of a connection to a server.
+const QUEUE_MIN: u64 = 256 * 1024;
+
+/// Who holds less is not worth closing.
+const SHED_MIN: u64 = 64 * 1024;
+
+/// The same when requests would be refused otherwise.
+const SHED_MIN_SHORT: u64 = 8 * 1024;
+
+/// How often holders are counted while half of the memory is in use.
+const COUNT_EVERY: Duration = Duration::from_millis(100);
+
+/// How soon it is seen whether it was enough that some were closed.
+const COUNT_AGAIN: Duration = Duration::from_millis(20);
+
+impl Memory {
+    /// No limit.
+    pub const UNLIMITED: Self = Self {
+        used: 0,
+        limit: u64::MAX,
+    };
+
+    /// Up to here there is enough: three quarters.
+    pub fn ample(self) -> u64 {
+        self.limit - self.limit / 4
+    }
+
+    fn pressure(self) -> Pressure {
+        if self.used < self.ample() {
+            Pressure::None
+        } else if self.used < self.limit - self.limit / 8 {
+            Pressure::Tight
+        } else if self.used < self.limit {
+            Pressure::Short
         } else {
-            Self::None
+            Pressure::Over
         }
+    }
+
+    /// Bytes to be given back, so that not every further one brings this about again.
+    fn excess(self) -> u64 {
+        let target = self.ample() - self.limit / 16;
+        match self.pressure() {
+            Pressure::None => 0,
+            _ => self.used - target,
+        }
+    }
+
+    /// What is free before it is scarce.
+    fn free(self) -> u64 {
+        self.ample().saturating_sub(self.used)
     }
 }
 
 impl Proxy {
-    /// From now on memory is so scarce. Each time it is told to be [`Pressure::Over`] somebody is closed.
-    pub fn set_pressure(&mut self, pressure: Pressure) {
+    /// The process uses `used` bytes of memory now, where it may use `limit`. Closes those who hold the
+    /// most if that is too much, and says whether it did. To be told every turn, and again after that.
+    pub fn set_memory(&mut self, used: u64, limit: u64) -> bool {
+        self.memory = Memory { used, limit };
+        let queue = (self.memory.free() / SHARE_PART).max(QUEUE_MIN);
+        self.limits.queue = self
+            .usual
+            .queue
+            .min(usize::try_from(queue).unwrap_or(usize::MAX));
+        if used < limit / 4 {
+            self.census.forget();
+        } else if self.census.is_due(self.now) {
+            self.read_paces();
+        }
+        let closed = used >= limit / 2 && self.is_count_due() && self.count_holders();
+        self.set_pressure(self.memory.pressure());
+        closed
+    }
+
+    /// Whether requests of this pool are refused for want of memory.
+    #[inline]
+    pub(super) fn is_short(&self, pool: PoolIndex) -> bool {
+        self.pools[pool.index()].refused
+    }
+
+    /// Bytes that may be kept for one client of this pool. The more is free the more that is; who holds more
+    /// is to be read no further until it holds less, and is closed for it only when memory is scarce.
+    pub(super) fn share(&self, pool: PoolIndex) -> usize {
+        let share = if self.pools[pool.index()].over {
+            SHARE_MIN
+        } else {
+            (self.memory.free() / SHARE_PART).clamp(SHARE_MIN, SHARE_MAX)
+        };
+        usize::try_from(share).unwrap_or(usize::MAX)
+    }
+
+    fn set_pressure(&mut self, pressure: Pressure) {
+        if pressure == self.pressure {
+            return;
+        }
         let part = if pressure == Pressure::None { 1 } else { PART };
         let eased = self.pressure > pressure;
         self.pressure = pressure;
         self.limits.window = (self.usual.window / part).max(1);
         self.limits.outstanding = (self.usual.outstanding / part).max(1);
-        if let Pressure::Over { by } = pressure {
-            self.shed(by);
+        if pressure < Pressure::Short {
+            self.refuse_pools(|_| false);
         }
         if eased {
             let clients: Vec<ClientId> = self.clients.iter().map(|(id, _)| id).collect();
@@ -72,39 +167,72 @@ impl Proxy {
         }
     }
 
-    /// Whether new requests are answered with an error.
-    #[inline]
-    pub(super) fn is_short(&self) -> bool {
-        self.pressure >= Pressure::Short
+    fn is_count_due(&self) -> bool {
+        let more = self.memory.used >= self.counted_used + self.memory.limit / 64;
+        let scarce = self.memory.pressure() > Pressure::None;
+        self.now >= self.count_next || (scarce && more)
     }
 
-    /// Bytes that may be kept for one client of this pool.
-    pub(super) fn share(&self, _pool: PoolIndex) -> usize {
-        match self.pressure {
-            Pressure::None => SHARE_MAX,
-            _ => SHARE_MIN,
+    /// Counts who holds how much, tells the other workers, and closes the worst if there is too little
+    /// memory. Says whether somebody was closed.
+    fn count_holders(&mut self) -> bool {
+        let pressure = self.memory.pressure();
+        let scarce = pressure > Pressure::None;
+        if scarce {
+            self.buffers.release(usize::MAX);
+        }
+        let least = match pressure {
+            Pressure::None | Pressure::Tight => SHED_MIN,
+            Pressure::Short | Pressure::Over => SHED_MIN_SHORT,
+        };
+        let (holders, mut sums) = self.take_census(least);
+        let others = self.balance.as_ref().map_or([0; RANKS], |balance| {
+            balance.others(self.place, sums.pools.len(), self.now).ranks
+        });
+        let relief = sums.ranks.iter().chain(&others).sum::<u64>();
+        let excess = self.memory.excess();
+        let mut closed = 0;
+        for holder in yielding(&holders, &others, excess) {
+            closed += holder.held;
+            sums.pools[holder.pool.index()] -= holder.held;
+            sums.ranks[holder.rank] -= holder.held;
+            self.shed(holder);
+        }
+        if let Some(balance) = &self.balance {
+            balance.tell(self.place, &sums, self.now);
+        }
+        let soon = if closed > 0 { COUNT_AGAIN } else { COUNT_EVERY };
+        self.count_next = self.now + soon;
+        self.memory.used -= closed.min(self.memory.used);
+        self.counted_used = self.memory.used;
+        let hopeless = relief < excess;
+        match self.memory.pressure() {
+            Pressure::Over => self.refuse_pools(|_| hopeless),
+            Pressure::Short if self.pools.iter().any(|pool| pool.over) => {
+                self.refuse_pools(|over| hopeless && over);
+            }
+            Pressure::Short => self.refuse_pools(|_| hopeless),
+            Pressure::None | Pressure::Tight => self.refuse_pools(|_| false),
+        }
+        closed > 0
+    }
+
+    /// Refuses the requests of pools, by whether they hold more than their share.
+    fn refuse_pools(&mut self, refuses: impl Fn(bool) -> bool) {
+        let mut any = false;
+        for pool in &mut self.pools {
+            pool.refused = refuses(pool.over);
+            any |= pool.refused;
+        }
+        if let Some(balance) = &self.balance {
+            balance.set_refusing(self.place, any);
         }
     }
 
-    /// Closes those who hold the most, until they have held `bytes` together.
-    fn shed(&mut self, bytes: u64) {
-        let clients = self.clients.iter().map(|(id, it)| (it.held(), id.conn()));
-        let links = self.links.iter().map(|(id, it)| (it.held(), id.conn()));
-        let mut holders: Vec<(usize, ConnId)> = clients
-            .chain(links)
-            .filter(|(held, _)| *held >= SHED_MIN)
-            .collect();
-        holders.sort_unstable_by(|a, b| b.cmp(a));
-        let mut freed = 0;
-        for (held, conn) in holders {
-            if freed >= bytes {
-                return;
-            }
-            freed += held as u64;
-            match conn.side() {
-                Side::Client(id) => self.shed_client(id, held),
-                Side::Server(id) => self.shed_link(id),
-            }
+    fn shed(&mut self, holder: Holder) {
+        match holder.conn.side() {
+            Side::Client(id) => self.shed_client(id, holder.held as usize),
+            Side::Server(id) => self.shed_link(id),
         }
     }
 
@@ -128,24 +256,35 @@ impl Proxy {
     }
 }
 
-impl Client {
-    /// Bytes of memory, more or less, that are kept for it.
-    fn held(&self) -> usize {
-        let upload = self
-            .upload
-            .as_ref()
-            .map_or(0, |upload| match &upload.stage {
-                Stage::Gather(queue) | Stage::Wait(queue) => queue.len(),
-                Stage::Stream(_) | Stage::Discard => 0,
-            });
-        let session = self.session.as_ref().map_or(0, |session| session.held());
-        self.out.len() + self.pending.capacity() + self.ring.waiting_bytes + upload + session
+/// Those of `holders`, the worst first, who give way so that all workers together give back `excess` bytes.
+/// The other workers hold so much of each rank, and give back their part of it.
+fn yielding(holders: &[Holder], others: &[u64; RANKS], excess: u64) -> Vec<Holder> {
+    let mut chosen = Vec::new();
+    let mut left = excess;
+    let mut rest = holders;
+    for rank in (0..RANKS).rev() {
+        if left == 0 {
+            break;
+        }
+        let count = rest.iter().take_while(|it| it.rank == rank).count();
+        let (here, after) = rest.split_at(count);
+        rest = after;
+        let mine: u64 = here.iter().map(|holder| holder.held).sum();
+        let all = mine + others[rank];
+        let quota = if all <= left {
+            mine
+        } else {
+            (u128::from(left) * u128::from(mine)).div_ceil(u128::from(all)) as u64
+        };
+        let mut given = 0;
+        for holder in here {
+            if given >= quota {
+                break;
+            }
+            given += holder.held;
+            chosen.push(*holder);
+        }
+        left -= all.min(left);
     }
-}
-
-impl Link {
-    /// Bytes of memory, more or less, that are kept for it.
-    fn held(&self) -> usize {
-        self.out.len() + self.partial.len() + self.pending.capacity()
-    }
+    chosen
 }

@@ -40,6 +40,7 @@ impl Proxy {
             return;
         }
         client.quiet = false;
+        client.heard += input.len() as u64;
         if client.stalled {
             client.pending.keep(input.bytes());
             return self.note_kept(id);

@@ -60,14 +60,6 @@ impl Mute {
     }
 }
 
-impl Session {
-    /// Bytes of memory, more or less, that grow with what the client says.
-    pub fn held(&self) -> usize {
-        let queued = self.transaction.as_ref().map_or(0, |queued| queued.held());
-        queued + self.subscriber.as_ref().map_or(0, |known| known.held())
-    }
-}
-
 impl Client {
     /// The version of the protocol it speaks.
     pub fn version(&self) -> Version {

@@ -35,6 +35,10 @@ const RENEW_AFTER: Duration = Duration::from_millis(100);
 /// What a name costs besides its bytes.
 pub(super) const NAME_COST: usize = 64;
 
+/// What it really costs in memory beyond that: its place in a tree that is two thirds full, and the list
+/// of its connections.
+const ENTRY_COST: usize = 64;
+
 /// The three things that can be subscribed to, as indices.
 const CHANNEL: usize = 0;
 const PATTERN: usize = 1;
@@ -98,9 +102,15 @@ impl Subscriber {
         self.names[kind].keys().take(count).cloned().collect()
     }
 
-    /// Bytes of memory, more or less.
-    pub fn held(&self) -> usize {
-        self.bytes + self.held_bytes
+    /// Bytes of memory that are kept for it, about: what a map keeps for each entry is not told.
+    pub fn allocated(&self) -> usize {
+        let names: usize = self.names.iter().map(BTreeMap::len).sum();
+        size_of::<Self>()
+            + self.bytes
+            + names * ENTRY_COST
+            + self.links.capacity() * size_of::<(ServerIndex, LinkId)>()
+            + self.held.capacity() * size_of::<Vec<u8>>()
+            + self.held_bytes
     }
 
     /// How many of each kind, for CLIENT INFO.

@@ -174,10 +174,11 @@ impl Proxy {
             .map_or(input.bytes(), |form| &form.request);
         match place {
             Ok(server) => {
-                let (limit, short) = (self.limits.transaction, self.is_short());
                 let Some(client) = self.clients.find_mut(id) else {
                     return;
                 };
+                let limit = self.limits.transaction;
+                let short = self.pools[client.pool.index()].refused;
                 let router = self.pools[client.pool.index()].router.clone();
                 let Some(transaction) = client.session().transaction.as_deref_mut() else {
                     return;
@@ -236,7 +237,7 @@ impl Proxy {
 
     fn refuse_transaction(&mut self, id: ClientId, pool: super::PoolIndex) {
         let stats = &self.stats.pools[pool.index()];
-        if self.is_short() {
+        if self.is_short(pool) {
             stats.memory_limit_hits.add(1);
         } else {
             stats.transaction_limit_hits.add(1);

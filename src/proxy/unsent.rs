@@ -73,7 +73,7 @@ impl Proxy {
         let Kind::Primary(place) = link.kind else {
             return out.clear(&mut self.buffers);
         };
-        if first == link.slots.len() || self.is_short() {
+        if first == link.slots.len() || self.is_short(link.pool) {
             return out.clear(&mut self.buffers);
         }
         let Ok(target) = self.primary(link.pool, link.lane, link.server, place) else {

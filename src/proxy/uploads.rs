@@ -67,7 +67,7 @@ impl Proxy {
                 self.refuse_stranger(id, input);
                 discard
             }
-            _ if self.is_short() => {
+            _ if self.is_short(pool) => {
                 self.stats.pools[pool.index()].memory_limit_hits.add(1);
                 if answer != Answer::Never {
                     self.answer_error(id, Cause::NoMemory);

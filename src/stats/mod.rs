@@ -201,7 +201,7 @@ counters! {
         memory_limit_hits Counter Nutcrab
             "requests refused because the process was short of memory";
         memory_limit_closed Counter Nutcrab
-            "connections closed because the process had used up its memory";
+            "connections closed because memory was scarce and much was kept for them";
         memory_limit_refused Counter Nutcrab
             "clients turned away because the process was short of memory";
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::engine;
 use crate::engine::memory;
-use crate::proxy::{Pressure, Time};
+use crate::proxy::Time;
 
 /// While memory is scarce, or much of it is ours, it is looked at so often although nothing happens.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -27,7 +27,8 @@ const TRIM_MIN: i64 = 512 * 1024;
 #[derive(Debug)]
 pub struct Memory {
     limit: Option<u64>,
-    pressure: Pressure,
+    /// Whether a quarter of the limit or less was left when it was last looked at.
+    scarce: bool,
     /// The most this worker had since the last trim.
     peak: i64,
     trimmed: Time,
@@ -40,16 +41,17 @@ impl Memory {
     pub fn new(limit: Option<u64>) -> Self {
         Self {
             limit,
-            pressure: Pressure::None,
+            scarce: false,
             peak: 0,
             trimmed: Time::default(),
             mine: 0,
         }
     }
 
-    /// At the end of a turn: what the core must be told, if anything. `relieve` frees what is kept for
-    /// later; nobody is to suffer for that.
-    pub fn turn(&mut self, now: Time, relieve: impl FnOnce()) -> Option<Pressure> {
+    /// At the end of a turn: gives back what was freed, if it is much, and says how much the process uses
+    /// where there is a limit, and that limit. `relieve` frees what is kept for later; nobody is to suffer
+    /// for that.
+    pub fn turn(&mut self, now: Time, relieve: impl FnOnce()) -> Option<(u64, u64)> {
         self.mine = memory::of_this_thread();
         self.peak = self.peak.max(self.mine);
         if self
@@ -60,14 +62,18 @@ impl Memory {
             (self.peak, self.trimmed) = (self.mine, now);
         }
         let limit = self.limit?;
-        let mut pressure = Pressure::of(memory::used(), limit);
-        if pressure != Pressure::None {
+        self.scarce = memory::used() >= limit - limit / 4;
+        if self.scarce {
             relieve();
-            pressure = Pressure::of(memory::used(), limit);
         }
-        let is_news = pressure != self.pressure || matches!(pressure, Pressure::Over { .. });
-        self.pressure = pressure;
-        is_news.then_some(pressure)
+        Some((memory::used(), limit))
+    }
+
+    /// Bytes that may be read before it must be looked at again, although the turn is not over.
+    pub fn stride(&self) -> usize {
+        self.limit.map_or(usize::MAX, |limit| {
+            usize::try_from(limit / 64).unwrap_or(usize::MAX)
+        })
     }
 
     /// What this worker has, in bytes; negative if it has freed what others had allocated.
@@ -78,7 +84,7 @@ impl Memory {
     /// How long the worker may sleep although nothing happens.
     pub fn patience(&self) -> Option<Duration> {
         let much = |limit: u64| self.mine >= (limit / 16) as i64;
-        if self.pressure != Pressure::None || self.limit.is_some_and(much) {
+        if self.scarce || self.limit.is_some_and(much) {
             Some(LOOK_EVERY)
         } else {
             self.trim_after()

@@ -13,6 +13,8 @@
 //! server leaves in one write. A connection gets a fixed share of a turn; what it has beyond that is
 //! read in the next one, which then starts without waiting.
 
+#[cfg(test)]
+mod accounts;
 mod chunks;
 mod clock;
 mod gather;
@@ -35,7 +37,7 @@ use crate::config::{self, Address};
 use crate::engine::{
     self, CloseMode, Endpoint, Engine, Mailbox, Ready, Resolver, Socket, SocketOptions, Taken,
 };
-use crate::proxy::{Action, Cause, CloseHow, ConnId, PoolIndex, Proxy, Settings, Time};
+use crate::proxy::{Action, Balance, Cause, CloseHow, ConnId, PoolIndex, Proxy, Settings, Time};
 use crate::route::ServerIndex;
 use crate::stats::{Stats, WorkerStats};
 
@@ -79,6 +81,8 @@ pub struct Setup {
     pub gather: Duration,
     /// Bytes of memory the process may use. `None`: no limit.
     pub memory_limit: Option<u64>,
+    /// What all workers hold of it.
+    pub balance: Arc<Balance>,
     /// For servers given by host name.
     pub resolver: Resolver,
     /// Called, on the worker's thread, with what control must know. Must not block.
@@ -133,6 +137,7 @@ impl Worker {
         } = self;
         let mut proxy = Proxy::new(&setup.pools, Arc::clone(&setup.stats), setup.settings);
         proxy.set_overview(Arc::clone(&setup.overview));
+        proxy.set_balance(Arc::clone(&setup.balance));
         let limit = if engine::prepare_naps() {
             setup.gather
         } else {
@@ -150,6 +155,7 @@ impl Worker {
             chunks: Chunks::new(),
             to_read: Vec::new(),
             memory: Memory::new(setup.memory_limit),
+            unweighed: 0,
             crowded: false,
             now: Time::default(),
             next_epoch: Time::default(),
@@ -183,6 +189,8 @@ struct Loop {
     /// Connections with something to read; each at most once (`Link::listed`).
     to_read: Vec<ConnId>,
     memory: Memory,
+    /// Bytes that were read since the core was last told how much memory is left.
+    unweighed: usize,
     /// More messages wait than one turn takes.
     crowded: bool,
     /// The time of this turn.
@@ -272,14 +280,21 @@ impl Loop {
 
     /// Tells the core how much memory is left, and does what follows from it.
     fn weigh(&mut self) {
-        let pressure = self.memory.turn(self.now, || self.chunks.clear());
+        self.unweighed = 0;
+        let weighed = self.memory.turn(self.now, || self.chunks.clear());
         let stats = &self.setup.stats;
         stats.memory_bytes.set(self.memory.mine());
         stats.gathering.set(i64::from(self.gather.is_on()));
-        if let Some(pressure) = pressure {
-            self.proxy.set_pressure(pressure);
+        let Some((used, limit)) = weighed else {
+            return;
+        };
+        if self.proxy.set_memory(used, limit) {
+            // What was kept for those who are closed is freed with their sockets and chunks.
             self.obey_all();
+            self.chunks.clear();
+            self.proxy.set_memory(engine::memory::used(), limit);
         }
+        self.obey_all();
     }
 
     /// Takes what control has sent. Of new clients only a batch at a time: those who are there already
@@ -480,6 +495,11 @@ impl Loop {
     fn received(&mut self, conn: ConnId, len: usize) {
         for input in self.chunks.filled(len) {
             self.proxy.received(conn, input);
+        }
+        self.unweighed += len;
+        if self.unweighed >= self.memory.stride() {
+            // Thousands may send much in one turn.
+            self.weigh();
         }
     }
 

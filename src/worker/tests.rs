@@ -8,7 +8,7 @@ use std::thread::{self, JoinHandle};
 
 use super::*;
 use crate::engine::{BindOptions, Listener, PortSharing};
-use crate::proxy::Limits;
+use crate::proxy::{Balance, Limits};
 use crate::stats::{PoolNames, Stats};
 
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -56,6 +56,7 @@ fn team(servers: &[String]) -> Team {
         },
         clock: Clock::start(),
         memory_limit: None,
+        balance: Arc::new(Balance::new(1, 1)),
         gather: Duration::from_micros(100),
         resolver: Resolver::default(),
         // A test that ends early does not listen any more.

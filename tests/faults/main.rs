@@ -14,6 +14,7 @@ mod flow;
 mod hoarders;
 mod local;
 mod machine;
+mod memory;
 mod network;
 mod partitions;
 mod replies;

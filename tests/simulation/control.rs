@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use nutcrab::proxy::{Health, HealthChange, Kill, PoolIndex, Pressure, Time};
+use nutcrab::proxy::{Health, HealthChange, Kill, PoolIndex, Time};
 use nutcrab::route::{Router, ServerIndex};
 
 use crate::agenda::{Event, Micros};
@@ -30,8 +30,8 @@ pub enum Order {
     Route(PoolIndex, Arc<Router>),
     /// Whether a success of the server is worth a report.
     Failing(PoolIndex, ServerIndex, bool),
-    /// How scarce memory is.
-    Pressure(Pressure),
+    /// So many bytes of memory are in use, of those there may be.
+    Memory(u64, u64),
 }
 
 /// See the top of the file.

@@ -3,7 +3,6 @@
 //! Those that befall a single reply are the server's (`server`), those of a client its own (`client`).
 
 use nutcrab::protocol::Protocol;
-use nutcrab::proxy::Pressure;
 
 use crate::agenda::{Event, Micros};
 use crate::binary;
@@ -13,6 +12,9 @@ use crate::network::{End, Owner, WireId};
 use crate::scene::Phase;
 use crate::server::Mood;
 use crate::world::World;
+
+/// Bytes of memory there may be, while it is scarce.
+const MEMORY_LIMIT: u64 = 1 << 22;
 
 impl World {
     /// The next fault strikes.
@@ -171,11 +173,8 @@ impl World {
     /// Memory is scarce for a while: requests may be refused, and whoever holds much be closed.
     fn press(&mut self, span: Micros) {
         let until = self.scene.now + span;
-        let over = Pressure::Over { by: 100_000 };
-        let pressure = self
-            .scene
-            .draw
-            .pick(&[Pressure::Tight, Pressure::Short, over]);
+        // A quarter is left, an eighth, nothing.
+        let used = self.scene.draw.pick(&[12, 14, 17]) * MEMORY_LIMIT / 16;
         for pool in 0..self.scene.plan.pools.len() {
             let now = self.scene.now;
             self.scene.ledger.strike(now, pool, Fault::Memory, until);
@@ -184,7 +183,7 @@ impl World {
             client.blame(&mut self.scene, Fault::Memory, until);
         }
         for worker in &mut self.workers {
-            worker.order(&mut self.scene, Order::Pressure(pressure));
+            worker.order(&mut self.scene, Order::Memory(used, MEMORY_LIMIT));
         }
         self.scene.agenda.add(until, Event::Ease);
     }
@@ -192,7 +191,7 @@ impl World {
     /// There is enough memory again.
     pub(crate) fn ease(&mut self) {
         for worker in &mut self.workers {
-            worker.order(&mut self.scene, Order::Pressure(Pressure::None));
+            worker.order(&mut self.scene, Order::Memory(0, MEMORY_LIMIT));
         }
     }
 

@@ -305,7 +305,9 @@ impl Worker {
             Message::Order(Order::Failing(pool, server, failing)) => {
                 self.proxy.set_failing(pool, server, failing);
             }
-            Message::Order(Order::Pressure(pressure)) => self.proxy.set_pressure(pressure),
+            Message::Order(Order::Memory(used, limit)) => {
+                self.proxy.set_memory(used, limit);
+            }
             Message::Kill(kill, Some(done)) => self.proxy.killed(&kill, done),
             Message::Kill(kill, None) => {
                 let done = self.proxy.kill(&kill);

@@ -3,7 +3,6 @@
 use super::*;
 use crate::protocol;
 use crate::protocol::redis::reply::DEPTH_MAX;
-use crate::proxy::Pressure;
 use crate::stats::{Counter, PoolStats};
 
 /// A pool of one server with these limits of requests.
@@ -135,110 +134,4 @@ fn a_reply_nested_too_deeply_costs_its_connection_and_is_counted() {
     rig.receive(rig.link(0), deep);
     assert_eq!(rig.take(client), "-ERR Invalid argument\r\n");
     assert_eq!(count(&rig, |stats| &stats.nesting_limit_hits), 1);
-}
-
-/// A pool of one server, a client with `count` bytes unread, and a neighbour.
-fn pressed(count: usize) -> (Rig, ConnId, ConnId) {
-    let (mut rig, slow) = ready(pool(1), Limits::default());
-    let other = rig.client();
-    rig.full.push(slow);
-    rig.receive(slow, ask("GET a"));
-    rig.receive(
-        rig.link(0),
-        format!("${count}\r\n{}\r\n", "v".repeat(count)),
-    );
-    (rig, slow, other)
-}
-
-#[test]
-fn under_pressure_clients_have_less_until_it_is_over() {
-    let (mut rig, slow, other) = pressed(200_000);
-    assert!(rig.proxy.wants_read(slow));
-    rig.proxy.set_pressure(Pressure::Tight);
-    rig.take(rig.link(0));
-    rig.receive(slow, ask("GET b") + &ask("GET c"));
-    assert_eq!(rig.take(rig.link(0)), "");
-    assert_eq!(count(&rig, |stats| &stats.client_output_limit_hits), 1);
-    // Those who read are served as ever.
-    rig.receive(other, ask("GET d"));
-    rig.receive(rig.link(0), ":1\r\n");
-    assert_eq!(rig.take(other), ":1\r\n");
-    rig.take(rig.link(0));
-    rig.proxy.set_pressure(Pressure::None);
-    rig.settle();
-    assert!(rig.proxy.wants_read(slow));
-    assert_eq!(rig.take(rig.link(0)), ask("GET b") + &ask("GET c"));
-}
-
-#[test]
-fn a_connection_left_unread_under_pressure_is_read_again_after_it() {
-    let (mut rig, slow, _) = pressed(300_000);
-    rig.proxy.set_pressure(Pressure::None);
-    rig.receive(slow, ask("GET b"));
-    rig.proxy.set_pressure(Pressure::Tight);
-    rig.receive(rig.link(0), ":1\r\n");
-    assert!(!rig.proxy.wants_read(rig.link(0)));
-    rig.proxy.set_pressure(Pressure::None);
-    rig.settle();
-    assert!(rig.proxy.wants_read(rig.link(0)));
-    rig.full.clear();
-    let unread = rig.proxy.output(slow).expect("alive").len();
-    assert_eq!(unread, "$300000\r\n".len() + 300_002 + 4);
-}
-
-#[test]
-fn short_of_memory_requests_are_answered_with_an_error() {
-    let (mut rig, client) = ready(pool(2), Limits::default());
-    rig.proxy.set_pressure(Pressure::Short);
-    let large = format!(
-        "*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$20000\r\n{}",
-        "v".repeat(20_000)
-    );
-    let both = format!("MGET {} {}", key(0, 2, 0), key(1, 2, 0));
-    rig.receive(client, ask("PING") + &ask("GET a") + &ask(&both));
-    // In two parts, so that it is taken for a large one.
-    rig.receive(client, &large[..100]);
-    rig.receive(client, large[100..].to_owned() + "\r\n");
-    let error = "-ERR the proxy is short of memory\r\n";
-    assert_eq!(rig.take(client), "+PONG\r\n".to_owned() + &error.repeat(3));
-    assert!(count(&rig, |stats| &stats.memory_limit_hits) >= 3);
-    rig.proxy.set_pressure(Pressure::None);
-    rig.receive(client, ask("GET a"));
-    assert_eq!(rig.take(client), "", "it went to its server");
-    assert_eq!(rig.failures, [], "the servers have done nothing wrong");
-}
-
-#[test]
-fn out_of_memory_those_who_hold_the_most_are_closed() {
-    let (mut rig, slow, other) = pressed(200_000);
-    let less = rig.client();
-    rig.full.push(less);
-    rig.receive(less, ask("GET a"));
-    rig.receive(
-        rig.link(0),
-        format!("$100000\r\n{}\r\n", "v".repeat(100_000)),
-    );
-    rig.proxy.set_pressure(Pressure::Over { by: 1 });
-    rig.settle();
-    assert_eq!(rig.closed, [(slow, CloseHow::Reset)]);
-    assert!(matches!(rig.notices[..], [What::ShedClient { held }] if held > 200_000));
-    rig.proxy.set_pressure(Pressure::Over { by: 1 });
-    rig.settle();
-    assert!(rig.is_closed(less));
-    rig.proxy.set_pressure(Pressure::Over { by: 1 });
-    rig.settle();
-    assert!(!rig.is_closed(other), "nothing is gained by closing it");
-    assert_eq!(count(&rig, |stats| &stats.memory_limit_closed), 2);
-}
-
-#[test]
-fn out_of_memory_a_full_queue_to_a_server_is_given_up() {
-    let mut rig = Rig::new(pool(1));
-    let client = rig.client();
-    rig.receive(client, ask(&format!("SET a {}", "v".repeat(100_000))));
-    rig.proxy.set_pressure(Pressure::Over { by: 1 });
-    rig.settle();
-    assert!(rig.is_closed(rig.link(0)));
-    assert_eq!(rig.take(client), "-ERR the proxy is short of memory\r\n");
-    assert_eq!(rig.failures, [], "the server has done nothing wrong");
 }

@@ -13,6 +13,7 @@ mod latency;
 mod legal;
 mod local;
 mod memcached;
+mod memory;
 mod messages;
 mod multi;
 mod muting;
