@@ -360,7 +360,8 @@ impl Link {
             let version = self.version;
             return bytes
                 .first()
-                .is_none_or(|&first| shape.admits(first, version));
+                // Without MULTI each part of the transaction has a reply of its own.
+                .is_none_or(|&first| shape.admits(first, version) || self.refusal.is_some());
         }
         if self.protocol != Protocol::Redis {
             self.asked.print = slot.print.number();

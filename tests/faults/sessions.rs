@@ -163,7 +163,8 @@ fn t37_what_waits_never_does_so_in_a_transaction() {
         ],
     );
     client.send(&pipeline(&["EXEC"]));
-    assert!(client.reply().error().contains("ran without it"));
+    let error = client.reply().error();
+    assert!(error.contains("ran without it"), "{error}");
     eventually("the neighbour is served", || {
         (neighbour.ask(&["SET", "k", "v"]) == Reply::ok()).then_some(())
     });

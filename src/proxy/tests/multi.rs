@@ -67,11 +67,11 @@ fn a_connection_is_asked_once() {
 fn a_client_whose_commands_ran_without_multi_is_told_so() {
     let (mut rig, client) = ready(pool(1), Limits::default());
     let (link, other) = (rig.link(0), rig.client());
-    rig.receive(client, all(&["MULTI", "SET k v", "EXEC"]));
+    rig.receive(client, all(&["MULTI", "SET k v", "LRANGE l 0 1", "EXEC"]));
     rig.prove(link);
     rig.receive(other, ask("GET a"));
-    assert_eq!(rig.take(client), "+OK\r\n+QUEUED\r\n");
-    rig.receive(link, [REFUSED, "+OK\r\n", NO_MULTI].concat());
+    assert_eq!(rig.take(client), "+OK\r\n+QUEUED\r\n+QUEUED\r\n");
+    rig.receive(link, [REFUSED, "+OK\r\n", "*0\r\n", NO_MULTI].concat());
     assert_eq!(
         rig.take(client),
         "-ERR the server refused MULTI (NOPERM this user has no permissions to run the 'multi' command): \
