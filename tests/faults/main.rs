@@ -12,6 +12,7 @@ mod dropin;
 mod ejection;
 mod flow;
 mod hoarders;
+mod legal;
 mod local;
 mod machine;
 mod memory;
