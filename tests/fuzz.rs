@@ -6,6 +6,8 @@ mod targets;
 
 use std::path::Path;
 
+use proptest::prelude::*;
+
 #[test]
 fn every_target_stands_its_corpus() {
     for (name, target) in targets::TARGETS {
@@ -23,6 +25,18 @@ fn every_target_stands_its_corpus() {
             count += 1;
         }
         assert!(count >= 5, "{name}: {count} files");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1500))]
+
+    #[test]
+    fn what_a_server_may_say_is_read_to_its_end(
+        speech in 0..5u8,
+        bytes in proptest::collection::vec(any::<u8>(), 0..200),
+    ) {
+        targets::legal_reply(&[&[speech], &bytes[..]].concat());
     }
 }
 

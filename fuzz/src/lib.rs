@@ -9,6 +9,8 @@
 
 mod bytes;
 mod core_events;
+mod grammar;
+mod legal;
 mod oracle;
 mod parsers;
 mod settings;
@@ -20,13 +22,14 @@ use bytes::Bytes;
 pub type Target = fn(&[u8]);
 
 /// The targets by name.
-pub const TARGETS: [(&str, Target); 9] = [
+pub const TARGETS: [(&str, Target); 10] = [
     ("redis_request", redis_request),
     ("redis_reply", redis_reply),
     ("memcache_request", memcache_request),
     ("memcache_reply", memcache_reply),
     ("binary_request", binary_request),
     ("binary_reply", binary_reply),
+    ("legal_reply", legal_reply),
     ("split_merge", split_merge),
     ("core_events", core_events),
     ("configuration", configuration),
@@ -60,6 +63,11 @@ pub fn binary_request(bytes: &[u8]) {
 /// As [`redis_reply`], for memcached's binary protocol.
 pub fn binary_reply(bytes: &[u8]) {
     parsers::replies(&parsers::BINARY, bytes);
+}
+
+/// What a server may say, made by the grammar of its protocol: it is read, and nothing beyond.
+pub fn legal_reply(bytes: &[u8]) {
+    legal::check(&mut Bytes::new(bytes));
 }
 
 /// A request split over servers and their replies joined again: the client gets what one server with

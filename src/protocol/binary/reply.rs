@@ -45,6 +45,9 @@ pub fn feed(scan: &mut ReplyScan, stamp: Option<Stamp>, bytes: &[u8]) -> Result<
                 return Err(BadReply::Foreign);
             }
         }
+        if u64::from(key) + u64::from(header[4]) > body {
+            return Err(BadReply::Number);
+        }
         if scan.marked && opcode == VERSION {
             if body > MARKER_BODY_MAX {
                 return Err(BadReply::Number);
@@ -59,9 +62,6 @@ pub fn feed(scan: &mut ReplyScan, stamp: Option<Stamp>, bytes: &[u8]) -> Result<
                 used: used + len,
                 done: true,
             });
-        }
-        if u64::from(key) + u64::from(header[4]) > body {
-            return Err(BadReply::Number);
         }
         scan.begun = true;
         scan.left = body;
@@ -173,6 +173,9 @@ mod tests {
         for bytes in foreign {
             assert_eq!(outcome(false, &bytes), Err(BadReply::Foreign), "{bytes:?}");
         }
+        let mut long_key = marker.clone();
+        long_key[3] = 9;
+        assert_eq!(outcome(true, &long_key), Err(BadReply::Number));
         // A version that was asked for by somebody else, and what comes behind a reply.
         let version = packet(VERSION, b"", b"1.6.18");
         for bytes in [version, [hit, packet(0x0c, b"", b"")].concat()] {
