@@ -40,6 +40,14 @@ impl Chunk {
         }
     }
 
+    /// These bytes.
+    pub fn of(bytes: Vec<u8>) -> Self {
+        Self {
+            bytes: bytes.into_boxed_slice(),
+            shelf: None,
+        }
+    }
+
     /// The whole block, to read into.
     pub fn space(&mut self) -> &mut [u8] {
         &mut self.bytes

@@ -11,11 +11,9 @@ use std::time::Duration;
 use super::address::{self, Resolve, SERVER_FORMS};
 use super::file::{self, Node, NodeKind};
 use super::foreign::TWEMPROXY;
-use super::keys::{
-    CROSS_SHARDS, FAILED_GETS, Form, KEYS, Key, PROCESS_KEYS, PROCESS_SECTION, PoolDraft, Presence,
-    ProcessDraft,
-};
+use super::keys::{CROSS_SHARDS, FAILED_GETS, Form, KEYS, Key, PoolDraft, Presence};
 use super::mistake::{Mistake, Place, Problem, Report, nearest, quoted};
+use super::process::{PROCESS_KEYS, PROCESS_SECTION, ProcessDraft};
 use super::{Config, CrossShard, Foreign, Password, Pool, Process, Server};
 use crate::hash::Hash;
 use crate::protocol::{Limits, Policy, Protocol};
@@ -171,6 +169,9 @@ impl Checker<'_> {
             client_request_limit: draft.client_request_limit as usize,
             client_output_limit: draft.client_output_limit as usize,
             client_min_rate: draft.client_min_rate.into(),
+            incomplete_request_timeout: limited(draft.incomplete_request_timeout),
+            unauthenticated_limit: draft.unauthenticated_limit as usize,
+            unauthenticated_timeout: limited(draft.unauthenticated_timeout),
             server_queue_limit: draft.server_queue_limit as usize,
             session_connections: draft.session_connections as usize,
             spare_connections: draft.spare_connections as usize,
@@ -589,6 +590,11 @@ fn finish(name: String, draft: PoolDraft) -> Option<Pool> {
         limits,
         servers: draft.servers,
     })
+}
+
+/// So many milliseconds; without end if there are none.
+fn limited(count: u32) -> Option<Duration> {
+    (count > 0).then(|| milliseconds(count))
 }
 
 fn milliseconds(count: u32) -> Duration {

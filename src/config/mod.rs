@@ -12,6 +12,7 @@ mod file;
 mod foreign;
 mod keys;
 mod mistake;
+mod process;
 mod schema;
 
 use std::fs::File;
@@ -22,8 +23,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use foreign::Foreign;
-pub use keys::{KEYS, Key, PROCESS_KEYS, PROCESS_SECTION, PoolDraft, Presence, ProcessDraft};
+pub use keys::{KEYS, Key, PoolDraft, Presence};
 pub use mistake::{Mistake, Mistakes, Place, Problem};
+pub use process::{PROCESS_KEYS, PROCESS_SECTION, ProcessDraft};
 pub use schema::json_schema;
 
 use crate::hash::{Hash, md5_hex};
@@ -155,6 +157,12 @@ pub struct Process {
     pub client_output_limit: usize,
     /// `client_min_rate`: bytes a second that show progress.
     pub client_min_rate: u64,
+    /// `incomplete_request_timeout`: how long the rest of a request may be awaited. `None`: for ever.
+    pub incomplete_request_timeout: Option<Duration>,
+    /// `unauthenticated_limit`: bytes that are kept for all clients that gave no password.
+    pub unauthenticated_limit: usize,
+    /// `unauthenticated_timeout`: how long a client may take to give it. `None`: for ever.
+    pub unauthenticated_timeout: Option<Duration>,
     /// `server_queue_limit`: bytes that may wait to be sent on one connection to a server.
     pub server_queue_limit: usize,
     /// `session_connections`: connections of a worker to one server that clients have for themselves.

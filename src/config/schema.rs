@@ -3,7 +3,8 @@
 //! It is for editors and for checks in a pipeline. It says what a schema can say: types, names and
 //! ranges. What needs more (duplicate names, addresses, a password without Redis) only `-t` knows.
 
-use super::keys::{Form, KEYS, Key, PROCESS_KEYS, PROCESS_SECTION, Presence};
+use super::keys::{Form, KEYS, Key, Presence};
+use super::process::{PROCESS_KEYS, PROCESS_SECTION};
 
 /// The schema (JSON Schema, draft 2020-12) as indented text, ended by a line feed.
 pub fn json_schema() -> String {

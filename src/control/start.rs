@@ -7,6 +7,7 @@ use std::hash::{BuildHasher, Hasher};
 use std::io;
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 use super::binding::Binding;
 use super::daemon::PidFile;
@@ -217,7 +218,7 @@ impl Team<'_> {
                 buffer_size: self.options.mbuf_size,
                 worker: (index as u32, count as u32),
                 seed: random(),
-                limits: limits(self.process),
+                limits: limits(self.process, count),
             },
             clock: self.clock,
             gather: self.process.gather,
@@ -229,8 +230,11 @@ impl Team<'_> {
     }
 }
 
-/// What the configuration says about the limits of a core.
-fn limits(process: &Process) -> Limits {
+/// So long that it never ends, and short enough to be added to any time.
+const ENDLESS: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+
+/// What the configuration says about the limits of a core, of which there are so many.
+fn limits(process: &Process, count: usize) -> Limits {
     Limits {
         outstanding: process.client_request_limit,
         window: process.client_output_limit,
@@ -239,6 +243,10 @@ fn limits(process: &Process) -> Limits {
         spares: process.spare_connections,
         detours: process.large_reply_connections,
         client_min_rate: process.client_min_rate,
+        upload_stall: process.incomplete_request_timeout.unwrap_or(ENDLESS),
+        incomplete: process.incomplete_request_timeout,
+        strangers: process.unauthenticated_limit / count,
+        stranger_timeout: process.unauthenticated_timeout,
         subscriber: process.subscriber_output_limit,
         subscriber_soft: process.subscriber_output_soft_limit,
         subscriber_soft_span: process.subscriber_output_soft_time,

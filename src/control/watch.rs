@@ -252,7 +252,8 @@ fn level_of(what: &What) -> Level {
         | What::Unjoinable => Level::Warn,
         What::SlowClient
         | What::ShedClient { .. }
-        | What::StalledUpload
+        | What::StalledRequest
+        | What::Unauthenticated
         | What::OverLimit { .. }
         | What::SlowUpload
         | What::BadRequest => Level::Notice,

@@ -15,6 +15,9 @@ pub(super) const RANKS: usize = 128;
 /// What was written before is not true any more.
 const FRESH: Duration = Duration::from_millis(250);
 
+/// The same of messages, which are counted whenever many have come.
+const MESSAGES_FRESH: Duration = Duration::from_secs(2);
+
 /// What all workers hold.
 #[derive(Debug)]
 pub struct Balance {
@@ -31,6 +34,9 @@ struct Seat {
     pools: Vec<AtomicU64>,
     /// Bytes that could be given back, by rank.
     ranks: Vec<AtomicU64>,
+    /// Bytes of messages that wait for those who listen, and when that was written.
+    messages: AtomicU64,
+    messages_at: AtomicU64,
     /// Whether requests are refused, since nothing could be given back.
     refuses: AtomicBool,
 }
@@ -60,6 +66,8 @@ impl Balance {
             at: AtomicU64::new(0),
             pools: zeros(pools),
             ranks: zeros(RANKS),
+            messages: AtomicU64::new(0),
+            messages_at: AtomicU64::new(0),
             refuses: AtomicBool::new(false),
         };
         Self {
@@ -85,6 +93,26 @@ impl Balance {
             cell.store(*bytes, Ordering::Relaxed);
         }
         seat.at.store(now.0, Ordering::Relaxed);
+    }
+
+    /// So many bytes of messages wait at worker `place`.
+    pub(super) fn tell_messages(&self, place: u32, bytes: u64, now: Time) {
+        if let Some(seat) = self.seats.get(place as usize) {
+            seat.messages.store(bytes, Ordering::Relaxed);
+            seat.messages_at.store(now.0, Ordering::Relaxed);
+        }
+    }
+
+    /// Bytes of messages that wait at all workers but `place`, as far as they have said so lately.
+    pub(super) fn other_messages(&self, place: u32, now: Time) -> u64 {
+        let others = self.seats.iter().enumerate();
+        let others = others.filter(|(index, seat)| {
+            let at = seat.messages_at.load(Ordering::Relaxed);
+            *index != place as usize && now.since(Time(at)) <= MESSAGES_FRESH
+        });
+        others
+            .map(|(_, seat)| seat.messages.load(Ordering::Relaxed))
+            .sum()
     }
 
     /// Whether worker `place` refuses requests.

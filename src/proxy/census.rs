@@ -11,7 +11,8 @@
 use std::time::Duration;
 
 use super::balance::{RANKS, Sums, fair_level};
-use super::ids::{ConnId, Side};
+use super::client::Client;
+use super::ids::{ClientId, ConnId, Side};
 use super::time::Time;
 use super::{PoolIndex, Proxy};
 
@@ -134,12 +135,7 @@ impl Proxy {
     pub(super) fn read_paces(&mut self) {
         self.census.begin_reading(self.now);
         for (id, client) in self.clients.iter() {
-            self.census.read(Reading {
-                conn: id.conn(),
-                since: client.since,
-                moved: client.moved(),
-                kept: client.held_input() as u64,
-            });
+            self.census.read(reading_of(id, client));
         }
         for (id, link) in self.links.iter() {
             self.census.read(Reading {
@@ -149,6 +145,13 @@ impl Proxy {
                 kept: 0,
             });
         }
+    }
+
+    /// How long a client would need to move what is kept for it.
+    pub(super) fn client_age(&self, id: ClientId, client: &Client) -> u64 {
+        let (reading, held) = (reading_of(id, client), client.held() as u64);
+        let min_rate = self.limits.client_min_rate;
+        self.census.age(reading, held, min_rate, self.now)
     }
 
     /// Who holds at least `least` bytes, those first who are to give way first; and what all hold.
@@ -169,13 +172,7 @@ impl Proxy {
             }
         };
         for (id, client) in self.clients.iter() {
-            let reading = Reading {
-                conn: id.conn(),
-                since: client.since,
-                moved: client.moved(),
-                kept: client.held_input() as u64,
-            };
-            add(reading, client.pool, client.held() as u64);
+            add(reading_of(id, client), client.pool, client.held() as u64);
         }
         for (id, link) in self.links.iter() {
             let reading = Reading {
@@ -214,6 +211,15 @@ impl Proxy {
     }
 }
 
+fn reading_of(id: ClientId, client: &Client) -> Reading {
+    Reading {
+        conn: id.conn(),
+        since: client.since,
+        moved: client.moved(),
+        kept: client.held_input() as u64,
+    }
+}
+
 impl ConnId {
     /// 0 for a client, 1 for a connection to a server.
     fn side_index(self) -> usize {
@@ -235,7 +241,6 @@ impl ConnId {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::proxy::client::Client;
     use crate::proxy::ids::{Id, Slab};
 
     const MIB: u64 = 1 << 20;

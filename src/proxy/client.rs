@@ -87,8 +87,14 @@ pub(super) struct Client {
     pub quiet: bool,
     /// Bytes it ever sent.
     pub heard: u64,
-    /// When it must have closed at the latest, while `Lingering`.
-    pub linger_until: Time,
+    /// When the last byte of the request came of which there is a part.
+    pub part_heard: Time,
+    /// Until when it must have closed while `Lingering`, and before that have said the password.
+    pub leave_by: Time,
+    /// Bytes that count for it among those of all who have not said the password.
+    pub charged: usize,
+    /// Whether a long reply of our own waits to be made until it has taken what there is.
+    pub brimming: bool,
 }
 
 /// Longer replies count as so many bytes: one of them says little about the others.
@@ -185,7 +191,10 @@ impl Client {
             armed: Armed::default(),
             quiet: false,
             heard: 0,
-            linger_until: Time::NEVER,
+            part_heard: Time::default(),
+            leave_by: Time::NEVER,
+            charged: 0,
+            brimming: false,
         }
     }
 
@@ -199,8 +208,14 @@ impl Client {
             // It is outstanding itself, or will be; what is sent on is kept nowhere.
             return !upload.is_proven(limits.upload_proof);
         }
-        let follows = !self.barrier || self.ring.is_empty();
+        let follows = (!self.barrier || self.ring.is_empty())
+            && !(self.brimming && self.has_much_to_take(limits));
         follows && self.out.len() < limits.window && self.may_have_another_outstanding(limits)
+    }
+
+    /// Whether so much waits for it that no long reply of our own is to be made.
+    pub fn has_much_to_take(&self, limits: &Limits) -> bool {
+        self.out.len() + self.ring.waiting_bytes >= limits.own_output
     }
 
     /// Whether one more of its requests may be unanswered.

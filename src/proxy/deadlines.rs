@@ -37,17 +37,19 @@ impl Proxy {
         self.check_upload(id);
         self.check_spare(id);
         self.go_on(id);
+        self.check_part(id);
+        self.check_password(id);
         self.check_subscriptions(id);
         self.check_listener(id);
         let Some(client) = self.clients.find_mut(id) else {
             return;
         };
         if client.state == client::State::Lingering {
-            if client.linger_until <= self.now {
+            if client.leave_by <= self.now {
                 self.close_client(id, Ending::Error, CloseHow::Gracefully);
             } else {
                 self.timers
-                    .arm(id.conn(), &mut client.armed, client.linger_until);
+                    .arm(id.conn(), &mut client.armed, client.leave_by);
             }
         } else if client.upload.is_some() {
             self.rearm_upload(id);

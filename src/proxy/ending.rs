@@ -31,6 +31,7 @@ impl Proxy {
         }
         stats.client_connections.sub(1);
         self.stats.curr_connections.sub(1);
+        self.strangers -= client.charged;
         let held = client.out.len() + client.ring.waiting_bytes + client.pending.len();
         client.out.clear(&mut self.buffers);
         while let Some(exchange) = client.ring.pop() {

@@ -16,7 +16,7 @@ use super::cause::Cause;
 use super::ids::LinkId;
 use super::owed::Mark;
 use super::scripts::Errand;
-use crate::buffer::{BufferPool, Queue};
+use crate::buffer::{BufferPool, Input, Queue};
 use crate::protocol::{Answer, FragmentReply, Join, Labels, Merge, Partial, Stamp, Version};
 
 /// How far one request has come.
@@ -357,6 +357,14 @@ impl Ring {
     pub fn push_reply(&mut self, reply: &[u8]) {
         let kept = self.keep_bytes(reply, Mark::NONE);
         self.push(kept);
+    }
+
+    /// The same with a reply whose memory others share.
+    pub fn push_long_reply(&mut self, reply: Input<'_>) {
+        let mut queue = Box::new(Queue::new());
+        queue.push_input_snug(reply);
+        self.waiting_bytes += queue.len();
+        self.push(Exchange::Ready(queue, Mark::NONE));
     }
 
     /// Notes that a request without a reply was served.

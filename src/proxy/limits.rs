@@ -21,6 +21,14 @@ pub struct Limits {
     /// replies that are passed on in parts are left to the servers; whole ones beyond the
     /// [slack](Self::slack).
     pub window: usize,
+    /// Bytes that are kept for all clients that have not said the password. Each may have half of what is
+    /// left of it, so that there is always something left for the next.
+    pub strangers: usize,
+    /// How long a client may take to say the password. `None`: for ever.
+    pub stranger_timeout: Option<Duration>,
+    /// Bytes of output that may wait for a client when a long reply of our own is made for it: such replies
+    /// are made as they are taken.
+    pub own_output: usize,
     /// A reply that is not whole when so many bytes of it are there is passed on as it comes.
     pub cut_through: usize,
     /// Bytes of the replies to one request that can be joined only when all are whole; beyond it the
@@ -60,6 +68,9 @@ pub struct Limits {
     pub detours: usize,
     /// How long such a connection is kept without use.
     pub spare_idle: Duration,
+    /// How long a client that has sent a part of any other request may send nothing of the rest. `None`: for
+    /// ever.
+    pub incomplete: Option<Duration>,
     /// How long a client that is sending a large request may send nothing of it.
     pub upload_stall: Duration,
     /// Bytes that may wait to be sent on one connection to a server; then requests are refused.
@@ -104,6 +115,10 @@ impl Default for Limits {
             crowd: 2048,
             share: 64,
             window: 512 * 1024,
+            incomplete: Some(Duration::from_secs(30)),
+            strangers: 16 * 1024 * 1024,
+            stranger_timeout: Some(Duration::from_secs(30)),
+            own_output: 16 * 1024,
             cut_through: 64 * 1024,
             join: 4 * 1024 * 1024,
             large_message: 1024 * 1024,

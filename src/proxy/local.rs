@@ -8,6 +8,7 @@ use super::cause::Cause;
 use super::ids::ClientId;
 use super::pool::GroupIndex;
 use super::session::{Mute, Session};
+use super::telling::is_long;
 use crate::buffer::Input;
 use crate::protocol::redis::commands::Verb;
 use crate::protocol::redis::describe;
@@ -92,6 +93,9 @@ impl Proxy {
         request: &Request,
         input: Input<'_>,
     ) -> bool {
+        if is_long(&local) && self.put_off_reply(id) {
+            return false;
+        }
         match local {
             Local::Quit => self.quit(id),
             Local::Say(reply) => self.answer(id, reply),
@@ -274,6 +278,7 @@ impl Proxy {
                     reply.status("OK");
                 } else {
                     reply.error("ERR invalid password");
+                    self.expect_password(id);
                 }
             }
             ([_, user, given], _) => {
@@ -447,6 +452,7 @@ impl Proxy {
         client.authenticated = pool.config.redis_auth.is_none();
         pool.stay(group);
         self.move_client(id, group);
+        self.expect_password(id);
     }
 }
 

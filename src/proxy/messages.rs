@@ -107,13 +107,15 @@ impl Proxy {
         let unconfirmed = subscriber
             .confirming
             .is_some_and(|request| client.ring.holds(request));
+        let len = bytes.len();
         if in_reply || unconfirmed || !subscriber.held.is_empty() {
-            subscriber.held_bytes += bytes.len();
+            subscriber.held_bytes += len;
             subscriber.held.push_back(bytes);
-            return;
+            return self.message_waits(len);
         }
         client.out.push(&bytes, &mut self.buffers);
         self.flush_client(id);
+        self.message_waits(len);
     }
 
     /// Passes on the messages that waited for the end of a reply.

@@ -18,6 +18,7 @@
 
 mod asking;
 mod attempts;
+mod audience;
 mod balance;
 mod bundle;
 mod cause;
@@ -49,6 +50,7 @@ mod notice;
 mod overtaking;
 mod owed;
 mod own;
+mod parts;
 mod pending;
 mod pool;
 mod pressure;
@@ -60,6 +62,7 @@ mod session;
 mod settings;
 mod spares;
 mod subscribe;
+mod telling;
 mod tidy;
 mod time;
 mod timer;
@@ -71,10 +74,11 @@ mod window;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::buffer::{BufferPool, Input, Queue};
+use crate::buffer::{BufferPool, Chunk, Input, Queue};
 use crate::config;
 use crate::protocol::{Family, Key, Topic, Unit};
 use crate::route::{Router, ServerIndex};
@@ -200,6 +204,8 @@ pub struct Proxy {
     /// When holders are counted again, and what was in use when they were.
     count_next: Time,
     counted_used: u64,
+    /// Bytes of messages that came for those who listen since they were counted.
+    new_messages: u64,
     /// What all workers hold.
     balance: Option<Arc<Balance>>,
     buffers: BufferPool,
@@ -229,13 +235,19 @@ pub struct Proxy {
     moved: u64,
     /// See [`Proxy::take_released`].
     released: usize,
+    /// Bytes of long replies of our own in this turn.
+    told_bytes: usize,
+    /// Bytes that are kept for clients that have not said the password.
+    strangers: usize,
+    /// Long replies of our own that were given lately, so that equal ones share their memory.
+    told: VecDeque<Rc<Chunk>>,
     draining: bool,
     actions: VecDeque<Action>,
     /// Connections with output that was not announced yet.
     dirty: Dirty,
     /// Connections whose stalled input is to be looked at again.
     waking: Vec<ConnId>,
-    /// Clients of whose kept requests enough were read in this turn.
+    /// Clients for whom enough was done in this turn: of what they ask enough was read, or answered.
     later: Vec<ConnId>,
     /// Clients that are not read since enough of what they ask is kept.
     replete: Vec<ClientId>,
@@ -283,6 +295,7 @@ impl Proxy {
             census: Census::default(),
             count_next: Time::default(),
             counted_used: 0,
+            new_messages: 0,
             balance: None,
             buffers: BufferPool::new(
                 settings.buffer_size,
@@ -303,6 +316,9 @@ impl Proxy {
             draws: settings.seed | 1,
             moved: 0,
             released: 0,
+            told_bytes: 0,
+            strangers: 0,
+            told: VecDeque::new(),
             draining: false,
             actions: VecDeque::new(),
             dirty: Dirty::default(),
@@ -327,7 +343,9 @@ impl Proxy {
     /// A turn begins: everything until the next one happens at `now`.
     pub fn turn(&mut self, now: Time) {
         self.now = self.now.max(now);
-        self.waking.append(&mut self.later);
+        self.told_bytes = 0;
+        // The last one on the list is the first to go on.
+        self.waking.extend(self.later.drain(..).rev());
         if !self.replete.is_empty() {
             self.look_at_the_replete();
         }
@@ -377,6 +395,9 @@ impl Proxy {
         stats.client_connections.add(1);
         self.stats.total_connections.add(1);
         self.stats.curr_connections.add(1);
+        if !authenticated {
+            self.expect_password(id);
+        }
         if self.draining {
             self.finish_client(id);
         }

@@ -74,10 +74,12 @@ pub enum What {
         /// How many bytes.
         held: usize,
     },
-    /// A client stopped in the middle of a large request and was closed.
-    StalledUpload,
     /// A client sent a large request so slowly, while others waited for a connection, that it was failed.
     SlowUpload,
+    /// A client stopped in the middle of a request and was closed.
+    StalledRequest,
+    /// A client did not say the password of its pool, or sent too much before, and was closed.
+    Unauthenticated,
     /// A client sent something that is no request and was closed.
     BadRequest,
     /// A request of the client went beyond a limit.
@@ -129,10 +131,11 @@ impl fmt::Display for What {
                 f,
                 "closed: memory is scarce, and {held} bytes were kept for it"
             ),
-            What::StalledUpload => f.write_str("closed: it stopped within a large request"),
             What::SlowUpload => f.write_str(
                 "failed its large request: it came slowly, and others waited for a connection",
             ),
+            What::StalledRequest => f.write_str("closed: it stopped within a request"),
+            What::Unauthenticated => f.write_str("closed: it has not authenticated"),
             What::BadRequest => f.write_str("closed: malformed request"),
             What::OverLimit {
                 key,

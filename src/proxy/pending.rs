@@ -10,6 +10,7 @@ use std::mem;
 
 use super::client::{Client, State};
 use super::ids::ClientId;
+use super::parts::append;
 use super::{Action, Proxy};
 use crate::buffer::Input;
 
@@ -50,7 +51,7 @@ impl Pending {
     /// Adds what came, as a part of the request that is to be read next.
     pub fn extend(&mut self, bytes: &[u8]) {
         if self.behind.is_empty() {
-            self.front.extend_from_slice(bytes);
+            append(&mut self.front, bytes);
         } else {
             self.keep(bytes);
         }
@@ -97,7 +98,7 @@ impl Pending {
             self.front = next;
         } else {
             self.close_up();
-            self.front.extend_from_slice(&next);
+            append(&mut self.front, &next);
         }
     }
 
@@ -192,6 +193,7 @@ impl Proxy {
             return;
         }
         client.stalled = false;
+        client.brimming = false;
         if client.woken.0 != self.now {
             client.woken = (self.now, 0);
         }
@@ -199,6 +201,7 @@ impl Proxy {
         client.ring.lift_limit();
         if !client.pending.is_empty() {
             self.reread(id);
+            self.keep_part(id);
         }
         let is_blocked = self.is_blocked(id);
         let Some(client) = self.clients.find_mut(id) else {

@@ -77,6 +77,11 @@ impl Memory {
         limit: u64::MAX,
     };
 
+    /// Bytes there may be.
+    pub fn limit(self) -> u64 {
+        self.limit
+    }
+
     /// Up to here there is enough: three quarters.
     pub fn ample(self) -> u64 {
         self.limit - self.limit / 4
@@ -180,6 +185,7 @@ impl Proxy {
         let scarce = pressure > Pressure::None;
         if scarce {
             self.buffers.release(usize::MAX);
+            self.told.clear();
         }
         let least = match pressure {
             Pressure::None | Pressure::Tight => SHED_MIN,
@@ -236,7 +242,7 @@ impl Proxy {
         }
     }
 
-    fn shed_client(&mut self, id: ClientId, held: usize) {
+    pub(super) fn shed_client(&mut self, id: ClientId, held: usize) {
         let Some(client) = self.clients.find(id) else {
             return;
         };

@@ -682,12 +682,16 @@ impl Proxy {
         client.out.consume(count, &mut self.buffers);
         let latency = &self.stats.pools[client.pool.index()].latency;
         client.owed.take(count, self.now, latency);
+        let was_brimming = client.brimming;
         if client.out.len() < window && (was_full || !client.blocking.is_empty()) {
             self.unblock(id);
             self.unstall(id);
         }
         if listens {
             self.listener_sent(id);
+        }
+        if was_brimming {
+            self.answer_later(id);
         }
         self.close_if_settled(id);
     }

@@ -50,10 +50,15 @@ impl Proxy {
             if let Some(client) = self.clients.find_mut(id) {
                 client.pending.keep(&input.bytes()[used..]);
             }
-            return;
+        } else {
+            client.pending.extend(input.bytes());
+            self.reread(id);
         }
-        client.pending.extend(input.bytes());
-        self.reread(id);
+        if let Some(client) = self.clients.find(id)
+            && client.has_part()
+        {
+            self.keep_part(id);
+        }
     }
 
     /// The client has closed its side: what it asked is still answered.
@@ -107,9 +112,9 @@ impl Proxy {
         // thrown away until it leaves.
         client.state = State::Lingering;
         client.stalled = false;
-        client.linger_until = self.now + self.limits.linger;
+        client.leave_by = self.now + self.limits.linger;
         self.timers
-            .arm(id.conn(), &mut client.armed, client.linger_until);
+            .arm(id.conn(), &mut client.armed, client.leave_by);
         self.actions.push_back(Action::Shutdown(id.conn()));
         self.actions.push_back(Action::Resume(id.conn()));
     }
@@ -592,30 +597,6 @@ impl Proxy {
         });
         keys.shrink_to(UNITS_KEPT);
         together
-    }
-
-    /// Gives a reply that is known at once, in its turn.
-    pub(super) fn answer(&mut self, id: ClientId, reply: &[u8]) {
-        if self
-            .clients
-            .find(id)
-            .is_some_and(|client| !client.is_mute())
-        {
-            self.tell(id, reply);
-        }
-    }
-
-    /// Gives what is no reply to a client that wants none, in its turn.
-    pub(super) fn tell(&mut self, id: ClientId, reply: &[u8]) {
-        let Some(client) = self.clients.find_mut(id) else {
-            return;
-        };
-        if client.ring.is_empty() {
-            client.out.push(reply, &mut self.buffers);
-            self.flush_client(id);
-        } else {
-            client.ring.push_reply(reply);
-        }
     }
 
     /// Answers a request that cannot be served.

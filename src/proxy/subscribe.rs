@@ -113,6 +113,11 @@ impl Subscriber {
             + self.held_bytes
     }
 
+    /// Bytes of messages that wait for the end of a reply.
+    pub fn waiting(&self) -> usize {
+        self.held_bytes
+    }
+
     /// How many of each kind, for CLIENT INFO.
     pub fn counts(&self) -> [usize; 3] {
         [CHANNEL, PATTERN, SHARD].map(|kind| self.names[kind].len())

@@ -46,6 +46,7 @@ impl Proxy {
         self.actions.shrink_to(ENTRIES_KEPT);
         self.dirty.shrink_to(ENTRIES_KEPT);
         self.waking.shrink_to(ENTRIES_KEPT);
+        self.later.shrink_to(ENTRIES_KEPT);
         again |= !all || freed > 0;
         Tidied { freed, again }
     }

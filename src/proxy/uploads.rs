@@ -455,7 +455,7 @@ impl Proxy {
         let due = upload.heard + self.limits.upload_stall;
         let may_send = !client.stalled && upload.ticket.is_none();
         if client.state == State::Open && may_send && due <= self.now {
-            self.notice_client(id, super::What::StalledUpload);
+            self.notice_client(id, super::What::StalledRequest);
             self.close_client(id, Ending::Error, CloseHow::Reset);
         }
     }

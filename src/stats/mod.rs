@@ -173,6 +173,8 @@ counters! {
             "times a client was left unread because so many of its requests were unanswered";
         client_output_limit_hits Counter Nutcrab
             "times a client was left unread because so much output waited for it";
+        unauthenticated_closed Counter Nutcrab
+            "clients closed because they did not authenticate in time, or sent much before";
         slow_client_grace_hits Counter Nutcrab
             "always 0: no client is closed for holding up others";
         key_limit_hits Counter Nutcrab "requests refused for the length of a key";

@@ -130,10 +130,7 @@ const WAYS: [(&str, Way); 9] = [
     }),
     ("replies of the proxy's own", |world| {
         let client = world.client();
-        world.send(
-            client,
-            &b"COMMAND DOCS\r\nCOMMAND\r\nCONFIG GET *\r\n".repeat(20),
-        );
+        world.send(client, &b"CLIENT HELP\r\n".repeat(40));
     }),
     ("the same behind one of a server's", |world| {
         let client = world.client();

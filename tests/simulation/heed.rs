@@ -19,7 +19,7 @@ pub fn heed(scene: &mut Scene, worker: usize, notice: &Notice) {
         What::LinkClosed { .. }
         | What::SlowClient
         | What::ShedClient { .. }
-        | What::StalledUpload => return scene.ledger.tell(now, pool),
+        | What::StalledRequest => return scene.ledger.tell(now, pool),
         What::Unjoinable => &[Fault::Misfit, Fault::Garbage],
         What::BadReply(_) => &[Fault::Garbage, Fault::Foreign],
         What::Surplus => &[Fault::Surplus, Fault::Early, Fault::Garbage],

@@ -200,3 +200,220 @@ fn of_several_workers_those_give_way_who_hold_the_most() {
     second.settle();
     assert!(second.is_closed(small) && !second.is_closed(other));
 }
+
+/// What the client takes when it takes all there is, again and again.
+fn take_all(rig: &mut Rig, client: ConnId) -> String {
+    let mut taken = Vec::new();
+    while let Some(output) = rig.proxy.output(client).filter(|it| !it.is_empty()) {
+        let bytes = output.to_vec();
+        rig.proxy.sent(client, bytes.len());
+        taken.extend(bytes);
+        rig.turn();
+    }
+    String::from_utf8(taken).expect("text")
+}
+
+#[test]
+fn long_replies_of_our_own_are_made_as_they_are_taken() {
+    let (mut rig, client) = ready(pool(1), Limits::default());
+    rig.receive(client, ask("COMMAND DOCS"));
+    let reply = rig.take(client);
+    assert!(reply.len() > 8 * 1024);
+    rig.full.push(client);
+    rig.receive(client, ask("COMMAND DOCS").repeat(60) + &ask("PING"));
+    let waiting = rig.proxy.output(client).expect("alive").len();
+    assert!(waiting < 16 * 1024 + reply.len(), "{waiting} bytes");
+    assert!(!rig.proxy.wants_read(client));
+    assert_eq!(take_all(&mut rig, client), reply.repeat(60) + "+PONG\r\n");
+    assert!(rig.proxy.wants_read(client));
+}
+
+#[test]
+fn in_one_turn_few_long_replies_of_our_own_are_made() {
+    let (mut rig, client) = ready(pool(1), Limits::default());
+    rig.receive(client, ask("COMMAND DOCS"));
+    let each = 3 * rig.take(client).len();
+    rig.written.clear();
+    let crowd: Vec<ConnId> = (0..100).map(|_| rig.client()).collect();
+    rig.proxy.turn(rig.now);
+    let asked = "COMMAND DOCS\r\n".repeat(3);
+    for client in &crowd {
+        rig.proxy.received(*client, Input::copied(asked.as_bytes()));
+    }
+    let waiting = |conn: &ConnId| rig.proxy.output(*conn).map_or(0, |it| it.len());
+    let made: usize = crowd.iter().map(waiting).sum();
+    assert!((1..400 * 1024).contains(&made), "{made} bytes in a turn");
+    assert!(rig.proxy.next_deadline().is_some_and(|due| due <= rig.now));
+    // It takes as many turns as are needed.
+    rig.settle();
+    let told: usize = rig.written.values().map(Vec::len).sum();
+    assert_eq!(told, 100 * each, "all had all of them");
+}
+
+#[test]
+fn behind_a_servers_reply_long_ones_of_our_own_are_not_made_ahead() {
+    let (mut rig, client) = ready(pool(1), Limits::default());
+    let before = rig.proxy.held();
+    rig.receive(client, ask("GET a") + &ask("COMMAND DOCS").repeat(60));
+    let grown = rig.proxy.held() - before;
+    assert!(grown < 100 * 1024, "{grown} bytes");
+    rig.full.push(client);
+    rig.receive(rig.link(0), ":1\r\n");
+    let taken = take_all(&mut rig, client);
+    assert!(taken.starts_with(":1\r\n*"));
+    assert_eq!(taken.matches("$4\r\nsave\r\n").count(), 60);
+}
+
+#[test]
+fn a_long_reply_of_our_own_is_kept_once_for_all_who_wait_for_it() {
+    let (mut rig, _) = ready(pool(1), Limits::default());
+    let before = rig.proxy.held();
+    for _ in 0..100 {
+        let client = rig.client();
+        rig.full.push(client);
+        rig.receive(client, "COMMAND DOCS\r\n".repeat(60));
+    }
+    let grown = rig.proxy.held() - before;
+    assert!(grown < 100 * 4 * 1024, "{grown} bytes");
+}
+
+#[test]
+fn a_client_that_sends_no_more_of_a_request_is_closed() {
+    let (mut rig, client) = ready(pool(1), Limits::default());
+    let (slow, idle) = (rig.client(), rig.client());
+    for client in [client, slow] {
+        rig.receive(client, "*2\r\n$3\r\nGET\r\n$10\r\n");
+    }
+    rig.receive(idle, ask("PING"));
+    for _ in 0..4 {
+        assert!(!rig.is_closed(client) && rig.proxy.wants_read(client));
+        rig.pass(Duration::from_secs(8));
+        rig.receive(slow, "x");
+    }
+    assert_eq!(rig.closed, [(client, CloseHow::Reset)]);
+    assert!(matches!(rig.notices[..], [What::StalledRequest]));
+    rig.receive(slow, "xxxxxx\r\n");
+    rig.pass(Duration::from_secs(100));
+    assert!(!rig.is_closed(slow) && !rig.is_closed(idle));
+}
+
+#[test]
+fn who_is_not_read_is_not_blamed_for_half_a_request() {
+    let limits = Limits {
+        outstanding: 1,
+        ..Limits::default()
+    };
+    let pool = Pool {
+        timeout: None,
+        ..pool(1)
+    };
+    let (mut rig, client) = ready(pool, limits);
+    rig.receive(client, ask("GET a") + "*2\r\n$3\r\nGET\r\n$1");
+    rig.pass(Duration::from_secs(60));
+    assert!(!rig.is_closed(client));
+    rig.receive(rig.link(0), ":1\r\n");
+    rig.pass(Duration::from_secs(20));
+    assert!(
+        !rig.is_closed(client),
+        "its time begins when it is read again"
+    );
+    rig.pass(Duration::from_secs(11));
+    assert!(rig.is_closed(client));
+}
+
+/// A pool with a password.
+fn locked() -> Pool {
+    Pool {
+        redis_auth: Some(crate::config::Password::new("secret")),
+        ..pool(1)
+    }
+}
+
+#[test]
+fn who_does_not_say_the_password_in_time_is_let_go() {
+    let mut rig = Rig::new(locked());
+    rig.turn();
+    let (silent, late, known) = (rig.client(), rig.client(), rig.client());
+    rig.receive(known, ask("AUTH secret"));
+    rig.receive(late, ask("AUTH wrong"));
+    assert_eq!(rig.take(known), "+OK\r\n");
+    rig.pass(Duration::from_secs(29));
+    assert!(rig.closed.is_empty());
+    rig.pass(Duration::from_secs(2));
+    assert!(rig.is_closed(silent) && !rig.is_closed(known));
+    // Whoever is a stranger again has as long again.
+    rig.receive(known, ask("RESET"));
+    rig.pass(Duration::from_secs(29));
+    assert!(!rig.is_closed(known));
+    rig.pass(Duration::from_secs(2));
+    assert!(rig.is_closed(known) && rig.is_closed(late));
+}
+
+#[test]
+fn strangers_together_have_little_room_and_it_costs_nobody_else_anything() {
+    let limits = Limits {
+        strangers: 1024 * 1024,
+        ..Limits::default()
+    };
+    let mut rig = Rig::with_limits(locked(), limits);
+    let known = rig.client();
+    rig.receive(known, ask("AUTH secret"));
+    let part = "*10\r\n".to_owned() + &format!("$16384\r\n{}\r\n", "x".repeat(16384)).repeat(8);
+    let before = rig.proxy.held();
+    let crowd: Vec<ConnId> = (0..300).map(|_| rig.client()).collect();
+    for stranger in &crowd {
+        rig.receive(*stranger, &part);
+    }
+    assert!(rig.closed.len() > 200);
+    let grown = rig.proxy.held() - before;
+    assert!(grown < 2 * 1024 * 1024, "{grown} bytes");
+    // One that means well still gets in, and whoever was there is served.
+    let late = rig.client();
+    rig.receive(late, &ask("AUTH secret")[..10]);
+    rig.receive(late, &ask("AUTH secret")[10..]);
+    rig.receive(known, ask("PING"));
+    rig.take(known);
+    assert_eq!(rig.take(late), "+OK\r\n");
+    for stranger in crowd {
+        rig.proxy.ended(stranger);
+        rig.settle();
+    }
+    let again = rig.client();
+    rig.receive(again, &part);
+    assert!(!rig.is_closed(again), "there is room again");
+}
+
+#[test]
+fn what_waits_for_all_who_listen_is_bounded() {
+    let mut rig = Rig::new(pool(1));
+    let listeners: Vec<ConnId> = (0..8).map(|_| rig.client()).collect();
+    for listener in &listeners {
+        rig.receive(*listener, ask("SUBSCRIBE a"));
+    }
+    rig.establish();
+    let links: Vec<ConnId> = rig.links.iter().map(|link| link.1).collect();
+    assert_eq!(links.len(), 8);
+    for link in &links {
+        rig.take(*link);
+        rig.receive(*link, "*3\r\n$9\r\nsubscribe\r\n$1\r\na\r\n:1\r\n");
+    }
+    // All but the first read nothing; a quarter of what there may be is 1,000,000 bytes.
+    rig.full.extend(&listeners[1..]);
+    rig.proxy.set_memory(LIMIT / 3, LIMIT);
+    let message = format!(
+        "*3\r\n$7\r\nmessage\r\n$1\r\na\r\n$9000\r\n{}\r\n",
+        "v".repeat(9000)
+    );
+    let mut most = 0;
+    for _ in 0..50 {
+        for link in &links {
+            rig.receive(*link, &message);
+        }
+        let waiting = |conn: &ConnId| rig.proxy.output(*conn).map_or(0, |it| it.len());
+        most = most.max(listeners.iter().map(waiting).sum());
+    }
+    assert!((700_000..1_100_000).contains(&most), "{most} bytes");
+    assert!(!rig.closed.is_empty() && !rig.is_closed(listeners[0]));
+    assert_eq!(rig.take(listeners[0]).matches("message").count(), 50);
+    assert!(listeners.iter().filter(|it| !rig.is_closed(**it)).count() > 1);
+}
