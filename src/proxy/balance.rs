@@ -12,8 +12,9 @@ use super::time::Time;
 /// How many ranks there are.
 pub(super) const RANKS: usize = 128;
 
-/// What was written before is not true any more.
-const FRESH: Duration = Duration::from_millis(250);
+/// What was written before is not true any more. A worker that has much to do may be in one turn for long, and
+/// others are not refused for that.
+const FRESH: Duration = Duration::from_secs(1);
 
 /// The same of messages, which are counted whenever many have come.
 const MESSAGES_FRESH: Duration = Duration::from_secs(2);
@@ -181,7 +182,7 @@ mod tests {
         let now = Time(1_200_000);
         assert_eq!(balance.others(0, 2, now), sums);
         assert_eq!(balance.others(2, 2, now).pools, [0, 10]);
-        assert_eq!(balance.others(2, 2, Time(1_300_000)).ranks[7], 3);
+        assert_eq!(balance.others(2, 2, Time(2_050_000)).ranks[7], 3);
         assert!(!balance.is_refusing());
         balance.set_refusing(1, true);
         assert!(balance.is_refusing());

@@ -141,7 +141,7 @@ impl Proxy {
             self.census.read(Reading {
                 conn: id.conn(),
                 since: link.since,
-                moved: link.sent,
+                moved: link.sent + link.received,
                 kept: 0,
             });
         }
@@ -178,7 +178,7 @@ impl Proxy {
             let reading = Reading {
                 conn: id.conn(),
                 since: link.since,
-                moved: link.sent,
+                moved: link.sent + link.received,
                 kept: 0,
             };
             add(reading, link.pool, link.held() as u64);

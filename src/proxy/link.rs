@@ -52,6 +52,8 @@ pub(super) struct Link {
     /// Bytes ever appended to `out`, and ever sent from it.
     pub appended: u64,
     pub sent: u64,
+    /// Bytes ever received.
+    pub received: u64,
     /// The newest request, as far as others may be added to it.
     pub bundle: Bundle,
     /// Slots behind the one at the front whose keys the reply to their bundle has passed by.
@@ -220,6 +222,7 @@ impl Link {
             sent_slots: 0,
             appended: 0,
             sent: 0,
+            received: 0,
             bundle: Bundle::default(),
             passed: 0,
             full: 0,

@@ -108,6 +108,11 @@ impl Memory {
         }
     }
 
+    /// Bytes that must be given back before requests need not be refused.
+    fn missing(self) -> u64 {
+        self.used.saturating_sub(self.limit - self.limit / 8)
+    }
+
     /// What is free before it is scarce.
     fn free(self) -> u64 {
         self.ample().saturating_sub(self.used)
@@ -196,7 +201,7 @@ impl Proxy {
             balance.others(self.place, sums.pools.len(), self.now).ranks
         });
         let relief = sums.ranks.iter().chain(&others).sum::<u64>();
-        let excess = self.memory.excess();
+        let (excess, missing) = (self.memory.excess(), self.memory.missing());
         let mut closed = 0;
         for holder in yielding(&holders, &others, excess) {
             closed += holder.held;
@@ -211,7 +216,7 @@ impl Proxy {
         self.count_next = self.now + soon;
         self.memory.used -= closed.min(self.memory.used);
         self.counted_used = self.memory.used;
-        let hopeless = relief < excess;
+        let hopeless = relief < missing.max(1);
         match self.memory.pressure() {
             Pressure::Over => self.refuse_pools(|_| hopeless),
             Pressure::Short if self.pools.iter().any(|pool| pool.over) => {

@@ -25,6 +25,7 @@ impl Proxy {
         let Some(link) = self.links.find_mut(id) else {
             return;
         };
+        link.received += input.len() as u64;
         link.heard = self.now;
         let mut pending = mem::take(&mut link.pending);
         if pending.is_empty() {

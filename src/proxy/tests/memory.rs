@@ -195,7 +195,7 @@ fn of_several_workers_those_give_way_who_hold_the_most() {
     first.settle();
     assert!(first.is_closed(large));
     // If the first one had slept, the second would not have waited for it.
-    second.pass(Duration::from_millis(400));
+    second.pass(Duration::from_millis(1400));
     second.proxy.set_memory(TIGHT, LIMIT);
     second.settle();
     assert!(second.is_closed(small) && !second.is_closed(other));
