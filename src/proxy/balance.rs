@@ -12,11 +12,11 @@ use super::time::Time;
 /// How many ranks there are.
 pub(super) const RANKS: usize = 128;
 
-/// What was written before is not true any more. A worker that has much to do may be in one turn for long, and
-/// others are not refused for that.
+/// How long what a worker has written counts as true. A worker that has much to do may be in one turn
+/// for long, and others are not refused for that.
 const FRESH: Duration = Duration::from_secs(1);
 
-/// The same of messages, which are counted whenever many have come.
+/// The same for counts of messages, which are written whenever many have come.
 const MESSAGES_FRESH: Duration = Duration::from_secs(2);
 
 /// What all workers hold.
