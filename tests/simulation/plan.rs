@@ -351,7 +351,7 @@ fn limits(draw: &mut Draw) -> Limits {
         share: draw.pick(&[1, 2, 8, usual.share]),
         window: draw.pick(&[256, 2048, 16 * 1024, 64 * 1024, 512 * 1024]),
         incomplete: usual.incomplete,
-        strangers: draw.pick(&[20_000, usual.strangers]),
+        strangers: usual.strangers,
         stranger_timeout: usual.stranger_timeout,
         own_output: draw.pick(&[100, 2000, usual.own_output]),
         cut_through: draw.pick(&[64, 1024, 16 * 1024, 64 * 1024]),
