@@ -58,6 +58,13 @@ impl Asked {
         self.prints.front().map_or(0, |&count| count as usize)
     }
 
+    /// The first get was sent on another connection instead, whose last one it is.
+    pub fn move_first(&mut self, to: &mut Asked) {
+        let whole = (self.count() + 1).min(self.prints.len());
+        to.prints.extend(self.prints.range(..whole));
+        self.pop();
+    }
+
     /// The first get was answered.
     pub fn pop(&mut self) {
         let whole = (self.count() + 1).min(self.prints.len());
@@ -106,7 +113,11 @@ mod tests {
             assert!(asked.has(key), "{key:?}");
         }
         assert!(!asked.has(b"d"));
-        asked.pop();
+        let mut other = Asked::default();
+        other.push(get(&[b"z"]));
+        asked.move_first(&mut other);
+        other.pop();
+        assert!(other.has(b"a") && other.has(b"c") && !other.has(b"d"));
         assert!(asked.has(b"d") && !asked.has(b"a"));
         asked.pop();
         assert!(!asked.has(b"d"));

@@ -345,11 +345,23 @@ impl Link {
         self.slots.get(self.late)
     }
 
-    /// Forgets what was kept of the request of a slot that is gone to know its reply.
-    fn forget_asked(&mut self, slot: Option<Slot>) {
+    /// Forgets what is known of the oldest request, which has replies of this family.
+    pub fn forget_asked(&mut self, family: Family) {
         self.stamps.pop_front();
-        if slot.is_some_and(|slot| slot.family == Family::Values) {
+        if family == Family::Values {
             self.asked.pop();
+        }
+    }
+
+    /// The oldest request, which has replies of this family, is the newest one of `to` from now on: moves
+    /// what is known of it there.
+    pub fn move_asked(&mut self, family: Family, to: &mut Link) {
+        // The stamp that was noted there is that of the client's request at hand.
+        if let (Some(stamp), Some(noted)) = (self.stamps.pop_front(), to.stamps.back_mut()) {
+            *noted = stamp;
+        }
+        if family == Family::Values {
+            self.asked.move_first(&mut to.asked);
         }
     }
 
@@ -377,8 +389,10 @@ impl Link {
     #[inline]
     pub fn finish_reply(&mut self) {
         let slot = self.slots.pop_front();
-        if self.protocol != Protocol::Redis {
-            self.forget_asked(slot);
+        if self.protocol != Protocol::Redis
+            && let Some(slot) = slot
+        {
+            self.forget_asked(slot.family);
         }
         self.late = self.late.saturating_sub(1);
         self.sent_slots = self.sent_slots.saturating_sub(1);

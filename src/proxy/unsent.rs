@@ -79,6 +79,10 @@ impl Proxy {
         let Ok(target) = self.primary(link.pool, link.lane, link.server, place) else {
             return out.clear(&mut self.buffers);
         };
+        for index in 0..first {
+            let family = link.slots[index].family;
+            link.forget_asked(family);
+        }
         let mut waiting = link.slots.split_off(first);
         let mut failed: HashSet<u64> = link.slots.iter().filter_map(whose).collect();
         let start = waiting
@@ -98,6 +102,7 @@ impl Proxy {
             };
             if !group.iter().all(goes_on) {
                 out.consume(len as usize, &mut self.buffers);
+                group.iter().for_each(|slot| link.forget_asked(slot.family));
                 failed.extend(group.iter().filter_map(whose));
                 link.slots.extend(&group);
                 continue;
@@ -116,6 +121,9 @@ impl Proxy {
                     ..slot
                 };
                 self.enqueued(target, again, slot.len);
+                if let Some(found) = self.links.find_mut(target) {
+                    link.move_asked(slot.family, found);
+                }
             }
         }
         link.slots.extend(waiting);

@@ -1,5 +1,6 @@
 //! Requests of which nothing was sent when their connection breaks go on over another one, and only those.
 
+use super::wire::{hit, packet, taken};
 use super::*;
 
 /// A connection whose socket takes no more, on which `client` has asked `GET a`, which was sent, and
@@ -157,4 +158,61 @@ fn what_a_server_says_before_any_request_is_its_own_fault() {
     rig.receive(rig.link(0), "?\r\n");
     assert_eq!(rig.take(client), "-ERR Invalid argument\r\n");
     assert_eq!(rig.failures, [Cause::Invalid]);
+}
+
+/// What the reply to a request must repeat of it moves with the request.
+#[test]
+fn replies_to_what_went_on_are_compared_with_its_own_keys() {
+    let mut rig = Rig::strict(Pool {
+        protocol: Protocol::Memcache,
+        limits: *Protocol::Memcache.limits(),
+        ..pool(1)
+    });
+    let [first, second] = [(); 2].map(|()| rig.client());
+    rig.receive(first, "get x y\r\n");
+    rig.establish();
+    let link = rig.link(0);
+    assert_eq!(rig.take(link), "get x y\r\n");
+    rig.full.push(link);
+    rig.receive(second, "gets a b\r\nset c 0 0 1\r\nc\r\ngets d e\r\n");
+    rig.receive(link, "?\r\n");
+    assert_eq!(rig.take(first), "SERVER_ERROR Invalid argument\r\n");
+    rig.establish();
+    let fresh = rig.link(0);
+    rig.take(fresh);
+    rig.receive(
+        fresh,
+        "VALUE b 0 1 7\r\nb\r\nEND\r\nSTORED\r\nVALUE d 0 1 8\r\nd\r\nEND\r\n",
+    );
+    assert_eq!(
+        rig.take(second),
+        "VALUE b 0 1 7\r\nb\r\nEND\r\nSTORED\r\nVALUE d 0 1 8\r\nd\r\nEND\r\n"
+    );
+    assert!(!rig.is_closed(fresh));
+}
+
+#[test]
+fn packets_that_went_on_are_answered_under_their_own_numbers() {
+    let mut rig = Rig::strict(Pool {
+        protocol: Protocol::Memcache,
+        limits: *Protocol::Memcache.limits(),
+        ..pool(1)
+    });
+    let [first, second] = [(); 2].map(|()| rig.client());
+    let get = 0u8;
+    rig.receive(first, packet(get, "x", b"0000"));
+    rig.establish();
+    let link = rig.link(0);
+    rig.take(link);
+    rig.full.push(link);
+    rig.receive(second, packet(get, "a", b"1111"));
+    rig.receive(second, packet(get, "b", b"2222"));
+    rig.receive(link, "?");
+    rig.establish();
+    let fresh = rig.link(0);
+    assert_ne!(link, fresh);
+    let replies = [hit(get, b"1111", "a"), hit(get, b"2222", "b")].concat();
+    rig.receive(fresh, &replies);
+    assert_eq!(taken(&mut rig, second), replies);
+    assert!(!rig.is_closed(fresh));
 }

@@ -11,7 +11,7 @@ fn memcached(servers: usize) -> Pool {
 }
 
 /// A request of the binary protocol for this key.
-fn packet(opcode: u8, key: &str, opaque: &[u8; 4]) -> Vec<u8> {
+pub(super) fn packet(opcode: u8, key: &str, opaque: &[u8; 4]) -> Vec<u8> {
     let stamp = Stamp {
         opcode,
         opaque: *opaque,
@@ -21,7 +21,7 @@ fn packet(opcode: u8, key: &str, opaque: &[u8; 4]) -> Vec<u8> {
     bytes
 }
 
-fn hit(opcode: u8, opaque: &[u8; 4], value: &str) -> Vec<u8> {
+pub(super) fn hit(opcode: u8, opaque: &[u8; 4], value: &str) -> Vec<u8> {
     let stamp = Stamp {
         opcode,
         opaque: *opaque,
@@ -30,7 +30,7 @@ fn hit(opcode: u8, opaque: &[u8; 4], value: &str) -> Vec<u8> {
 }
 
 /// Takes what was written to `conn` since last asked.
-fn taken(rig: &mut Rig, conn: ConnId) -> Vec<u8> {
+pub(super) fn taken(rig: &mut Rig, conn: ConnId) -> Vec<u8> {
     rig.written.remove(&conn).unwrap_or_default()
 }
 
