@@ -136,12 +136,13 @@ impl Proxy {
     }
 
     /// Whether a client whose requests wait is read all the same. It may be one that writes everything
-    /// before it reads anything: then nothing it could wait for comes before it has written all. One that
+    /// before it reads anything: then it takes no reply, nor is one made for it that waits for it to take
+    /// those before, until it has written all. One that
     /// waits for servers need not be read, nor one that has not said who it is.
     pub(super) fn reads_on(&self, client: &Client) -> bool {
-        client.authenticated
-            && client.out.len() >= self.limits.window
-            && client.pending.len() < self.share(client.pool)
+        let is_full = client.out.len() >= self.limits.window
+            || client.brimming && client.has_much_to_take(&self.limits);
+        client.authenticated && is_full && client.pending.len() < self.share(client.pool)
     }
 
     /// Has a client read on, if it was not read and is to be.

@@ -141,3 +141,31 @@ fn what_comes_early_stops_its_server_where_nobody_else_waits() {
     rig.receive(fast, &value(40_000)[5001..]);
     assert_eq!(rig.take(client), ":2\r\n".to_string() + &value(40_000));
 }
+
+#[test]
+fn a_client_that_writes_first_is_read_on_when_a_reply_of_our_own_waits() {
+    let limits = Limits {
+        own_output: 2000,
+        ..Limits::default()
+    };
+    let (mut rig, client) = ready(pool(1), limits);
+    rig.full.push(client);
+    rig.receive(client, ask("GET a"));
+    let link = rig.link(0);
+    rig.receive(link, value(3000));
+    assert_eq!(rig.take(link), ask("GET a"));
+    // This waits until there is little to take, which the client will not before it has written all.
+    rig.receive(client, ask("CLIENT ID"));
+    for _ in 0..100 {
+        assert!(rig.proxy.wants_read(client), "it would wait for ever");
+        rig.receive(client, ask("GET b"));
+    }
+    rig.full.clear();
+    rig.proxy.sent(client, value(3000).len());
+    rig.settle();
+    assert_eq!(rig.take(link), ask("GET b").repeat(100));
+    rig.receive(link, ":1\r\n".repeat(100));
+    let replies = rig.take(client);
+    assert!(replies.ends_with(&":1\r\n".repeat(100)));
+    assert_eq!(replies.matches("\r\n").count(), 101, "{replies}");
+}
