@@ -168,19 +168,10 @@ fn pools() -> Vec<Case> {
     for reply in [
         "END~",
         "ERROR~",
-        "CLIENT_ERROR_no~",
-        "SERVER_ERROR_out_of_memory~",
-        "STORED~",
-        "NOT_STORED~",
-        "EXISTS~",
-        "NOT_FOUND~",
-        "DELETED~",
-        "TOUCHED~",
-        "42~",
-        "42__~",
-        "VERSION_1~",
+        "CLIENT_ERROR+no~",
+        "SERVER_ERROR+out+of+memory~",
         "OK~",
-        "STAT_a_b~",
+        "STAT+a+b~",
         "HD~",
         "BUSY~",
         "garbage~",
@@ -188,6 +179,35 @@ fn pools() -> Vec<Case> {
         "break",
     ] {
         cases.push(memcache(&format!("get {reply}")).on("oddcache"));
+    }
+    for text in [
+        "set STORED~ 0 0 1\nx",
+        "set NOT_STORED~ 0 0 1\nx",
+        "cas EXISTS~ 0 0 1 1\nx",
+        "cas NOT_FOUND~ 0 0 1 1\nx",
+        "delete DELETED~",
+        "delete NOT_FOUND~",
+        "touch TOUCHED~ 0",
+        "touch NOT_FOUND~ 0",
+        "incr 42~ 1",
+        "decr 42++~ 1",
+        "incr NOT_FOUND~ 1",
+    ] {
+        cases.push(memcache(text).on("oddcache"));
+    }
+    for reply in [
+        "STORED~",
+        "NOT_STORED~",
+        "EXISTS~",
+        "NOT_FOUND~",
+        "DELETED~",
+        "TOUCHED~",
+        "42~",
+        "42++~",
+        "VERSION+1~",
+    ] {
+        let case = memcache(&format!("get {reply}")).on("oddcache");
+        cases.push(case.differs("reply-type", "SERVER_ERROR Invalid argument"));
     }
     cases.push(memcache("get stall").on("stallingcache"));
     cases

@@ -216,21 +216,24 @@ fn ejected() -> Vec<Case> {
     cases
 }
 
-/// A server that answers with the key it is asked for.
+/// A server that answers with the first argument. A script may be answered with anything; `GET` only with
+/// a bulk string, nil or an error.
 fn odd() -> Vec<Case> {
     let mut cases = on(
         "odd",
         r#"
-        GET "+OK\r\n"
-        GET "+\r\n"
-        GET ":0\r\n"
-        GET ":-12345678901234567890\r\n"
+        EVAL "+OK\r\n" 1 k
+        EVAL "+\r\n" 1 k
+        EVAL ":0\r\n" 1 k
+        EVAL ":-12345678901234567890\r\n" 1 k
+        EVAL "$-1\r\n" 1 k
         GET "$-1\r\n"
+        EVAL "$0\r\n\r\n" 1 k
         GET "$0\r\n\r\n"
-        GET "*-1\r\n"
-        GET "*0\r\n"
-        GET "*2\r\n:1\r\n*2\r\n$1\r\nx\r\n*0\r\n"
-        GET "*3\r\n$-1\r\n+x\r\n-ERR y\r\n"
+        EVAL "*-1\r\n" 1 k
+        EVAL "*0\r\n" 1 k
+        EVAL "*2\r\n:1\r\n*2\r\n$1\r\nx\r\n*0\r\n" 1 k
+        EVAL "*3\r\n$-1\r\n+x\r\n-ERR y\r\n" 1 k
         GET "-ERR something\r\n"
         GET "-\r\n"
         GET "-WORD\r\n"
@@ -254,7 +257,7 @@ fn odd() -> Vec<Case> {
         GET "garbage\r\n"
         GET "$x\r\n"
         GET "$3\r\nabcd\r\n"
-        GET "+OK\r\n" | GET "garbage\r\n" | PING
+        EVAL "+OK\r\n" 1 k | GET "garbage\r\n" | PING
         GET close
         GET break
         PING | GET close | PING
@@ -268,5 +271,10 @@ fn odd() -> Vec<Case> {
         ("GET \"-OOM\\r\\n\"", "-OOM"),
     ];
     cases.extend(shown.map(|(text, ours)| redis(text).on("odd").differs("transient-errors", ours)));
+    let misfits = ["+OK", ":0", "*-1", "*0", "*1\\r\\n$1\\r\\nx"];
+    cases.extend(misfits.map(|reply| {
+        let case = redis(&format!("GET \"{reply}\\r\\n\"")).on("odd");
+        case.differs("reply-type", "-ERR Invalid argument")
+    }));
     cases
 }

@@ -366,11 +366,16 @@ fn odd_redis() -> FakeServer {
     })
 }
 
-/// The same for memcached, where a key holds no line ends or spaces: `~` and `_` stand for them.
+/// The same for memcached, where a key holds no line ends or spaces: `~` is sent as the one, `+` as the
+/// other.
 fn odd_cache() -> FakeServer {
     FakeServer::start(|visit| {
         loop {
-            let (line, end) = visit.wire.read_until(|got| got.ends_with(b"\r\n"));
+            let (line, end) = visit.wire.read_until(|got| {
+                let has_data = got.starts_with(b"set ") || got.starts_with(b"cas ");
+                let lines = got.windows(2).filter(|end| end == b"\r\n").count();
+                lines == if has_data { 2 } else { 1 }
+            });
             if end != End::Open {
                 return;
             }
@@ -384,7 +389,7 @@ fn odd_cache() -> FakeServer {
                 }
                 Some(key) => visit
                     .wire
-                    .send(key.replace('~', "\r\n").replace('_', " ").as_bytes()),
+                    .send(key.replace('~', "\r\n").replace('+', " ").as_bytes()),
                 None => return,
             }
         }

@@ -31,7 +31,7 @@ const NUTCRAB: &str = env!("CARGO_BIN_EXE_nutcrab");
 const PING: &[u8] = b"*1\r\n$4\r\nPING\r\n";
 const GET: &[u8] = b"*2\r\n$3\r\nGET\r\n$1\r\nk\r\n";
 
-/// A server that answers its first request when told to, with `+late`.
+/// A server that answers its first request when told to, with `late`.
 fn gated_server() -> (FakeServer, Sender<()>) {
     let (open, gate) = channel::<()>();
     let gate = Mutex::new(gate);
@@ -39,7 +39,7 @@ fn gated_server() -> (FakeServer, Sender<()>) {
         visit.request();
         visit.note("asked");
         let _ = gate.lock().unwrap().recv_timeout(PATIENCE);
-        let _ = visit.wire.try_send(b"+late\r\n");
+        let _ = visit.wire.try_send(b"$4\r\nlate\r\n");
         visit.wait_closed();
     });
     (server, open)
@@ -71,7 +71,7 @@ fn a_stop_answers_what_is_owed_and_refuses_newcomers() {
     assert!(!path.exists(), "the socket's file is still there");
     assert_eq!(proxy.process().exited(), None);
     open.send(()).unwrap();
-    waiting.expect(b"+late\r\n");
+    waiting.expect(b"$4\r\nlate\r\n");
     assert_eq!(waiting.read_until(|_| false).1, End::Closed);
     drop((waiting, idle));
     assert_eq!(proxy.process().wait_exit().code(), Some(0));
@@ -151,7 +151,7 @@ fn client_connections_holds_for_all_workers_together() {
 /// With few descriptors clients are turned away, nobody spins, and servers are still reached.
 #[test]
 fn a_process_without_descriptors_recovers() {
-    let server = FakeServer::answering(|_| b"+OK\r\n".to_vec());
+    let server = FakeServer::answering(|_| b"$2\r\nOK\r\n".to_vec());
     let place = Place::new();
     let port = Port::free();
     let address = Address::tcp(port.number());
@@ -172,7 +172,7 @@ fn a_process_without_descriptors_recovers() {
         "{} were let in",
         inside.len()
     );
-    inside[0].check(GET, b"+OK\r\n");
+    inside[0].check(GET, b"$2\r\nOK\r\n");
     drop(inside);
     eventually("there is room again", || {
         is_let_in(&mut Wire::connect(&address)).then_some(())

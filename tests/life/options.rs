@@ -36,6 +36,7 @@ const ENDS: &[&str] = &[
     "describe-stats",
     "print-config-schema",
     "explain-keys",
+    "as",
 ];
 
 /// Options that other suites run.

@@ -55,7 +55,7 @@ fn t47_a_successor_has_every_port_while_its_predecessor_still_answers() {
         assert!(ready.contains(" 200 "), "{ready}");
 
         open.send(()).unwrap();
-        waiting.expect(b"+late\r\n");
+        waiting.expect(b"$4\r\nlate\r\n");
         drop(waiting);
         eventually("the old one ends", || (!is_alive(&old)).then_some(()));
         assert_eq!(place.text("pid"), new, "the pid file is its successor's");

@@ -143,7 +143,7 @@ fn a_service_manager_is_told_of_ready_status_and_stopping() {
          STATUS=stopping: requests under way are answered\n"
     );
     open.send(()).unwrap();
-    client.expect(b"+late\r\n");
+    client.expect(b"$4\r\nlate\r\n");
     drop(client);
     assert_eq!(service.end(), (Some(0), String::new()));
 }
