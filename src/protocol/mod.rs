@@ -39,7 +39,7 @@ pub use merge::{Fan, Merge, Partial, Reach, ScanTurn};
 pub use policy::{Denial, Policy, Unknown};
 pub use redis::write::Version;
 pub use refusal::Refusal;
-pub(crate) use reply::LongLine;
+pub(crate) use reply::Part;
 pub use reply::{BadReply, ReplyScan};
 pub use topic::Topic;
 

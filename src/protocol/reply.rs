@@ -5,14 +5,14 @@ use super::{Family, Version};
 /// Where a server's reply ends, in bytes that come in any cut. Start each reply with `default()`.
 #[derive(Debug, Default)]
 pub struct ReplyScan {
-    /// Bytes of the current bulk or data block still to come, line end included.
+    /// Bytes of the current bulk or data block still to come, line end included; see [`Part`].
     pub(crate) left: u64,
     /// Elements still to come at the innermost open level; counts the reply itself.
     pub(crate) items: u64,
     /// Elements still to come at those levels outside that have any.
     pub(crate) outer: Vec<u64>,
-    /// Whether what `left` counts is a line whose end is not known: then it is 1.
-    pub(crate) line: LongLine,
+    /// What `left` counts.
+    pub(crate) part: Part,
     /// Whether the first line was seen.
     pub(crate) begun: bool,
     /// Whether the request is followed by a marker, whose reply is the end: see [`super::Answer`].
@@ -21,8 +21,6 @@ pub struct ReplyScan {
     pub family: Family,
     /// Whether it stands within a reply of several lines (memcached).
     pub(crate) within: bool,
-    /// Whether the block at hand is the last of the reply (memcached).
-    pub(crate) last: bool,
     /// Whether the reply is a value whose end others behind it share: see [`super::memcache::bundle`].
     pub severed: bool,
     /// Bytes of the marker's reply, once it was seen; they are the last that were used.
@@ -33,16 +31,32 @@ pub struct ReplyScan {
     pub(crate) version: Version,
 }
 
-/// Whether a line is being read whose end may be far.
+/// What is being read of a reply while [`ReplyScan::left`] is not 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum LongLine {
-    /// None.
+pub(crate) enum Part {
+    /// A bulk or data block.
     #[default]
-    None,
-    /// One with more of the reply behind it.
-    Within,
-    /// The last of its reply.
-    Last,
+    Block,
+    /// A block that is the last of its reply (memcached).
+    LastBlock,
+    /// A long line, of which nobody knows where it ends: then `left` is 1.
+    Line,
+    /// Such a line that is the last of its reply (memcached).
+    LastLine,
+}
+
+impl Part {
+    /// Whether it is a long line.
+    #[inline]
+    pub fn is_line(self) -> bool {
+        matches!(self, Part::Line | Part::LastLine)
+    }
+
+    /// Whether it is the last of its reply.
+    #[inline]
+    pub fn is_last(self) -> bool {
+        matches!(self, Part::LastBlock | Part::LastLine)
+    }
 }
 
 impl ReplyScan {

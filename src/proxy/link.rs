@@ -346,9 +346,11 @@ impl Link {
     }
 
     /// Forgets what is known of the oldest request, which has replies of this family.
+    #[inline]
     pub fn forget_asked(&mut self, family: Family) {
-        self.stamps.pop_front();
-        if family == Family::Values {
+        if self.protocol == Protocol::Binary {
+            self.stamps.pop_front();
+        } else if family == Family::Values {
             self.asked.pop();
         }
     }
@@ -388,12 +390,12 @@ impl Link {
     /// Forgets the reply at the front, which is whole, and its slot.
     #[inline]
     pub fn finish_reply(&mut self) {
-        let slot = self.slots.pop_front();
         if self.protocol != Protocol::Redis
-            && let Some(slot) = slot
+            && let Some(slot) = self.slots.front()
         {
             self.forget_asked(slot.family);
         }
+        self.slots.pop_front();
         self.late = self.late.saturating_sub(1);
         self.sent_slots = self.sent_slots.saturating_sub(1);
         self.scan = ReplyScan::new(self.version);

@@ -239,12 +239,13 @@ impl Proxy {
         }
         stats.in_queue.add(1);
         stats.in_queue_bytes.add(len);
-        let last = link.slots.back().map(|last| last.client);
-        let joins = last.is_some_and(|client| client != slot.client);
-        if joins {
+        let mut stops = false;
+        if let Some(last) = link.slots.back()
+            && last.client != slot.client
+        {
             link.shared_until = link.appended;
+            stops = link.blocked.is_some();
         }
-        let stops = joins && link.blocked.is_some();
         link.slots.push_back(Slot {
             end: link.appended,
             len,

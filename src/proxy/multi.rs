@@ -122,6 +122,31 @@ pub(super) fn aborted(words: &[u8]) -> Vec<u8> {
 }
 
 impl Proxy {
+    /// As `reply_done`, for what begins or ends a transaction.
+    #[cold]
+    pub(super) fn part_done(&mut self, id: LinkId, slot: &Slot, last: Input<'_>) {
+        let Some(link) = self.links.find_mut(id) else {
+            return;
+        };
+        let pool = link.pool;
+        let posts = if slot.role == Role::Exec {
+            link.due_posts(slot, last)
+        } else {
+            None
+        };
+        let next = link.note_transaction(slot, last);
+        if next == Next::RanWithout && !link.streaming {
+            let reply = link.ran_without(&mut self.buffers);
+            self.settle(id, slot, Input::copied(&reply), Some(Next::Reply));
+        } else {
+            self.settle(id, slot, last, Some(Next::Reply));
+        }
+        if let Some(posts) = posts {
+            self.publish(pool, posts);
+        }
+        self.follow_up(id, slot, next);
+    }
+
     /// Asks the server whether it has transactions on this connection. With a client, that waits for the
     /// answer, and its last request is read again then.
     pub(super) fn ask_for_multi(&mut self, link: LinkId, id: ClientId, waits: bool) -> Option<u32> {

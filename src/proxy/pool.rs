@@ -13,7 +13,7 @@ use super::spares::Waiting;
 use super::time::Time;
 use crate::config;
 use crate::protocol::redis::info::Facts;
-use crate::protocol::{self, Commands, Protocol, Topic, Version};
+use crate::protocol::{self, Commands, Family, Protocol, Topic, Version};
 use crate::route::{Router, ServerIndex, Weighted};
 
 /// How long a server's refusal of a database, of a version or of EXEC is believed.
@@ -25,10 +25,10 @@ pub(super) struct Pool {
     pub config: Arc<config::Pool>,
     pub protocol: Protocol,
     pub commands: Commands,
-    /// By row of the commands.
-    topics: Vec<Topic>,
+    /// By row of the commands, but for those learned: what each is counted under, and its replies.
+    rows: Vec<(Topic, Family)>,
     /// The same for those of the binary protocol.
-    binary_topics: Vec<Topic>,
+    binary_rows: Vec<(Topic, Family)>,
     /// The limits of requests of clients that have not said the pool's password.
     pub stranger: protocol::Limits,
     /// Those of requests within a transaction, which are kept until its end.
@@ -136,8 +136,8 @@ impl Pool {
         }
         Self {
             protocol: config.protocol,
-            topics: commands.topics(),
-            binary_topics: binary.topics(),
+            rows: rows(&commands),
+            binary_rows: rows(&binary),
             commands,
             stranger: config.limits.for_stranger(),
             queued: config.limits.for_queued(),
@@ -166,16 +166,25 @@ impl Pool {
         is_new
     }
 
-    /// What a command is counted under, by its row.
+    /// What a command is counted under, by its row, and which replies it can have.
     #[inline]
-    pub fn topic(&self, protocol: Protocol, command: Option<u16>) -> Topic {
-        let topics = match protocol {
-            Protocol::Redis | Protocol::Memcache => &self.topics,
-            Protocol::Binary => &self.binary_topics,
+    pub fn row(&self, protocol: Protocol, command: Option<u16>) -> (Topic, Family) {
+        let rows = match protocol {
+            Protocol::Redis | Protocol::Memcache => &self.rows,
+            Protocol::Binary => &self.binary_rows,
         };
-        let topic = command.and_then(|row| topics.get(usize::from(row)));
-        let other = || Topic(self.protocol.topics().len() as u8 - 1);
-        topic.copied().unwrap_or_else(other)
+        let row = command.and_then(|row| rows.get(usize::from(row)));
+        match row {
+            Some(&row) => row,
+            None => self.other_row(protocol, command),
+        }
+    }
+
+    /// The same for a command that was learned, or is none.
+    #[cold]
+    fn other_row(&self, protocol: Protocol, command: Option<u16>) -> (Topic, Family) {
+        let other = Topic(self.protocol.topics().len() as u8 - 1);
+        (other, self.commands(protocol).family(command))
     }
 
     /// The group's lane to a server.
@@ -328,6 +337,14 @@ impl Pool {
     pub fn lane(&mut self, lane: LaneIndex) -> &mut Lane {
         &mut self.lanes[lane.0 as usize]
     }
+}
+
+/// What each command is counted under, and which replies it can have.
+fn rows(commands: &Commands) -> Vec<(Topic, Family)> {
+    let topics = commands.topics().into_iter().zip(0..);
+    topics
+        .map(|(topic, row)| (topic, commands.family(Some(row))))
+        .collect()
 }
 
 /// A lane to each server.

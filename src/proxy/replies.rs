@@ -238,30 +238,26 @@ impl Proxy {
     /// A reply is whole: `last` are its last bytes, those before are in the connection's `partial`.
     #[inline]
     pub(super) fn reply_done(&mut self, id: LinkId, slot: &Slot, last: Input<'_>) {
+        if slot.role == Role::Usual {
+            self.settle(id, slot, last, None);
+        } else {
+            self.part_done(id, slot, last);
+        }
+    }
+
+    /// Takes a whole reply to its client, and goes on with the connection, unless that is known (`next`).
+    #[inline(always)]
+    pub(super) fn settle(&mut self, id: LinkId, slot: &Slot, last: Input<'_>, next: Option<Next>) {
         let Some(link) = self.links.find_mut(id) else {
             return;
         };
         let (pool, server) = (link.pool, link.server);
         let (loading, len) = (link.loading, link.reply_len);
         let last = last.slice(0..last.len() - link.scan.marker_len);
-        let posts = if slot.role == Role::Exec {
-            link.due_posts(slot, last)
-        } else {
-            None
-        };
-        let next = if slot.role != Role::Usual {
-            link.note_transaction(slot, last)
-        } else if link.is_usual() {
-            Next::Reply
-        } else {
-            link.what_follows(slot, last)
-        };
-        let ran_without;
-        let last = if next == Next::RanWithout && !link.streaming {
-            ran_without = link.ran_without(&mut self.buffers);
-            Input::copied(&ran_without)
-        } else {
-            last
+        let next = match next {
+            Some(next) => next,
+            None if link.is_usual() => Next::Reply,
+            None => link.what_follows(slot, last),
         };
         let mut partial = (!link.partial.is_empty()).then(|| mem::take(&mut link.partial));
         let stats = &self.stats.pools[pool.index()];
@@ -298,9 +294,14 @@ impl Proxy {
         } else if let Some(mut partial) = partial {
             partial.clear(&mut self.buffers);
         }
-        if let Some(posts) = posts {
-            self.publish(pool, posts);
+        if next != Next::Reply {
+            self.follow_up(id, slot, next);
         }
+    }
+
+    /// Does what is to be done about the connection once the reply to `slot` was passed on.
+    #[cold]
+    pub(super) fn follow_up(&mut self, id: LinkId, slot: &Slot, next: Next) {
         match next {
             Next::Reply => {}
             // The transaction may still be open: what comes next would be queued for ever.

@@ -45,18 +45,20 @@ impl Proxy {
             client.pending.keep(input.bytes());
             return self.note_kept(id);
         }
+        let mut used = input.len();
         if client.pending.is_empty() {
-            let used = self.read_requests(id, input);
-            if let Some(client) = self.clients.find_mut(id) {
-                client.pending.keep(&input.bytes()[used..]);
-            }
+            used = self.read_requests(id, input);
         } else {
             client.pending.extend(input.bytes());
             self.reread(id);
         }
-        if let Some(client) = self.clients.find(id)
-            && client.has_part()
-        {
+        let Some(client) = self.clients.find_mut(id) else {
+            return;
+        };
+        if used < input.len() {
+            client.pending.keep(&input.bytes()[used..]);
+        }
+        if client.has_part() {
             self.keep_part(id);
         }
     }
@@ -319,12 +321,10 @@ impl Proxy {
             return true;
         };
         let pool = &self.pools[client.pool.index()];
-        self.topic = pool.topic(client.protocol, request.command);
-        self.family = if self.limits.strict {
-            pool.commands(client.protocol).family(request.command)
-        } else {
-            Family::Any
-        };
+        (self.topic, self.family) = pool.row(client.protocol, request.command);
+        if !self.limits.strict {
+            self.family = Family::Any;
+        }
         if client.ring.stamped {
             client.ring.stamp = client.protocol.stamp(input.bytes());
         }

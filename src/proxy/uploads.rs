@@ -36,12 +36,10 @@ impl Proxy {
         client.ring.stamp = client.protocol.stamp(input.bytes());
         let (pool, authenticated, protocol) = (client.pool, client.authenticated, client.protocol);
         let answer = request.answer;
-        let topic = self.pool(pool).topic(protocol, request.command);
-        let family = if self.limits.strict {
-            self.pool(pool).commands(protocol).family(request.command)
-        } else {
-            Family::Any
-        };
+        let (topic, mut family) = self.pool(pool).row(protocol, request.command);
+        if !self.limits.strict {
+            family = Family::Any;
+        }
         let discard = Upload {
             body,
             stage: Stage::Discard,

@@ -3,7 +3,7 @@
 //! marker's reply ends. It must repeat opcode and opaque of the request, or be the marker's.
 
 use super::{HEADER_LEN, MARKER, REPLY, STAT, Stamp, VERSION};
-use crate::protocol::{BadReply, Fed, ReplyScan};
+use crate::protocol::{BadReply, Fed, Part, ReplyScan};
 
 /// Largest body of the marker's reply: the text of a version.
 const MARKER_BODY_MAX: u64 = 256;
@@ -20,7 +20,7 @@ pub fn feed(scan: &mut ReplyScan, stamp: Option<Stamp>, bytes: &[u8]) -> Result<
         if scan.left > 0 {
             return Ok(Fed { used, done: false });
         }
-        if std::mem::take(&mut scan.last) && !scan.marked {
+        if std::mem::take(&mut scan.part).is_last() && !scan.marked {
             return Ok(Fed { used, done: true });
         }
         let rest = &bytes[used..];
@@ -66,7 +66,9 @@ pub fn feed(scan: &mut ReplyScan, stamp: Option<Stamp>, bytes: &[u8]) -> Result<
         scan.begun = true;
         scan.left = body;
         // An error has a body and no key; so has the end of the statistics no key.
-        scan.last = opcode != STAT || key == 0;
+        if opcode != STAT || key == 0 {
+            scan.part = Part::LastBlock;
+        }
         used += HEADER_LEN;
     }
 }

@@ -4,7 +4,7 @@
 //! writes all values at once.
 
 use super::space;
-use crate::protocol::{Family, ReplyScan};
+use crate::protocol::{Family, Part, ReplyScan};
 
 /// What ends the values of a reply.
 pub const END: &[u8] = b"END\r\n";
@@ -57,14 +57,19 @@ impl ReplyScan {
     pub fn begin_value(&mut self, data: u64, severed: bool) {
         self.begun = true;
         self.left = data + 2;
-        (self.last, self.within, self.severed) = (severed, !severed, severed);
+        self.part = match severed {
+            true => Part::LastBlock,
+            false => Part::Block,
+        };
+        (self.within, self.severed) = (!severed, severed);
         self.family = Family::Closing;
     }
 
     /// Nobody shares the end of the value at hand any more.
     pub fn unsever(&mut self) {
         if self.severed {
-            (self.last, self.within, self.severed) = (false, true, false);
+            self.part = Part::Block;
+            (self.within, self.severed) = (true, false);
         }
     }
 }

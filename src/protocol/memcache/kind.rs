@@ -70,9 +70,17 @@ impl Family {
     #[inline]
     pub(super) fn has(self, kind: Kind) -> bool {
         match kind {
-            Kind::Value { .. } => matches!(self, Family::Any | Family::Value | Family::Values),
+            Kind::Value { .. } => self.has_values(),
+            // That of a get.
+            Kind::End if self.has_values() => true,
             _ => self.has_line(kind),
         }
+    }
+
+    /// Whether values can be part of such a reply.
+    #[inline]
+    pub(super) fn has_values(self) -> bool {
+        matches!(self, Family::Any | Family::Value | Family::Values)
     }
 
     fn has_line(self, kind: Kind) -> bool {

@@ -15,7 +15,7 @@ use super::kind::{DIGITS_MAX, bit};
 pub(super) use super::kind::{Kind, kind};
 use super::{Words, space_or_control};
 use crate::protocol::body::{feed_block, feed_line};
-use crate::protocol::{Asked, BadReply, Family, Fed, LongLine, ReplyScan, fingerprint};
+use crate::protocol::{Asked, BadReply, Family, Fed, Part, ReplyScan, fingerprint};
 
 /// Longest line of a reply that is looked at whole. An error, a statistic or a meta reply without a value
 /// may be longer and is then read in pieces.
@@ -35,22 +35,19 @@ pub fn feed(
     let mut used = 0;
     loop {
         if scan.left > 0 {
-            let last = if scan.line == LongLine::None {
-                used += feed_block(&mut scan.left, &bytes[used..]).ok_or(BadReply::LineEnd)?;
-                if scan.left > 0 {
-                    return Ok(Fed { used, done: false });
-                }
-                mem::take(&mut scan.last)
-            } else {
+            if scan.part.is_line() {
                 let (len, ended) = feed_line(&bytes[used..], 0).ok_or(BadReply::LineEnd)?;
                 used += len;
-                if !ended {
-                    return Ok(Fed { used, done: false });
+                if ended {
+                    scan.left = 0;
                 }
-                scan.left = 0;
-                mem::take(&mut scan.line) == LongLine::Last
-            };
-            if last && !scan.marked {
+            } else {
+                used += feed_block(&mut scan.left, &bytes[used..]).ok_or(BadReply::LineEnd)?;
+            }
+            if scan.left > 0 {
+                return Ok(Fed { used, done: false });
+            }
+            if mem::take(&mut scan.part).is_last() && !scan.marked {
                 return Ok(Fed { used, done: true });
             }
         }
@@ -59,7 +56,12 @@ pub fn feed(
                 if let Some(asked) = asked.as_deref_mut() {
                     scan.check_key(asked, key)?;
                 }
-                (Kind::Value { data }, len)
+                if !scan.family.has_values() {
+                    return Err(BadReply::Foreign);
+                }
+                used += len;
+                (scan.left, scan.begun, scan.within) = (data + 2, true, true);
+                continue;
             }
             Some(Opening::End { len }) => (Kind::End, len),
             None => match line(&bytes[used..])? {
@@ -67,7 +69,7 @@ pub fn feed(
                 Line::More => return Ok(Fed { used, done: false }),
                 Line::Long(start) => {
                     let kind = kind(start).map_err(|_| BadReply::Line)?;
-                    (scan.left, scan.line) = (1, long_line(kind)?);
+                    (scan.left, scan.part) = (1, long_line(kind)?);
                     // Its end is looked for where it may begin.
                     (kind, start.len())
                 }
@@ -94,7 +96,7 @@ pub fn feed(
             }
             Kind::MetaValue { data } if !scan.within => {
                 scan.left = data + 2;
-                scan.last = true;
+                scan.part = Part::LastBlock;
                 continue;
             }
             Kind::End | Kind::Error => true,
@@ -105,7 +107,7 @@ pub fn feed(
             return Err(BadReply::Kind);
         }
         scan.within = false;
-        if !scan.marked && scan.line == LongLine::None {
+        if !scan.marked && !scan.part.is_line() {
             return Ok(Fed { used, done: true });
         }
     }
@@ -113,11 +115,11 @@ pub fn feed(
 
 /// What a line longer than [`LINE_MAX`] is to its reply, if it may be so long.
 #[cold]
-fn long_line(kind: Kind) -> Result<LongLine, BadReply> {
+fn long_line(kind: Kind) -> Result<Part, BadReply> {
     match kind {
-        Kind::Error => Ok(LongLine::Last),
-        Kind::Line(said) if said & bit::META != 0 => Ok(LongLine::Last),
-        Kind::Item => Ok(LongLine::Within),
+        Kind::Error => Ok(Part::LastLine),
+        Kind::Line(said) if said & bit::META != 0 => Ok(Part::LastLine),
+        Kind::Item => Ok(Part::Line),
         _ => Err(BadReply::Line),
     }
 }

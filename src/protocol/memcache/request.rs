@@ -295,20 +295,19 @@ impl Line<'_> {
         let Some(data) = data_len(args.word(3)) else {
             return Parse::Bad(refusal(Complaint::Format));
         };
-        let expiry = expiry(args.word(2));
         let fits = self.is_key(args.words[0])
             && number_up_to(args.word(1), u64::from(u32::MAX))
-            && expiry.is_some()
             && (needed < 5 || number_up_to(args.word(4), u64::MAX));
-        let request = if !fits {
+        let is_usual = fits && data <= self.limits.bulk && is_expiry(args.word(2));
+        let request = if is_usual {
+            self.request(Verdict::Forward, args.words[0])
+        } else if !fits || !is_late_expiry(args.word(2)) {
             self.refuse(self.about(args.words[0]))
         } else if data > self.limits.bulk {
             self.refuse(Complaint::TooLarge)
-        } else if expiry > Some(i32::MAX as u64) {
+        } else {
             // Negative or refused, as the version of memcached has it.
             self.request(Verdict::Expired(args.words[2]), args.words[0])
-        } else {
-            self.request(Verdict::Forward, args.words[0])
         };
         let request = Request {
             answer: answer(silent),
@@ -595,13 +594,19 @@ fn number_up_to(word: &[u8], most: u64) -> bool {
     parse_number(word).is_some_and(|value| value <= most)
 }
 
-/// An expiry time: seconds as a number of 32 bits, negative for "at once" if they are taken for signed. Of
-/// negative ones all are alike: 0.
-fn expiry(word: &[u8]) -> Option<u64> {
+/// Whether the word is an expiry time: seconds as a signed number of 32 bits, negative for "at once".
+fn is_expiry(word: &[u8]) -> bool {
+    let most = i32::MAX as u64;
     match word.strip_prefix(b"-") {
-        Some(digits) => number_up_to(digits, 1 << 31).then_some(0),
-        None => parse_number(word).filter(|&value| value <= u64::from(u32::MAX)),
+        Some(digits) => number_up_to(digits, most + 1),
+        None => number_up_to(word, most),
     }
+}
+
+/// Whether the word is an expiry time or one if it is taken for a number without a sign.
+#[cold]
+fn is_late_expiry(word: &[u8]) -> bool {
+    is_expiry(word) || number_up_to(word, u64::from(u32::MAX))
 }
 
 /// The start of a storage command, or all of it, whose item expires at once instead of at what stands at

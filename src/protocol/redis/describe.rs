@@ -67,7 +67,7 @@ pub fn answer(words: &[&[u8]], table: &Table, reply: &mut Writer) {
         b"LIST" if rest.is_empty() => {
             reply.array(shown(table).count());
             for row in shown(table) {
-                reply.bulk(row.name.to_ascii_lowercase());
+                reply.lower(row.name);
             }
         }
         b"LIST" => {
@@ -90,7 +90,7 @@ pub fn answer(words: &[&[u8]], table: &Table, reply: &mut Writer) {
             let rows: Vec<&Row> = shown(table).filter(is_like).collect();
             reply.array(rows.len());
             for row in rows {
-                reply.bulk(row.name.to_ascii_lowercase());
+                reply.lower(row.name);
             }
         }
         b"HELP" if rest.is_empty() => {
@@ -117,7 +117,7 @@ fn find(table: &Table, name: &[u8]) -> Option<u16> {
 /// One element of `COMMAND INFO`, in the shape of Redis 7.
 fn describe(row: &Row, name: &str, reply: &mut Writer) {
     let ([first, last, step], elsewhere) = row.keys.described();
-    reply.array(10).bulk(name.to_ascii_lowercase());
+    reply.array(10).lower(name);
     reply.integer(row.arity.described());
     reply.set(usize::from(elsewhere));
     if elsewhere {
@@ -130,7 +130,7 @@ fn describe(row: &Row, name: &str, reply: &mut Writer) {
 
 /// One pair of `COMMAND DOCS`.
 fn document(name: &str, reply: &mut Writer) {
-    reply.bulk(name.to_ascii_lowercase());
+    reply.lower(name);
     reply.map(2);
     reply
         .bulk("summary")

@@ -11,7 +11,7 @@
 use memchr::memchr;
 
 use crate::protocol::body::{Number, feed_block, feed_line, number_line};
-use crate::protocol::{BadReply, Fed, LongLine, ReplyScan, Version};
+use crate::protocol::{BadReply, Fed, Part, ReplyScan, Version};
 
 /// Most levels of arrays, maps, sets, pushes and attributes that may be open at once and have elements
 /// left, each of which costs eight bytes. Lua's stack lets scripts nest 7,996 in Redis 7 and Valkey 9.
@@ -51,17 +51,14 @@ fn feed_any(scan: &mut ReplyScan, bytes: &[u8]) -> Result<Fed, BadReply> {
     let mut used = 0;
     loop {
         if scan.left > 0 {
-            used += match scan.line {
-                LongLine::None => {
-                    feed_block(&mut scan.left, &bytes[used..]).ok_or(BadReply::LineEnd)?
+            used += if scan.part.is_line() {
+                let (len, ended) = feed_line(&bytes[used..], b'\n').ok_or(BadReply::LineEnd)?;
+                if ended {
+                    (scan.left, scan.part) = (0, Part::Block);
                 }
-                _ => {
-                    let (len, ended) = feed_line(&bytes[used..], b'\n').ok_or(BadReply::LineEnd)?;
-                    if ended {
-                        (scan.left, scan.line) = (0, LongLine::None);
-                    }
-                    len
-                }
+                len
+            } else {
+                feed_block(&mut scan.left, &bytes[used..]).ok_or(BadReply::LineEnd)?
             };
             if scan.left > 0 {
                 return Ok(Fed { used, done: false });
@@ -143,7 +140,7 @@ fn element(scan: &mut ReplyScan, bytes: &[u8]) -> Result<Option<usize>, BadReply
             return Err(BadReply::Number);
         }
         scan.items -= 1;
-        (scan.left, scan.line) = (1, LongLine::Within);
+        (scan.left, scan.part) = (1, Part::Line);
         return Ok(Some(1));
     };
     let Some((b'\r', text)) = bytes[1..newline].split_last() else {

@@ -37,19 +37,21 @@ pub fn parse(bytes: &[u8], scan: &mut RequestScan, table: &Table, limits: &Limit
             };
         }
         match array_header(bytes, limits) {
-            // As an empty line.
-            Ok(Some((0, len))) => {
-                let request = Vec::new();
-                return Parse::Inline { request, len };
-            }
-            Ok(Some((args, len))) => {
+            Header::Request(args, len) => {
                 scan.args = args;
                 scan.position = len as u32;
             }
-            Ok(None) => return Parse::More,
-            Err(refusal) => return too_many(bytes, refusal, limits),
+            // As an empty line.
+            Header::Nothing(len) => {
+                let request = Vec::new();
+                return Parse::Inline { request, len };
+            }
+            Header::More => return Parse::More,
+            Header::Bad(refusal) => return too_many(bytes, refusal, limits),
         }
     }
+    // No argument is too long with so many bytes.
+    let usual = NAME_MAX.min(limits.key as u64).min(limits.bulk);
     while scan.seen < scan.args {
         let position = scan.position as usize;
         let (len, header) = match bulk_header(&bytes[position..]) {
@@ -57,7 +59,9 @@ pub fn parse(bytes: &[u8], scan: &mut RequestScan, table: &Table, limits: &Limit
             Ok(None) => return Parse::More,
             Err(refusal) => return Parse::Bad(refusal),
         };
-        if let Err(unfit) = check_bulk(scan, len, table, limits) {
+        if len > usual
+            && let Err(unfit) = check_bulk(scan, len, table, limits)
+        {
             return match unfit {
                 Unfit::Bad(refusal) => Parse::Bad(refusal),
                 Unfit::Beyond(refusal) => skip(bytes, scan, refusal),
@@ -193,7 +197,8 @@ fn understand_head(bytes: &[u8], scan: &RequestScan, table: &Table) -> Option<Re
         .then(|| request(Verdict::Forward, scan.first[1]))
 }
 
-/// The limits of the bulk about to be read, which has `len` bytes.
+/// The limits of the bulk about to be read, which has `len` bytes, more than nearly all have.
+#[cold]
 fn check_bulk(scan: &RequestScan, len: u64, table: &Table, limits: &Limits) -> Result<(), Unfit> {
     let bad = |text| Err(Unfit::Bad(protocol_error(text).beyond(Excess::Value)));
     if len > limits.bulk {
@@ -203,9 +208,6 @@ fn check_bulk(scan: &RequestScan, len: u64, table: &Table, limits: &Limits) -> R
             _ if len > Limits::REDIS.bulk => bad("invalid bulk length"),
             _ => Err(Unfit::Beyond(value_too_long(len, limits))),
         };
-    }
-    if len <= NAME_MAX.min(limits.key as u64) {
-        return Ok(());
     }
     let row = scan.command.map(|index| table.row(index));
     let has_key = row.is_some_and(|row| row.keys.starts_at_one());
@@ -537,16 +539,26 @@ pub fn words(bytes: &[u8]) -> Vec<&[u8]> {
     args(bytes).map(|span| span.of(bytes)).collect()
 }
 
-/// `*<count>` CR LF, whose first byte was seen: the count and the bytes it takes.
+/// What the first line of a request says.
+enum Header {
+    /// The number of its arguments, and the bytes the line takes.
+    Request(u32, usize),
+    /// There is no request, but a line of so many bytes.
+    Nothing(usize),
+    More,
+    Bad(Refusal),
+}
+
+/// `*<count>` CR LF, whose first byte was seen.
 #[inline]
-fn array_header(bytes: &[u8], limits: &Limits) -> Result<Option<(u32, usize)>, Refusal> {
+fn array_header(bytes: &[u8], limits: &Limits) -> Header {
     if bytes.is_empty() {
-        return Ok(None);
+        return Header::More;
     }
     match number_line(&bytes[1..]) {
-        Number::More => Ok(None),
+        Number::More => Header::More,
         Number::Line { value, len } if value >= 1 && value <= u64::from(limits.args) => {
-            Ok(Some((value as u32, len + 1)))
+            Header::Request(value as u32, len + 1)
         }
         Number::Line { value, .. } if value >= 1 => {
             let refusal = if limits.stranger {
@@ -559,9 +571,9 @@ fn array_header(bytes: &[u8], limits: &Limits) -> Result<Option<(u32, usize)>, R
                     "too many arguments: {value}, argument_limit is {most}"
                 ))
             };
-            Err(refusal.beyond(Excess::Arguments))
+            Header::Bad(refusal.beyond(Excess::Arguments))
         }
-        Number::Line { len, .. } => Ok(Some((0, len + 1))),
+        Number::Line { len, .. } => Header::Nothing(len + 1),
         Number::Bad => negative_header(bytes),
     }
 }
@@ -569,9 +581,9 @@ fn array_header(bytes: &[u8], limits: &Limits) -> Result<Option<(u32, usize)>, R
 /// `*-<count>` CR LF: no arguments, and no request, whatever the count. Redis reads it in 64 bits, in its
 /// one canonical form.
 #[cold]
-fn negative_header(bytes: &[u8]) -> Result<Option<(u32, usize)>, Refusal> {
+fn negative_header(bytes: &[u8]) -> Header {
     const LONGEST: usize = "*-9223372036854775808\r\n".len();
-    let bad = || Err(protocol_error("invalid multibulk length"));
+    let bad = || Header::Bad(protocol_error("invalid multibulk length"));
     let line = &bytes[..bytes.len().min(LONGEST)];
     let text = match line.iter().position(|&byte| byte == b'\r') {
         Some(end) if line.get(end + 1).is_none_or(|&byte| byte == b'\n') => &line[1..end],
@@ -588,10 +600,10 @@ fn negative_header(bytes: &[u8]) -> Result<Option<(u32, usize)>, Refusal> {
         .and_then(|text| text.parse::<i64>().ok());
     match number {
         _ if !is_canonical => bad(),
-        Some(_) if is_whole => Ok(Some((0, text.len() + 3))),
+        Some(_) if is_whole => Header::Nothing(text.len() + 3),
         // Too large, or a mere sign.
         None if is_whole || !digits.is_empty() => bad(),
-        _ => Ok(None),
+        _ => Header::More,
     }
 }
 

@@ -51,7 +51,11 @@ impl Writer {
     fn number(&mut self, mark: u8, number: i64) -> &mut Self {
         // Most are small: lengths of names, arities, places of keys.
         match u8::try_from(number) {
-            Ok(digit @ 0..=9) => self.line(mark, &[b'0' + digit]),
+            Ok(digit @ 0..=9) => {
+                let line = [mark, b'0' + digit, b'\r', b'\n'];
+                self.out.extend_from_slice(&line);
+                self
+            }
             _ => self.line(mark, number.to_string().as_bytes()),
         }
     }
@@ -81,6 +85,14 @@ impl Writer {
         self.number(b'$', text.len() as i64);
         self.out.extend_from_slice(text);
         self.out.extend_from_slice(b"\r\n");
+        self
+    }
+
+    /// A bulk string of a name, in lower case.
+    pub fn lower(&mut self, name: &str) -> &mut Self {
+        self.bulk(name);
+        let end = self.out.len() - b"\r\n".len();
+        self.out[end - name.len()..end].make_ascii_lowercase();
         self
     }
 

@@ -6,12 +6,18 @@
 
 use crate::protocol::Version;
 
+/// The number of [`Shape::Any`].
+const SHAPE_FIRST: u8 = 16;
+
 /// The types a reply can be of, in RESP2 and in RESP3.
+///
+/// Numbered from [`SHAPE_FIRST`] on: a `Family` is one byte, its own sixteen take the numbers before, and so
+/// the first of them, which every reply begins with, is 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Shape {
     /// Any.
-    Any,
+    Any = SHAPE_FIRST,
     /// A simple string.
     Status,
     /// A number.
@@ -108,7 +114,7 @@ impl Shape {
     /// nothing.
     #[inline]
     pub fn admits(self, first: u8, version: Version) -> bool {
-        BITS[self as usize][version as usize] & bit(first) != 0
+        BITS[(self as u8 - SHAPE_FIRST) as usize][version as usize] & bit(first) != 0
     }
 }
 
