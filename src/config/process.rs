@@ -172,8 +172,9 @@ pub const PROCESS_KEYS: &[Key<ProcessDraft>] = &[
     Key {
         name: "server_queue_limit",
         presence: Presence::Default("67108864"),
-        help: "Bytes of requests that may wait to be sent on one connection to a server; \
-               further requests are answered with an error.",
+        help: "Bytes of requests that may wait to be sent on one connection to a server. A client \
+               that asks more is not read until fewer wait; an error it is told only when a \
+               quarter of the free memory waits as well.",
         form: Form::Number {
             min: 1024,
             max: 1024 * 1024 * 1024,

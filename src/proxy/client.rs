@@ -48,8 +48,8 @@ pub(super) struct Client {
     pub authenticated: bool,
     /// Whether its requests wait because a limit was reached. `pending` may then hold whole requests.
     pub stalled: bool,
-    /// Whether it is in the middle of a request that takes several turns.
-    pub busy: bool,
+    /// What keeps it from asking, if anything does.
+    pub held_by: HeldBy,
     /// Whether it stands in the list of those whose stalled requests are to be read again.
     pub waking: bool,
     /// When they were last read again, and how many bytes of them at that time.
@@ -106,6 +106,15 @@ pub(super) enum State {
     Open,
     Finishing,
     Lingering,
+}
+
+/// What must end before a client's next request is read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct HeldBy {
+    /// A request that takes several turns.
+    pub names: bool,
+    /// A connection to a server for which more waits than should.
+    pub queue: bool,
 }
 
 /// Whose doing the end of a client connection is.
@@ -170,7 +179,7 @@ impl Client {
             state: State::Open,
             authenticated,
             stalled: false,
-            busy: false,
+            held_by: HeldBy::default(),
             waking: false,
             woken: (Time::NEVER, 0),
             replete: false,
@@ -201,7 +210,7 @@ impl Client {
     /// Whether its next request, or more of its large one, may be read.
     #[inline]
     pub fn may_ask(&self, limits: &Limits) -> bool {
-        if self.state != State::Open || self.busy {
+        if self.state != State::Open || self.held_by != HeldBy::default() {
             return false;
         }
         if let Some(upload) = &self.upload {

@@ -236,6 +236,7 @@ impl Proxy {
         if let Some(client) = link.uploader {
             self.discard_upload(client);
         }
+        self.resume(mem::take(&mut link.paused));
         Some(link)
     }
 

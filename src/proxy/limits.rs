@@ -73,8 +73,11 @@ pub struct Limits {
     pub incomplete: Option<Duration>,
     /// How long a client that is sending a large request may send nothing of it.
     pub upload_stall: Duration,
-    /// Bytes that may wait to be sent on one connection to a server; then requests are refused.
+    /// Bytes that may wait to be sent on one connection to a server. A client that asks more is not read
+    /// until fewer wait.
     pub queue: usize,
+    /// When so many wait, requests are answered with an error.
+    pub queue_most: usize,
     /// Late replies one connection to a server may owe before it is closed.
     pub tombstones: usize,
     /// How long a client that sent garbage is given to read why before it is closed.
@@ -138,6 +141,7 @@ impl Default for Limits {
             spare_idle: Duration::from_secs(10),
             upload_stall: Duration::from_secs(30),
             queue: 64 * 1024 * 1024,
+            queue_most: usize::MAX,
             tombstones: 4096,
             linger: Duration::from_secs(1),
             backoff_max: Duration::from_secs(1),

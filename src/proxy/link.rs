@@ -60,6 +60,8 @@ pub(super) struct Link {
     pub passed: u32,
     /// How much was appended when a full queue was last told of.
     pub full: u64,
+    /// Clients that are not read since too much waits here.
+    pub paused: Vec<ClientId>,
     /// When something was last received, or taken by the server while it owed nothing.
     pub heard: Time,
     pub scan: ReplyScan,
@@ -226,6 +228,7 @@ impl Link {
             bundle: Bundle::default(),
             passed: 0,
             full: 0,
+            paused: Vec::new(),
             heard: now,
             scan: ReplyScan::default(),
             partial: Queue::new(),

@@ -3,6 +3,7 @@
 //! A client's requests to one server stay on one connection while any of them is outstanding, so that
 //! a write and the read behind it cannot swap places.
 
+use std::mem;
 use std::time::Duration;
 
 use super::cause::Cause;
@@ -30,7 +31,7 @@ impl Proxy {
             return Err(Cause::NoMemory);
         }
         if has_strays && let Some(link) = self.stray(id, server) {
-            return self.with_room(link);
+            return self.with_room(id, link);
         }
         let found = &mut self.pools[pool.index()];
         let heavy = found.heavy.has(self.print, self.now);
@@ -45,19 +46,43 @@ impl Proxy {
         match self.links.find(link) {
             Some(found) if heavy || found.is_busy(large) => {
                 let link = self.around(id, pool, lane_index, server, link, heavy);
-                self.with_room(link)
+                self.with_room(id, link)
             }
             Some(found) if found.out.len() < self.limits.queue => Ok(link),
-            _ => self.with_room(link),
+            _ => self.with_room(id, link),
         }
     }
 
-    /// The connection, if not too much waits for it.
-    fn with_room(&mut self, link: LinkId) -> Result<LinkId, Cause> {
-        match self.links.find(link) {
-            Some(found) if found.out.len() >= self.limits.queue => Err(self.queue_full(link)),
-            Some(_) => Ok(link),
-            None => Err(Cause::Invalid),
+    /// The connection, if not too much waits for it. If much does, the client may ask this, but nothing
+    /// further until less waits: so a queue grows by one request of each client, and nobody is refused.
+    fn with_room(&mut self, id: ClientId, link: LinkId) -> Result<LinkId, Cause> {
+        let Some(found) = self.links.find_mut(link) else {
+            return Err(Cause::Invalid);
+        };
+        if found.out.len() < self.limits.queue {
+            return Ok(link);
+        }
+        if found.out.len() >= self.limits.queue_most {
+            return Err(self.queue_full(link));
+        }
+        if let Some(client) = self.clients.find_mut(id)
+            && !client.held_by.queue
+        {
+            client.held_by.queue = true;
+            found.paused.push(id);
+            let stats = &self.stats.pools[client.pool.index()];
+            stats.server_queue_limit_hits.add(1);
+        }
+        Ok(link)
+    }
+
+    /// Lets those ask again who were not read because too much waited for a server.
+    pub(super) fn resume(&mut self, paused: Vec<ClientId>) {
+        for id in paused {
+            if let Some(client) = self.clients.find_mut(id) {
+                client.held_by.queue = false;
+                self.unstall(id);
+            }
         }
     }
 
@@ -297,6 +322,13 @@ impl Proxy {
             && link.out.len() < self.limits.window
         {
             self.unstall(client);
+        }
+        if let Some(link) = self.links.find_mut(id)
+            && !link.paused.is_empty()
+            && link.out.len() < self.limits.queue
+        {
+            let paused = mem::take(&mut link.paused);
+            self.resume(paused);
         }
     }
 

@@ -98,7 +98,7 @@ impl Proxy {
     fn go_on_later(&mut self, id: ClientId, names: Names) {
         let at = self.now + Duration::from_micros(1);
         if let Some(client) = self.clients.find_mut(id) {
-            client.busy = true;
+            client.held_by.names = true;
             client.stalled = true;
             client.session().names = Some(Box::new(names));
             self.timers.arm(id.conn(), &mut client.armed, at);
@@ -114,7 +114,7 @@ impl Proxy {
         let Some(mut names) = session.and_then(|session| session.names.take()) else {
             return;
         };
-        client.busy = false;
+        client.held_by.names = false;
         if client.state != State::Open {
             return;
         }

@@ -56,7 +56,7 @@ const SHARE_MAX: u64 = 128 * 1024 * 1024;
 const SHARE_MIN: u64 = 64 * 1024;
 
 /// The same of a connection to a server.
-const QUEUE_MIN: u64 = 256 * 1024;
+const QUEUE_MIN: usize = 256 * 1024;
 
 /// Who holds less is not worth closing.
 const SHED_MIN: u64 = 64 * 1024;
@@ -124,11 +124,9 @@ impl Proxy {
     /// most if that is too much, and says whether it did. To be told every turn, and again after that.
     pub fn set_memory(&mut self, used: u64, limit: u64) -> bool {
         self.memory = Memory { used, limit };
-        let queue = (self.memory.free() / SHARE_PART).max(QUEUE_MIN);
-        self.limits.queue = self
-            .usual
-            .queue
-            .min(usize::try_from(queue).unwrap_or(usize::MAX));
+        let part = usize::try_from(self.memory.free() / SHARE_PART).unwrap_or(usize::MAX);
+        self.limits.queue = self.usual.queue.min(part.max(QUEUE_MIN));
+        self.limits.queue_most = self.usual.queue.saturating_add(part);
         if used < limit / 4 {
             self.census.forget();
         } else if self.census.is_due(self.now) {

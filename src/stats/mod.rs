@@ -187,7 +187,7 @@ counters! {
         nesting_limit_hits Counter Nutcrab
             "server connections closed for a reply nested too deeply";
         server_queue_limit_hits Counter Nutcrab
-            "requests refused because so much waited to be sent to the server";
+            "times a client was not read, or a request refused, since too much waited for the server";
         session_connections_hits Counter Nutcrab
             "requests refused because so many clients had connections to the server of their own";
         spare_connections_hits Counter Nutcrab

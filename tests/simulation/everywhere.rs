@@ -510,7 +510,7 @@ impl Client {
         let is_whole = row.ordered || !self.may_be_out(scene);
         if row.joining == Joining::Able {
             let explained = scene.ledger.is_explained(scene.now, self.pool, &Fault::ALL);
-            let may_fail = explained || !is_whole || plan.is_cramped();
+            let may_fail = explained || !is_whole;
             let fits = is_it(&all) || may_fail && subsets(count).any(|some| is_it(&some));
             if !fits {
                 return Err("another reply");

@@ -20,7 +20,7 @@ pub fn heed(scene: &mut Scene, worker: usize, notice: &Notice) {
         | What::SlowClient
         | What::ShedClient { .. }
         | What::StalledRequest => return scene.ledger.tell(now, pool),
-        What::Unjoinable => &[Fault::Misfit, Fault::Garbage],
+        What::Unjoinable => &[Fault::Misfit, Fault::Foreign, Fault::Garbage],
         What::BadReply(_) => &[Fault::Garbage, Fault::Foreign],
         What::Surplus => &[Fault::Surplus, Fault::Early, Fault::Garbage],
         _ => return,

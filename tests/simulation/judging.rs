@@ -296,7 +296,6 @@ impl Client {
         match text {
             "misfit" => explained(&[Fault::Misfit]),
             "early" => explained(&[Fault::Early]),
-            "too many requests are waiting for the server" if scene.plan.is_cramped() => true,
             "too many clients have connections to the server of their own" => {
                 scene.plan.limits.own < 1000
             }
@@ -456,7 +455,7 @@ impl Client {
     fn may_miss(&self, scene: &Scene) -> bool {
         let config = &scene.plan.pools[self.pool].config;
         let explained = || scene.ledger.is_explained(scene.now, self.pool, &Fault::ALL);
-        config.failed_get == FailedGet::Miss && (scene.plan.is_cramped() || explained())
+        config.failed_get == FailedGet::Miss && explained()
     }
 
     fn element(

@@ -158,10 +158,9 @@ pub fn explanations(text: &str, ejects: bool) -> Option<Vec<Fault>> {
         "Invalid argument" => vec![Foreign, Garbage, Loading, Misfit, Surplus, Early],
         "No route to host" | "Host is down" => vec![Unreachable],
         "server refused the pool's password" => vec![Password],
-        "too many requests are waiting for the server" => {
-            vec![ConnectHang, Delay, Mute, Overload, Stall, Stop]
+        "too many requests are waiting for the server" | "the proxy is short of memory" => {
+            vec![Memory]
         }
-        "the proxy is short of memory" => vec![Memory],
         "the server refused a transaction on this connection" => vec![Fault::Revoked],
         _ => return None,
     };

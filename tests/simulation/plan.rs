@@ -271,18 +271,12 @@ impl Plan {
 
     /// Whether nothing happens that could make a request fail.
     pub fn never_fails(&self) -> bool {
-        self.faults.is_empty() && !self.is_heavy() && !self.is_cramped()
-    }
-
-    /// Whether requests may be refused because too many wait.
-    pub fn is_cramped(&self) -> bool {
-        self.limits.queue < 1024 * 1024
+        self.faults.is_empty() && !self.is_heavy()
     }
 
     /// Whether no client need be refused because of what others have.
     pub fn is_roomy(&self) -> bool {
-        let roomy = self.limits.own >= 1000 && self.limits.transaction >= 1024 * 1024;
-        roomy && !self.is_cramped()
+        self.limits.own >= 1000 && self.limits.transaction >= 1024 * 1024
     }
 
     /// Leaves room enough everywhere that no request need fail.
@@ -370,6 +364,7 @@ fn limits(draw: &mut Draw) -> Limits {
         spare_idle: millis(draw, 50_000, 10_000_000),
         upload_stall: millis(draw, 100_000, 5_000_000),
         queue: draw.pick(&[4096, 64 * 1024, usual.queue, usual.queue, usual.queue]),
+        queue_most: usual.queue_most,
         tombstones: draw.pick(&[1, 4, 4096, 4096]),
         linger: millis(draw, 20_000, 1_000_000),
         backoff_max: millis(draw, 20_000, 1_000_000),

@@ -171,7 +171,7 @@ impl Scene {
                 .reply
                 .truncate(outcome.reply.len() - b"END\r\n".len());
         }
-        let all_succeed = !self.plan.is_heavy() && !self.plan.is_cramped();
+        let all_succeed = !self.plan.is_heavy();
         let heard = !outcome.reply.is_empty() && all_succeed;
         if outcome.everywhere.is_some() && heard && self.strikes(Plant::Shirk) {
             outcome.everywhere = None;
@@ -184,7 +184,7 @@ impl Scene {
             return;
         };
         // Where servers may be late, a value may be missing in a pool that takes failures for misses.
-        let is_excused = self.plan.is_heavy() || self.plan.is_cramped();
+        let is_excused = self.plan.is_heavy();
         let pair = |same: bool| {
             let fits = |pair: &[(Option<u32>, Vec<u8>)]| {
                 let known = pair[0].0.is_some() && pair[1].0.is_some();

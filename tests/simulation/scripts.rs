@@ -249,7 +249,7 @@ impl Client {
     /// Whether a script that the client loaded may be found nowhere.
     pub(crate) fn may_be_missing(&self, scene: &Scene, since: Micros) -> bool {
         let ledger = &scene.ledger;
-        let is_cramped = scene.plan.limits.scripts < 1024 * 1024 || scene.plan.is_cramped();
+        let is_cramped = scene.plan.limits.scripts < 1024 * 1024;
         let followed = !self.waiting.is_empty();
         let briefly = [Fault::Loading, Fault::Memory];
         // To be loaded again it must be lost somewhere, and there must be a reason not to.

@@ -473,7 +473,7 @@ impl Server {
         }
         if let Some(counter) = outcome.counted {
             // Elsewhere an increment that failed could make up for it.
-            let all_succeed = !scene.plan.is_heavy() && !scene.plan.is_cramped();
+            let all_succeed = !scene.plan.is_heavy();
             let times = if all_succeed && scene.strikes(Plant::CountTwice) {
                 2
             } else {

@@ -106,24 +106,70 @@ fn a_client_left_unread_at_a_limit_is_counted() {
 }
 
 #[test]
-fn a_full_queue_to_a_server_is_answered_with_an_error_and_counted() {
+fn clients_pause_while_the_queue_to_a_server_is_full() {
+    let limits = Limits {
+        queue: 100,
+        ..Limits::default()
+    };
+    let mut rig = Rig::with_limits(pool(1), limits);
+    let [client, neighbour, leaving] = [(); 3].map(|()| rig.client());
+    // Nothing is sent before the connection is there. Each has one more than there is room for.
+    rig.receive(client, ask("GET a").repeat(8));
+    rig.receive(neighbour, ask("GET b").repeat(3));
+    rig.receive(leaving, ask("GET c").repeat(2));
+    assert_eq!(count(&rig, |stats| &stats.server_queue_limit_hits), 3);
+    for paused in [client, neighbour, leaving] {
+        assert!(!rig.proxy.wants_read(paused));
+    }
+    rig.proxy.failed(leaving, Cause::Reset);
+    rig.establish();
+    let link = rig.link(0);
+    let first = ask("GET a").repeat(6) + &ask("GET b") + &ask("GET c");
+    let rest = ask("GET a").repeat(2) + &ask("GET b").repeat(2);
+    let written = rig.take(link);
+    assert_eq!(&written[..first.len()], first);
+    assert_eq!(written.len(), first.len() + rest.len(), "{written}");
+    rig.receive(link, ":1\r\n".repeat(12));
+    assert_eq!(rig.take(client), ":1\r\n".repeat(8));
+    assert_eq!(rig.take(neighbour), ":1\r\n".repeat(3));
+    assert!(rig.proxy.wants_read(client) && rig.proxy.wants_read(neighbour));
+}
+
+#[test]
+fn clients_that_paused_for_a_connection_go_on_when_it_breaks() {
     let limits = Limits {
         queue: 100,
         ..Limits::default()
     };
     let mut rig = Rig::with_limits(pool(1), limits);
     let client = rig.client();
-    // Nothing is sent before the connection is there.
-    rig.receive(client, ask("GET a").repeat(6));
-    assert_eq!(count(&rig, |stats| &stats.server_queue_limit_hits), 1);
+    rig.receive(client, ask("GET a").repeat(8));
+    assert!(!rig.proxy.wants_read(client));
+    let broken = rig.link(0);
+    rig.proxy.failed(broken, Cause::Refused);
+    rig.settle();
+    assert_eq!(rig.take(client), "-ERR Connection refused\r\n".repeat(6));
     rig.establish();
-    let link = rig.link(0);
-    assert_eq!(rig.take(link), ask("GET a").repeat(5));
-    rig.receive(link, ":1\r\n".repeat(5));
-    assert_eq!(
-        rig.take(client),
-        ":1\r\n".repeat(5) + "-ERR too many requests are waiting for the server\r\n"
-    );
+    assert_eq!(rig.take(rig.link(0)), ask("GET a").repeat(2));
+}
+
+#[test]
+fn beyond_a_full_queue_and_a_part_of_memory_requests_are_refused() {
+    let limits = Limits {
+        queue: 100,
+        queue_most: 200,
+        ..Limits::default()
+    };
+    let mut rig = Rig::with_limits(pool(1), limits);
+    let clients: Vec<_> = (0..20).map(|_| rig.client()).collect();
+    for &client in &clients {
+        rig.receive(client, ask("GET a"));
+    }
+    rig.establish();
+    rig.receive(rig.link(0), ":1\r\n".repeat(10));
+    let replies: String = clients.iter().map(|&client| rig.take(client)).collect();
+    let refused = "-ERR too many requests are waiting for the server\r\n".repeat(10);
+    assert_eq!(replies, ":1\r\n".repeat(10) + &refused);
 }
 
 #[test]

@@ -280,6 +280,7 @@ fn loading_is_passed_on_and_counts_as_a_failure() {
 fn a_full_queue_refuses_every_request_and_is_told_of_once() {
     let limits = Limits {
         queue: 100,
+        queue_most: 100,
         ..Limits::default()
     };
     let (mut rig, client) = ready(pool(1), limits);

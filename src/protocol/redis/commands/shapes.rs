@@ -1,8 +1,9 @@
 //! Which types the replies to each command are of.
 //!
 //! A reply of another type is one to another command: its connection has lost count. Errors are always
-//! possible. The types are those of Redis 6 to 7.2 and Valkey 8 and 9, in both versions of the protocol;
-//! `tests/direct` holds them against real servers.
+//! possible, and so is the null of RESP3, which gives nothing of another client's away: servers say it in
+//! place of an array or a map. The types are those of Redis 6 to 7.2 and Valkey 8 and 9, in both versions of
+//! the protocol; `tests/direct` holds them against real servers.
 
 use crate::protocol::Version;
 
@@ -94,9 +95,9 @@ const BITS: [[u32; 2]; FIRST.len()] = {
     bits
 };
 
-/// The bits of these first bytes and of errors.
+/// The bits of these first bytes, of errors and of the null of RESP3.
 const fn mask(bytes: &[u8]) -> u32 {
-    let mut mask = bit(b'-') | bit(b'!');
+    let mut mask = bit(b'-') | bit(b'!') | bit(b'_');
     let mut index = 0;
     while index < bytes.len() {
         mask |= bit(bytes[index]);
@@ -269,11 +270,11 @@ mod tests {
     fn a_shape_admits_its_types_and_errors() {
         for (shape, version, admitted) in [
             (Shape::Any, Version::Resp2, "+-:$*"),
-            (Shape::Status, Version::Resp3, "+-!"),
+            (Shape::Status, Version::Resp3, "+-!_"),
             (Shape::Map, Version::Resp2, "*-"),
-            (Shape::Map, Version::Resp3, "%-!"),
+            (Shape::Map, Version::Resp3, "%-!_"),
             (Shape::Double, Version::Resp3, ",_-!"),
-            (Shape::BulkOrIntegerOrMap, Version::Resp3, "$:%-!"),
+            (Shape::BulkOrIntegerOrMap, Version::Resp3, "$:%-!_"),
         ] {
             for &kind in b"+-:$*_,#(!=%~|" {
                 // Types of RESP3 are no replies in RESP2, whatever the command.
