@@ -1,6 +1,6 @@
-//! What a server answers while it is busy with a script: the order to end that.
+//! What a server answers while it is busy with a script: the order to end that, and what it is that runs.
 //!
-//! On the connections that clients share it would wait behind the script it is to end, and in another
+//! On the connections that clients share it would wait behind the script it is about, and in another
 //! database even a new connection could not be greeted. So it has a connection of its own to each server, for
 //! all clients of a worker, which is greeted without SELECT; and it goes to servers that were ejected as
 //! well, as a server that is busy for long may be.
@@ -12,7 +12,7 @@ use super::ids::{ClientId, LinkId, PoolIndex};
 use super::link::Kind;
 use super::pool::GroupIndex;
 use crate::buffer::Input;
-use crate::protocol::{Answer, Fan};
+use crate::protocol::{Answer, Fan, Merge};
 use crate::route::ServerIndex;
 
 impl Proxy {
@@ -23,6 +23,11 @@ impl Proxy {
         };
         // What it asks next must not be met by this.
         client.barrier = true;
+        // A status is the same in both versions of the protocol.
+        let group = match fan.merge {
+            Merge::Status => GroupIndex::default(),
+            _ => client.group,
+        };
         let pool = client.pool;
         let servers = 0..self.pool(pool).server_count() as u16;
         let servers: Vec<ServerIndex> = servers.map(ServerIndex).collect();
@@ -34,7 +39,7 @@ impl Proxy {
         };
         for (fragment, server) in servers.into_iter().enumerate() {
             let fragment = fragment as u16;
-            match self.overtaking_link(pool, server) {
+            match self.overtaking_link(pool, group, server) {
                 Ok(link) => {
                     if let Some(target) = self.links.find_mut(link) {
                         target.out.push_input(input, &mut self.buffers);
@@ -49,8 +54,13 @@ impl Proxy {
     }
 
     /// The connection to a server on which nothing waits that a busy server does not answer.
-    fn overtaking_link(&mut self, pool: PoolIndex, server: ServerIndex) -> Result<LinkId, Cause> {
-        let lane = self.pools[pool.index()].lane_of(GroupIndex::default(), server);
+    fn overtaking_link(
+        &mut self,
+        pool: PoolIndex,
+        group: GroupIndex,
+        server: ServerIndex,
+    ) -> Result<LinkId, Cause> {
+        let lane = self.pools[pool.index()].lane_of(group, server);
         if let Some(link) = self.pools[pool.index()].lane(lane).overtaking {
             return Ok(link);
         }

@@ -224,6 +224,26 @@ fn t32_a_script_that_does_not_end_is_killed_through_the_proxy() {
 }
 
 #[test]
+fn t32_what_runs_is_told_while_it_runs() {
+    const FUNCTION: &str =
+        "#!lua name=l\nredis.register_function('f', function() while true do end end)";
+    let server = Server::redis_with(&BUSY_SOON);
+    let proxy = proxy_before(&server);
+    let [mut runner, mut asker] = [(); 2].map(|()| proxy.client("alpha"));
+    let library = runner.ask(&["FUNCTION", "LOAD", FUNCTION]);
+    assert!(matches!(library, Reply::Bulk(_)));
+    runner.send(&command(&["FCALL", "f", "0"]));
+    eventually("the server is busy", || {
+        matches!(server.ask(&["PING"]), Reply::Error(_)).then_some(())
+    });
+    let mut told = asker.ask(&["FUNCTION", "STATS"]).elements();
+    let name = told.swap_remove(1).elements().swap_remove(1);
+    assert_eq!(name, Reply::Bulk(Some(b"f".to_vec())));
+    assert_eq!(asker.ask(&["FUNCTION", "KILL"]), Reply::ok());
+    assert!(runner.reply().error().contains("killed"));
+}
+
+#[test]
 fn t45_what_a_server_says_to_the_proxys_own_questions_is_not_told_for_something_else() {
     // A server that takes no more connections.
     let server = Server::redis_with(&["--maxclients", "10"]);

@@ -62,7 +62,7 @@ impl Server {
                 let words: Vec<String> = args.iter().map(|word| shown(word)).collect();
                 let overtakes = matches!(
                     words.join(" ").as_str(),
-                    "SCRIPT KILL" | "FUNCTION KILL" | "SHUTDOWN"
+                    "SCRIPT KILL" | "FUNCTION KILL" | "FUNCTION STATS" | "SHUTDOWN"
                 );
                 if !conn.authed || (!conn.selected && !overtakes) {
                     let text = format!("server {} was asked before the greeting", self.index);

@@ -260,7 +260,9 @@ fn understand(bytes: &[u8], scan: &RequestScan, table: &Table, limits: &Limits) 
     }
     let text = scan.first[1];
     match row.rule {
-        Rule::Keyless | Rule::OneServer | Rule::Container => keyless(Verdict::Keyless),
+        Rule::Keyless | Rule::OneServer | Rule::OneServerBusy | Rule::Container => {
+            keyless(Verdict::Keyless)
+        }
         Rule::Everywhere(fan) => keyless(Verdict::Everywhere(fan)),
         Rule::Scan => scan_request(bytes, scan, table, command),
         Rule::Local(verb) => keyless(Verdict::Local(Local::Redis(verb))),

@@ -124,7 +124,10 @@ fn every_row_is_understood_by_its_rule() {
                 assert_eq!((rule, key), (merge, &b"a1"[..]), "{}", row.name);
             }
             (Rule::Everywhere(rule), Verdict::Everywhere(fan)) => assert_eq!(rule, fan),
-            (Rule::Keyless | Rule::Scan | Rule::OneServer, Verdict::Keyless) => {}
+            (
+                Rule::Keyless | Rule::Scan | Rule::OneServer | Rule::OneServerBusy,
+                Verdict::Keyless,
+            ) => {}
             (Rule::Local(verb), Verdict::Local(Local::Redis(found))) => {
                 assert_eq!(verb, found);
             }

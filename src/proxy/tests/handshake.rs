@@ -7,7 +7,7 @@ const ANSWER: &str = "$22\r\nredis_version:7.0.15\r\n\r\n";
 const HELLO: &str = "*2\r\n$5\r\nHELLO\r\n$1\r\n3\r\n";
 
 /// A client that has said HELLO 3 to a pool of one server, and the connection it uses.
-fn modern(rig: &mut Rig) -> (ConnId, ConnId) {
+pub(super) fn modern(rig: &mut Rig) -> (ConnId, ConnId) {
     let client = rig.client();
     rig.receive(client, ask("HELLO 3"));
     rig.establish();

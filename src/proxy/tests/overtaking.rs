@@ -68,3 +68,39 @@ fn servers_that_were_ejected_are_given_the_order_as_well() {
     rig.receive(killer, ask("SCRIPT KILL"));
     assert_eq!(rig.links.len(), before + 2);
 }
+
+#[test]
+fn what_runs_is_asked_of_a_server_that_is_busy_with_it() {
+    const STATS: &str = "%1\r\n$14\r\nrunning_script\r\n_\r\n";
+    let mut pool = pool(1);
+    pool.redis_db = 3;
+    let mut rig = Rig::new(pool);
+    let (runner, asker) = (rig.client(), rig.client());
+    rig.receive(runner, ask("EVAL loop 0"));
+    rig.establish();
+    rig.receive(rig.link(0), "+OK\r\n");
+    rig.receive(asker, [ask("FUNCTION STATS"), ask("GET a")].concat());
+    rig.establish();
+    // It waits neither behind the script nor for a database, which a busy server would refuse.
+    let link = rig.links[1].1;
+    assert_eq!(rig.take(link), ask("FUNCTION STATS"));
+    rig.receive(link, "*2\r\n$14\r\nrunning_script\r\n$-1\r\n");
+    assert_eq!(rig.take(asker), "*2\r\n$14\r\nrunning_script\r\n$-1\r\n");
+    let shared = rig.links[0].1;
+    assert_eq!(
+        rig.take(shared),
+        [ask("SELECT 3"), ask("EVAL loop 0"), ask("GET a")].concat()
+    );
+    // In the version of the protocol that its client speaks.
+    let (mut rig, _) = ready(super::pool(1), Limits::default());
+    let (client, _) = handshake::modern(&mut rig);
+    let before = rig.links.len();
+    rig.receive(client, ask("FUNCTION STATS"));
+    rig.establish();
+    let link = rig.links[before].1;
+    assert_eq!(rig.take(link), "*2\r\n$5\r\nHELLO\r\n$1\r\n3\r\n");
+    rig.receive(link, "%1\r\n+proto\r\n:3\r\n");
+    assert_eq!(rig.take(link), ask("FUNCTION STATS"));
+    rig.receive(link, STATS);
+    assert_eq!(rig.take(client), STATS);
+}

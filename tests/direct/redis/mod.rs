@@ -18,8 +18,8 @@ use std::collections::BTreeSet;
 
 use crate::support::*;
 use case::Case;
-use nutcrab::protocol::BadReply;
-use nutcrab::protocol::redis::commands::Table;
+use nutcrab::protocol::redis::commands::{Rule, Table};
+use nutcrab::protocol::{BadReply, Reach};
 
 /// The differences, as the table of docs/compatibility.md has them, and what nutcrab says in each reply
 /// that shows one: one of these texts.
@@ -47,6 +47,10 @@ const DIFFERENCES: &[(&str, &[&str])] = &[
             "-ERR The command has no key arguments",
             "-ERR Invalid number",
         ],
+    ),
+    (
+        "command-info",
+        &["$get", "$See docs/commands.md of nutcrab."],
     ),
     (
         "command-parts",
@@ -345,6 +349,49 @@ fn replies_of_redis_are_those_of_a_direct_connection() {
 #[test]
 fn replies_of_valkey_are_those_of_a_direct_connection() {
     compare("valkey", Server::valkey_many);
+}
+
+/// What servers answer while they are busy with a script is answered here or goes past all else, so that it
+/// waits for no script of another client.
+#[test]
+fn what_a_busy_server_answers_waits_for_no_script() {
+    let table = Table::standard();
+    let is_answered = |name: &str| {
+        let container = name.split('|').next().unwrap_or(name);
+        let named = [name, container].map(|name| table.find_named(name.as_bytes()));
+        let index = named.into_iter().flatten().next();
+        let index = index.unwrap_or_else(|| panic!("no row {name}"));
+        match table.row(index).rule {
+            Rule::Local(_) | Rule::Never(_) | Rule::Fixed(_) => true,
+            Rule::Everywhere(fan) => fan.reach == Reach::Busy,
+            _ => false,
+        }
+    };
+    for server in [Server::redis_many(1), Server::valkey_many(1)] {
+        let mut names = Vec::new();
+        allowed_while_busy(server[0].ask(&["COMMAND"]), &mut names);
+        assert!(names.len() >= 12, "{names:?}");
+        assert!(names.contains(&"function|stats".to_owned()), "{names:?}");
+        names.retain(|name| !is_answered(name));
+        assert_eq!(names, [""; 0]);
+    }
+    assert!(!is_answered("GET"));
+}
+
+/// The names of commands and sub-commands with the flag `allow_busy`.
+fn allowed_while_busy(commands: Reply, names: &mut Vec<String>) {
+    for command in commands.elements() {
+        let mut parts = command.elements();
+        let flags = std::mem::replace(&mut parts[2], Reply::Array(None));
+        let flag = Reply::Status("allow_busy".into());
+        if flags.elements().contains(&flag) {
+            let name = std::mem::replace(&mut parts[0], Reply::Array(None));
+            names.push(String::from_utf8(name.bytes()).expect("a name"));
+        }
+        if let Some(subs) = parts.pop() {
+            allowed_while_busy(subs, names);
+        }
+    }
 }
 
 /// The keys a SCAN with these words behind its cursor goes through.

@@ -150,6 +150,8 @@ pub enum Rule {
     Keyless,
     /// Sent as it is to the one server of a pool. Refused where there are several.
     OneServer,
+    /// The same, past all requests before it: a server that is busy with a script answers it.
+    OneServerBusy,
     /// SCAN: one server after the other.
     Scan,
     /// The row is that of a sub-command, `NAME|SUB`, or else that of `NAME|*`.
@@ -340,6 +342,8 @@ impl Table {
             row.rule = Rule::Denied(denial);
         } else if row.rule == Rule::OneServer && !self.policy.several {
             row.rule = Rule::Keyless;
+        } else if row.rule == Rule::OneServerBusy && !self.policy.several {
+            row.rule = rows::ONE_BUSY;
         }
         let slots = match name.contains('|') {
             true => &mut self.subs,
@@ -369,7 +373,7 @@ impl Table {
         } else if row.danger == Danger::Refused && self.policy.several && !self.policy.allows(name)
         {
             Some(Denial::Dangerous)
-        } else if row.rule == Rule::OneServer && self.policy.several {
+        } else if matches!(row.rule, Rule::OneServer | Rule::OneServerBusy) && self.policy.several {
             Some(Denial::Several)
         } else {
             None

@@ -107,6 +107,13 @@ const fn overtaking(partial: Partial) -> Rule {
     })
 }
 
+/// What [`Rule::OneServerBusy`] is in a pool of one server.
+pub(super) const ONE_BUSY: Rule = Rule::Everywhere(Fan {
+    reach: Reach::Busy,
+    merge: Merge::First,
+    partial: Partial::Fail,
+});
+
 const STORE: Keys = Keys::Keyword {
     words: &["STORE", "STOREDIST"],
     from: 6,
@@ -326,7 +333,7 @@ pub(super) const FURTHER: &[Row] = &[
     guarded(plain("FUNCTION|RESTORE", Arity::AtLeast(3), ordered(Merge::Status))),
     plain("FUNCTION|KILL", TWO, overtaking(Partial::LeaveOut)),
     plain("FUNCTION|LIST", OPEN, Rule::Keyless), plain("FUNCTION|DUMP", TWO, Rule::Keyless),
-    plain("FUNCTION|STATS", TWO, Rule::OneServer),
+    plain("FUNCTION|STATS", TWO, Rule::OneServerBusy),
 
     container("CONFIG"), help("CONFIG|HELP"),
     local("CONFIG|GET", Arity::AtLeast(3), Verb::Config),
