@@ -140,3 +140,73 @@ fn metrics_are_in_the_unit_of_their_names() {
         assert!(!other.iter().any(|unit| row.contains(unit)), "{row}");
     }
 }
+
+#[test]
+fn the_figure_of_faults_with_a_test_is_that_of_the_table() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/reliability.md");
+    let text = std::fs::read_to_string(path).expect("a page can be read");
+    let is_id = |cell: &str| {
+        cell.strip_prefix(['R', 'B', 'C', 'O', 'T'])
+            .is_some_and(|number| number.parse::<u32>().is_ok())
+    };
+    let cells = |line: &str| {
+        line.trim_matches('|')
+            .split('|')
+            .map(|cell| cell.trim().to_owned())
+            .collect()
+    };
+    let lines = text.lines().map(cells);
+    let rows: Vec<Vec<String>> = lines
+        .filter(|cells: &Vec<String>| cells.len() == 3 && is_id(&cells[0]))
+        .collect();
+    let tested = rows
+        .iter()
+        .filter(|cells| !cells[2].starts_with("not yet: "))
+        .count();
+    let figure = format!(
+        "| kinds of faults and attacks with a test | {tested} of {} |",
+        rows.len()
+    );
+    assert!(rows.len() > 100 && text.contains(&figure), "{figure}");
+}
+
+#[test]
+fn changed_defaults_name_keys_that_exist_on_both_pages() {
+    let keys: Vec<String> = std::fs::read_to_string(
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/configuration.md"),
+    )
+    .expect("a page can be read")
+    .lines()
+    .filter_map(|line| Some(line.strip_prefix("### `")?.strip_suffix('`')?.to_owned()))
+    .collect();
+    // `key` and `key: value`; names with an underscore are nothing but keys there.
+    let named = |text: &str| -> std::collections::BTreeSet<String> {
+        let quoted = text.split('`').skip(1).step_by(2);
+        let names = quoted.map(|name| name.split(':').next().unwrap_or(name).to_owned());
+        names
+            .filter(|name| name.contains('_') && !name.contains('|'))
+            .collect()
+    };
+    let migration = page("docs/migration.md");
+    let migration = migration
+        .split("## Changed defaults")
+        .nth(1)
+        .expect("the section");
+    let migration = named(migration.split("## ").next().unwrap_or_default());
+    let log = page("CHANGELOG.md");
+    let log = log.split("Changed defaults").nth(1).expect("the section");
+    let log = named(log.split("Further:").next().unwrap_or_default());
+    assert!(log.len() >= 10, "{log:?}");
+    let unknown: Vec<_> = migration
+        .iter()
+        .filter(|name| !keys.contains(name))
+        .collect();
+    assert!(unknown.is_empty(), "{unknown:?}");
+    let missing: Vec<_> = log
+        .iter()
+        .filter(|name| keys.contains(name) && !migration.contains(*name))
+        .collect();
+    assert!(missing.is_empty(), "not in docs/migration.md: {missing:?}");
+    let missing: Vec<_> = migration.difference(&log).collect();
+    assert!(missing.is_empty(), "not in CHANGELOG.md: {missing:?}");
+}

@@ -56,7 +56,7 @@ fn start_with(pools: usize, listener: Listener, http: Option<Listener>) -> (Arc<
 }
 
 #[test]
-fn closed_doors_are_free_at_once_and_visitors_inside_are_answered() {
+fn closed_listeners_free_their_ports_at_once_and_open_connections_are_answered() {
     let ((stats_listener, stats), (http_listener, http)) = (bound(), bound());
     let identity = Identity {
         source: "here".into(),

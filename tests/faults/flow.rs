@@ -261,7 +261,7 @@ fn t27_pipelines_of_many_requests_at_once_cost_their_bytes() {
 
 /// Two proxies, one behind the other, as in conf/nutcracker.root.yml.
 #[test]
-fn t33_a_client_that_does_not_read_is_nobody_elses_business_behind_two_proxies() {
+fn t33_a_client_that_does_not_read_delays_no_other_client_behind_two_proxies() {
     let server = Server::redis();
     set(&server, "some", &"v".repeat(10_000));
     let timed = |pool: Pool| pool.with("timeout", "1000");

@@ -105,7 +105,7 @@ fn script(text: &str) -> Vec<u8> {
 }
 
 #[test]
-fn t6_a_long_line_costs_nobody_anything() {
+fn t6_a_long_line_costs_others_nothing() {
     let long = "q".repeat(70_000);
     passed_on_and_unnoticed(&[
         script("return {ok=string.rep('x',70000)}"),
@@ -128,7 +128,7 @@ fn t6_a_long_line_costs_nobody_anything() {
 }
 
 #[test]
-fn t7_deep_nesting_costs_nobody_anything() {
+fn t7_deep_nesting_costs_others_nothing() {
     let mut requests: Vec<Vec<u8>> = [63, 64, 70, 7_994, 20_000]
         .iter()
         .flat_map(|depth| {
@@ -154,7 +154,7 @@ fn t7_deep_nesting_costs_nobody_anything() {
 }
 
 #[test]
-fn t8_odd_numbers_and_strings_of_scripts_cost_nobody_anything() {
+fn t8_odd_numbers_and_strings_of_scripts_cost_others_nothing() {
     let scripts = [
         "return {big_number='abc'}",
         "return {big_number=''}",

@@ -245,7 +245,7 @@ fn t15_long_replies_of_our_own_cost_next_to_nothing_until_they_are_taken() {
 }
 
 #[test]
-fn t16_requests_before_the_password_cost_nobody_anything() {
+fn t16_requests_before_the_password_cost_others_nothing() {
     let (alpha, beta) = (
         Server::redis_with(&["--requirepass", "secret"]),
         Server::redis(),
@@ -271,7 +271,7 @@ fn t16_requests_before_the_password_cost_nobody_anything() {
 }
 
 #[test]
-fn t17_subscribers_that_hang_cost_nobody_anything() {
+fn t17_subscribers_that_hang_cost_others_nothing() {
     const MESSAGES: usize = 160;
     let (alpha, beta) = (Server::redis(), Server::redis());
     // What waits for one of them is bounded by the server, too.

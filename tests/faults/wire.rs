@@ -42,7 +42,7 @@ const TEXT: [&[u8]; 6] = [
 const HOSTILE: &[u8] = b"x\r\nEND\r\nEND\r\n";
 
 #[test]
-fn t1_words_whose_reply_has_no_end_give_nobody_anothers_reply_and_eject_nobody() {
+fn t1_words_whose_reply_has_no_end_shift_no_reply_and_eject_no_server() {
     let servers = Server::memcached_many(2);
     let pool = Pool::memcache("beta")
         .servers(&servers)
@@ -230,7 +230,7 @@ fn scripted(
 }
 
 #[test]
-fn t3_a_binary_reply_with_another_opcode_or_opaque_reaches_nobody() {
+fn t3_a_binary_reply_with_another_opcode_or_opaque_reaches_no_client() {
     let whole = |bytes: &[u8]| {
         let body = u32::from_be_bytes(bytes.get(8..12)?.try_into().ok()?);
         let len = 24 + body as usize;
@@ -267,7 +267,7 @@ fn t3_a_binary_reply_with_another_opcode_or_opaque_reaches_nobody() {
 }
 
 #[test]
-fn t4_a_text_reply_of_another_key_or_family_reaches_nobody() {
+fn t4_a_text_reply_of_another_key_or_family_reaches_no_client() {
     let line = |bytes: &[u8]| Some(bytes.iter().position(|&byte| byte == b'\n')? + 1);
     // The value of each key is the key itself.
     let server = scripted(line, |count, request| {
@@ -315,7 +315,7 @@ fn t4_a_text_reply_of_another_key_or_family_reaches_nobody() {
 }
 
 #[test]
-fn t5_a_redis_reply_of_a_type_its_command_cannot_have_reaches_nobody() {
+fn t5_a_redis_reply_of_a_type_its_command_cannot_have_reaches_no_client() {
     let asked = AtomicUsize::new(0);
     let server =
         FakeServer::answering(

@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_knows_has_no_such_form() {
+    fn an_unknown_command_has_no_such_form() {
         assert_eq!(said("MY.POP a 0"), None);
     }
 

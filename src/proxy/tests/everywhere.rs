@@ -66,7 +66,7 @@ fn an_ejected_server_is_not_counted_but_is_not_spared_an_order_either() {
 }
 
 #[test]
-fn a_late_server_fails_the_request_for_all_and_its_reply_reaches_nobody() {
+fn a_late_server_fails_the_request_for_all_and_its_reply_reaches_no_client() {
     let (mut rig, client) = ready(pool(2), Limits::default());
     let get = ask(&format!("GET {}", key(1, 2, 0)));
     rig.receive(client, [get.clone(), ask("DBSIZE")].concat());

@@ -95,7 +95,7 @@ fn without_a_timeout_requests_wait_but_connections_do_not() {
 }
 
 #[test]
-fn what_is_no_reply_closes_the_connection_and_reaches_nobody() {
+fn what_is_no_reply_closes_the_connection_and_reaches_no_client() {
     for garbage in ["HTTP/1.1 200 OK\r\n", "$3\r\nabcd\r\n", "!\r\n", "$-7\r\n"] {
         let (mut rig, client) = ready(pool(1), Limits::default());
         rig.receive(client, ask("GET a") + &ask("GET b"));
@@ -314,7 +314,7 @@ fn of_its_own() -> (Rig, ConnId) {
 }
 
 #[test]
-fn a_connection_of_ones_own_that_is_refused_blames_nobody_whose_shared_ones_work() {
+fn a_refused_connection_of_ones_own_does_not_count_while_shared_ones_work() {
     let refused = b"-ERR max number of clients reached\r\n";
     for round in 0..12 {
         let (mut rig, client) = of_its_own();
@@ -367,7 +367,7 @@ fn a_connection_of_ones_own_that_is_refused_counts_while_no_shared_one_works() {
 }
 
 #[test]
-fn a_connection_for_a_large_message_that_is_refused_blames_nobody_whose_shared_ones_work() {
+fn a_refused_connection_for_a_large_message_does_not_count_while_shared_ones_work() {
     let config = Pool {
         auto_eject_hosts: true,
         ..pool(1)

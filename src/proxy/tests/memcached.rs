@@ -24,7 +24,7 @@ fn one() -> (Rig, ConnId) {
 }
 
 #[test]
-fn what_a_server_says_to_a_request_without_reply_reaches_nobody() {
+fn what_a_server_says_to_a_request_without_reply_reaches_no_client() {
     let (mut rig, client) = one();
     let other = rig.client();
     rig.receive(client, "set k 0 0 1 noreply\r\n1\r\n");

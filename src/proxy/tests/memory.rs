@@ -80,7 +80,7 @@ fn a_connection_left_unread_under_pressure_is_read_again_after_it() {
 }
 
 #[test]
-fn short_of_memory_and_nobody_to_give_way_requests_are_answered_with_an_error() {
+fn with_memory_short_and_no_client_to_close_requests_are_answered_with_an_error() {
     let (mut rig, client) = ready(pool(2), Limits::default());
     rig.proxy.set_memory(SHORT, LIMIT);
     let large = format!(
@@ -102,7 +102,7 @@ fn short_of_memory_and_nobody_to_give_way_requests_are_answered_with_an_error() 
 }
 
 #[test]
-fn nobody_is_refused_while_somebody_can_give_way() {
+fn no_request_is_refused_while_a_client_can_be_closed_instead() {
     let (mut rig, _, other, worst) = pressed(100_000);
     for (used, more) in [(SHORT, 0), (LIMIT + 100, 400_000)] {
         // What others hold is more than is to be given back.
@@ -350,7 +350,7 @@ fn who_does_not_say_the_password_in_time_is_let_go() {
 }
 
 #[test]
-fn strangers_together_have_little_room_and_it_costs_nobody_else_anything() {
+fn unauthenticated_clients_share_little_memory_and_cost_others_nothing() {
     let limits = Limits {
         strangers: 1024 * 1024,
         ..Limits::default()

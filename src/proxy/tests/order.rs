@@ -34,7 +34,7 @@ fn clients_share_a_connection_and_get_their_own_replies() {
 }
 
 #[test]
-fn the_reply_to_a_client_that_left_reaches_nobody() {
+fn the_reply_to_a_client_that_left_reaches_no_client() {
     let (mut rig, first) = ready(pool(1), Limits::default());
     rig.receive(first, ask("GET secret"));
     rig.proxy.failed(first, Cause::Reset);

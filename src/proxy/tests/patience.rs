@@ -16,7 +16,7 @@ fn value(len: usize) -> String {
 }
 
 #[test]
-fn clients_that_do_not_read_make_nobody_elses_request_late() {
+fn clients_that_do_not_read_delay_no_request_of_others() {
     let (mut rig, first) = ready(pool(1), limits());
     let slow = [first, rig.client(), rig.client()];
     let other = rig.client();
@@ -38,7 +38,7 @@ fn clients_that_do_not_read_make_nobody_elses_request_late() {
 }
 
 #[test]
-fn where_nobody_else_waits_a_window_stops_the_server() {
+fn where_no_other_client_waits_a_window_stops_the_server() {
     // A timeout of 400 ms.
     let (mut rig, slow) = ready(pool(1), limits());
     rig.full.push(slow);
@@ -128,7 +128,7 @@ fn a_client_that_waits_for_a_slow_server_is_not_taken_for_one_that_does_not_read
 }
 
 #[test]
-fn what_comes_early_stops_its_server_where_nobody_else_waits() {
+fn what_comes_early_stops_its_server_where_no_other_client_waits() {
     let (mut rig, client) = ready(pool(2), limits());
     rig.receive(client, ask("GET a") + &ask("GET b"));
     let (slow, fast) = (rig.link(0), rig.link(1));

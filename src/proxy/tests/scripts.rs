@@ -226,3 +226,22 @@ fn a_script_that_is_loaded_again_is_counted_under_its_own_command() {
     assert_eq!(rig.take(client), ":1\r\n");
     assert_eq!(count(&rig) - before, 1, "the GET");
 }
+
+/// As on a direct connection; docs/compatibility.md says so.
+#[test]
+fn what_a_transaction_loads_is_not_loaded_again() {
+    let (mut rig, client) = ready(pool(1), Limits::default());
+    let link = rig.link(0);
+    let requests = ["MULTI", "SCRIPT LOAD return", "EXEC"].map(ask).concat();
+    rig.receive(client, &requests);
+    rig.prove(link);
+    assert_eq!(rig.take(link), requests);
+    rig.receive(link, format!("+OK\r\n+QUEUED\r\n*1\r\n$40\r\n{SHA}\r\n"));
+    assert_eq!(
+        rig.take(client),
+        format!("+OK\r\n+QUEUED\r\n*1\r\n$40\r\n{SHA}\r\n")
+    );
+    rig.receive(client, ask(&format!("EVALSHA {SHA} 1 k")));
+    rig.receive(link, "-NOSCRIPT No matching script.\r\n");
+    assert_eq!(rig.take(client), "-NOSCRIPT No matching script.\r\n");
+}

@@ -177,7 +177,7 @@ fn a_slow_server_is_not_taken_for_a_slow_sender() {
 }
 
 #[test]
-fn a_steady_sender_keeps_its_connection_whoever_waits() {
+fn a_steady_sender_keeps_its_connection_while_others_wait() {
     let (mut rig, first, spare) = taken(patient(1));
     let second = rig.client();
     let (head, other) = set("other", 50_000);

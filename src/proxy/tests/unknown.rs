@@ -154,7 +154,7 @@ fn a_server_that_breaks_or_talks_nonsense_when_asked_costs_one_request() {
 }
 
 #[test]
-fn where_nobody_tells_of_commands_the_only_server_judges_them_itself() {
+fn where_commands_cannot_be_learned_the_only_server_judges_them_itself() {
     for error in [
         "-ERR unknown command 'COMMAND', with args beginning with: 'INFO' \r\n",
         "-NOPERM this user has no permissions to run the 'command|info' command\r\n",

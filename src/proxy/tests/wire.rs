@@ -52,7 +52,7 @@ fn told(pool: Pool, request: &str, reply: &str) -> (Rig, String) {
 }
 
 #[test]
-fn a_redis_reply_of_a_type_its_command_cannot_have_reaches_nobody() {
+fn a_redis_reply_of_a_type_its_command_cannot_have_reaches_no_client() {
     for (words, good, bad) in [
         (
             "GET a",
@@ -117,7 +117,7 @@ fn the_parts_of_a_transaction_are_answered_as_queued_or_with_errors() {
 }
 
 #[test]
-fn a_text_reply_of_another_family_or_key_reaches_nobody() {
+fn a_text_reply_of_another_family_or_key_reaches_no_client() {
     const FAILED: &str = "SERVER_ERROR Invalid argument\r\n";
     let value = |key: &str| format!("VALUE {key} 0 1\r\nx\r\nEND\r\n");
     for (request, good, bad) in [
@@ -182,7 +182,7 @@ fn keys_of_several_gets_on_one_connection_are_not_confused() {
 }
 
 #[test]
-fn a_binary_reply_with_another_opcode_or_opaque_reaches_nobody() {
+fn a_binary_reply_with_another_opcode_or_opaque_reaches_no_client() {
     let get = packet(0x00, "a", b"mine");
     for (request, reply) in [
         (&get, hit(0x00, b"othr", "x")),

@@ -140,7 +140,9 @@ fn rule(row: &Row) -> String {
         Rule::Keyless => "to any server".to_owned(),
         Rule::OneServer => "only in pools of one server: each has an answer of its own".to_owned(),
         Rule::OneServerBusy => {
-            "only in pools of one server: each has an answer of its own; past all requests before it".to_owned()
+            "only in pools of one server: each has an answer of its own; past all requests \
+             before it"
+                .to_owned()
         }
         Rule::Scan => "to one server after the other".to_owned(),
         Rule::Container => "see its sub-commands".to_owned(),
