@@ -1,8 +1,9 @@
 //! What the workers tell each other of the memory they hold, so that it is taken where there is most.
 //!
 //! Each worker writes what it holds while memory is scarce, by pool and by rank (see `census`), and reads
-//! what the others wrote. Nothing of it is on the path of a request. A worker that sleeps has written
-//! nothing for a while, and is not counted: the others do not wait for it.
+//! what the others wrote. Nothing of it is on the path of a request. A worker that has written nothing for a
+//! while is not waited for: the others give back its part, too. But as long as it has not withdrawn what it
+//! wrote, it holds that, and no request is refused while it may give it back.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -15,6 +16,10 @@ pub(super) const RANKS: usize = 128;
 /// How long what a worker has written counts as true. A worker that has much to do may be in one turn
 /// for long, and others are not refused for that.
 const FRESH: Duration = Duration::from_secs(1);
+
+/// How long it counts for whether somebody could give way at all. What a worker holds changes in its turns
+/// only, and every turn ends with fresh figures or none; so old ones are those of a turn that is not over.
+const STANDS: Duration = Duration::from_secs(10);
 
 /// The same for counts of messages, which are written whenever many have come.
 const MESSAGES_FRESH: Duration = Duration::from_secs(2);
@@ -94,6 +99,26 @@ impl Balance {
             cell.store(*bytes, Ordering::Relaxed);
         }
         seat.at.store(now.0, Ordering::Relaxed);
+    }
+
+    /// Worker `place` writes nothing more for now: there is enough memory.
+    pub(super) fn withdraw(&self, place: u32) {
+        if let Some(seat) = self.seats.get(place as usize) {
+            seat.at.store(0, Ordering::Relaxed);
+        }
+    }
+
+    /// Bytes that all workers but `place` could give back.
+    pub(super) fn relief(&self, place: u32, now: Time) -> u64 {
+        let others = self.seats.iter().enumerate();
+        let others = others.filter(|(index, seat)| {
+            let at = seat.at.load(Ordering::Relaxed);
+            *index != place as usize && at != 0 && now.since(Time(at)) <= STANDS
+        });
+        others
+            .flat_map(|(_, seat)| &seat.ranks)
+            .map(|cell| cell.load(Ordering::Relaxed))
+            .sum()
     }
 
     /// So many bytes of messages wait at worker `place`.
@@ -183,6 +208,13 @@ mod tests {
         assert_eq!(balance.others(0, 2, now), sums);
         assert_eq!(balance.others(2, 2, now).pools, [0, 10]);
         assert_eq!(balance.others(2, 2, Time(2_050_000)).ranks[7], 3);
+        // One that is in a long turn still holds what it held.
+        assert_eq!(balance.others(2, 2, Time(9_000_000)).ranks[7], 0);
+        assert_eq!(balance.relief(2, Time(9_000_000)), 6);
+        assert_eq!(balance.relief(0, Time(9_000_000)), 3);
+        balance.withdraw(1);
+        assert_eq!(balance.relief(2, Time(9_000_000)), 3);
+        assert_eq!(balance.relief(2, Time(12_000_000)), 0);
         assert!(!balance.is_refusing());
         balance.set_refusing(1, true);
         assert!(balance.is_refusing());

@@ -204,6 +204,8 @@ pub struct Proxy {
     /// When holders are counted again, and what was in use when they were.
     count_next: Time,
     counted_used: u64,
+    /// Since when nobody could give way who would have to.
+    hopeless_since: Option<Time>,
     /// Bytes of messages that came for those who listen since they were counted.
     new_messages: u64,
     /// What all workers hold.
@@ -295,6 +297,7 @@ impl Proxy {
             census: Census::default(),
             count_next: Time::default(),
             counted_used: 0,
+            hopeless_since: None,
             new_messages: 0,
             balance: None,
             buffers: BufferPool::new(

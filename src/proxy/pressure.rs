@@ -9,7 +9,8 @@
 //!
 //! What one client may hold follows from what is free, so that a few cannot take all. From three quarters
 //! on those give way who hold the most for the longest (see `census`), and clients may have an eighth of
-//! their usual limits. Requests are refused only when nobody is left who could give way.
+//! their usual limits. Requests are refused only when nobody has been left for a while who could give way,
+//! at any worker: what is given back takes a moment until it is free.
 
 use std::time::Duration;
 
@@ -66,6 +67,10 @@ const SHED_MIN_SHORT: u64 = 8 * 1024;
 
 /// How often holders are counted while half of the memory is in use.
 const COUNT_EVERY: Duration = Duration::from_millis(100);
+
+/// So long nobody must have been able to give way before requests are refused. What makes memory grow
+/// meanwhile is held by somebody, who is counted and gives way.
+const REFUSE_AFTER: Duration = Duration::from_millis(200);
 
 /// How soon it is seen whether it was enough that some were closed.
 const COUNT_AGAIN: Duration = Duration::from_millis(20);
@@ -132,6 +137,9 @@ impl Proxy {
         } else if self.census.is_due(self.now) {
             self.read_paces();
         }
+        if used < limit / 2 {
+            self.stop_counting();
+        }
         let closed = used >= limit / 2 && self.is_count_due() && self.count_holders();
         self.set_pressure(self.memory.pressure());
         closed
@@ -164,6 +172,7 @@ impl Proxy {
         self.limits.window = (self.usual.window / part).max(1);
         self.limits.outstanding = (self.usual.outstanding / part).max(1);
         if pressure < Pressure::Short {
+            self.hopeless_since = None;
             self.refuse_pools(|_| false);
         }
         if eased {
@@ -171,6 +180,16 @@ impl Proxy {
             for id in clients {
                 self.unblock(id);
                 self.unstall(id);
+            }
+        }
+    }
+
+    /// There is so much memory that nobody needs to know who holds it.
+    fn stop_counting(&mut self) {
+        if self.counted_used > 0 {
+            self.counted_used = 0;
+            if let Some(balance) = &self.balance {
+                balance.withdraw(self.place);
             }
         }
     }
@@ -194,27 +213,29 @@ impl Proxy {
             Pressure::None | Pressure::Tight => SHED_MIN,
             Pressure::Short | Pressure::Over => SHED_MIN_SHORT,
         };
-        let (holders, mut sums) = self.take_census(least);
-        let others = self.balance.as_ref().map_or([0; RANKS], |balance| {
-            balance.others(self.place, sums.pools.len(), self.now).ranks
-        });
-        let relief = sums.ranks.iter().chain(&others).sum::<u64>();
+        let (holders, sums) = self.take_census(least);
+        let (mut others, mut relief) = ([0; RANKS], sums.ranks.iter().sum::<u64>());
+        if let Some(balance) = &self.balance {
+            others = balance.others(self.place, sums.pools.len(), self.now).ranks;
+            relief += balance.relief(self.place, self.now);
+            // With what is to be closed now: until that is free the others see it in use.
+            balance.tell(self.place, &sums, self.now);
+        }
         let (excess, missing) = (self.memory.excess(), self.memory.missing());
         let mut closed = 0;
         for holder in yielding(&holders, &others, excess) {
             closed += holder.held;
-            sums.pools[holder.pool.index()] -= holder.held;
-            sums.ranks[holder.rank] -= holder.held;
             self.shed(holder);
-        }
-        if let Some(balance) = &self.balance {
-            balance.tell(self.place, &sums, self.now);
         }
         let soon = if closed > 0 { COUNT_AGAIN } else { COUNT_EVERY };
         self.count_next = self.now + soon;
         self.memory.used -= closed.min(self.memory.used);
-        self.counted_used = self.memory.used;
-        let hopeless = relief < missing.max(1);
+        self.counted_used = self.memory.used.max(1);
+        let hopeless = pressure >= Pressure::Short && relief < missing.max(1);
+        self.hopeless_since = hopeless.then(|| self.hopeless_since.unwrap_or(self.now));
+        let hopeless = self
+            .hopeless_since
+            .is_some_and(|since| self.now.since(since) >= REFUSE_AFTER);
         match self.memory.pressure() {
             Pressure::Over => self.refuse_pools(|_| hopeless),
             Pressure::Short if self.pools.iter().any(|pool| pool.over) => {

@@ -20,6 +20,9 @@ pub const CHUNK_LEN: usize = 66 * 1024;
 /// Chunks that are kept for the next large values, 16 MiB. What is not needed is given back soon.
 const KEEP: usize = 16 * 1024 * 1024 / CHUNK_LEN;
 
+/// They are no more than this part of what memory the process may have.
+const KEEP_PART: u64 = 32;
+
 /// The chunks of one worker.
 #[derive(Debug)]
 pub struct Chunks {
@@ -29,11 +32,13 @@ pub struct Chunks {
 }
 
 impl Chunks {
-    /// With none yet.
-    pub fn new() -> Self {
+    /// With none yet, of a process that may have `limit` bytes of memory.
+    pub fn new(limit: Option<u64>) -> Self {
+        let part = limit.map_or(u64::MAX, |limit| limit / KEEP_PART / CHUNK_LEN as u64);
+        let keep = usize::try_from(part).map_or(KEEP, |part| KEEP.min(part));
         Self {
             current: Vec::with_capacity(READS_PER_TURN),
-            shelf: Shelf::new(CHUNK_LEN, KEEP),
+            shelf: Shelf::new(CHUNK_LEN, keep),
         }
     }
 
@@ -110,7 +115,7 @@ mod tests {
 
     #[test]
     fn chunks_nobody_kept_are_used_again() {
-        let mut chunks = Chunks::new();
+        let mut chunks = Chunks::new(None);
         let first = places(&mut chunks, 3);
         assert_eq!(places(&mut chunks, 1), first[..1]);
         assert_eq!(places(&mut chunks, 3), first);
@@ -118,7 +123,7 @@ mod tests {
 
     #[test]
     fn a_kept_chunk_is_left_alone_until_it_is_let_go() {
-        let mut chunks = Chunks::new();
+        let mut chunks = Chunks::new(None);
         let kept = Rc::clone(&chunks.fresh(2)[0]);
         let (second, both) = (places(&mut chunks, 1), places(&mut chunks, 2));
         assert_ne!(second[0], kept.bytes().as_ptr());
@@ -131,7 +136,7 @@ mod tests {
 
     #[test]
     fn what_was_read_stands_in_the_chunks_in_its_order() {
-        let mut chunks = Chunks::new();
+        let mut chunks = Chunks::new(None);
         let found = chunks.fresh(READS_PER_TURN);
         for (number, chunk) in found.iter_mut().enumerate() {
             space_of(chunk).fill(number as u8);
@@ -155,7 +160,7 @@ mod tests {
 
     #[test]
     fn a_crowd_of_chunks_is_not_hoarded() {
-        let mut chunks = Chunks::new();
+        let mut chunks = Chunks::new(None);
         let mut kept: Vec<_> = (0..KEEP + 10)
             .map(|_| Rc::clone(&chunks.fresh(1)[0]))
             .collect();
@@ -168,7 +173,7 @@ mod tests {
 
     #[test]
     fn what_a_busier_time_needed_is_given_back() {
-        let mut chunks = Chunks::new();
+        let mut chunks = Chunks::new(None);
         let kept: Vec<_> = (0..20).map(|_| Rc::clone(&chunks.fresh(1)[0])).collect();
         drop(kept);
         assert!(chunks.are_kept());

@@ -6,7 +6,7 @@ use crate::engine;
 use crate::engine::memory;
 use crate::proxy::Time;
 
-/// While memory is scarce, or much of it is ours, it is looked at so often although nothing happens.
+/// While half of the memory is in use, or much of it is ours, it is looked at so often although nothing happens.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// How long freed memory may stay with the allocator, for the next who needs some, if it is a quarter of
@@ -29,6 +29,8 @@ pub struct Memory {
     limit: Option<u64>,
     /// Whether a quarter of the limit or less was left when it was last looked at.
     scarce: bool,
+    /// Whether half of it was in use: the other workers rely on what this one says of what it holds.
+    counted: bool,
     /// The most this worker had since the last trim.
     peak: i64,
     trimmed: Time,
@@ -42,6 +44,7 @@ impl Memory {
         Self {
             limit,
             scarce: false,
+            counted: false,
             peak: 0,
             trimmed: Time::default(),
             mine: 0,
@@ -63,6 +66,7 @@ impl Memory {
         }
         let limit = self.limit?;
         self.scarce = memory::used() >= limit - limit / 4;
+        self.counted = memory::used() >= limit / 2;
         if self.scarce {
             relieve();
         }
@@ -84,7 +88,7 @@ impl Memory {
     /// How long the worker may sleep although nothing happens.
     pub fn patience(&self) -> Option<Duration> {
         let much = |limit: u64| self.mine >= (limit / 16) as i64;
-        if self.scarce || self.limit.is_some_and(much) {
+        if self.counted || self.limit.is_some_and(much) {
             Some(LOOK_EVERY)
         } else {
             self.trim_after()

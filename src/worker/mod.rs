@@ -152,7 +152,7 @@ impl Worker {
             parting: Parting::default(),
             tidying: Tidying::default(),
             departed: 0,
-            chunks: Chunks::new(),
+            chunks: Chunks::new(setup.memory_limit),
             to_read: Vec::new(),
             memory: Memory::new(setup.memory_limit),
             unweighed: 0,

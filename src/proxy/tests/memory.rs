@@ -23,6 +23,15 @@ fn leave_unread(rig: &mut Rig, client: ConnId, count: usize) {
     rig.receive(rig.link(0), reply);
 }
 
+/// So much is in use for so long, as the worker is told ten times a second.
+fn hold_at(rig: &mut Rig, used: u64, time: Duration) {
+    rig.proxy.set_memory(used, LIMIT);
+    for _ in 0..time.as_millis() / 100 {
+        rig.pass(Duration::from_millis(100));
+        rig.proxy.set_memory(used, LIMIT);
+    }
+}
+
 /// A pool of one server, a client with `count` bytes unread, and a neighbour; and one that has more unread,
 /// which is to give way first.
 fn pressed(count: usize) -> (Rig, ConnId, ConnId, ConnId) {
@@ -82,7 +91,12 @@ fn a_connection_left_unread_under_pressure_is_read_again_after_it() {
 #[test]
 fn with_memory_short_and_no_client_to_close_requests_are_answered_with_an_error() {
     let (mut rig, client) = ready(pool(2), Limits::default());
-    rig.proxy.set_memory(SHORT, LIMIT);
+    hold_at(&mut rig, SHORT, Duration::from_millis(100));
+    rig.receive(client, ask("GET a"));
+    rig.receive(rig.link(0), "$-1\r\n");
+    assert_eq!(rig.take(client), "$-1\r\n", "it may be over in a moment");
+    rig.take(rig.link(0));
+    hold_at(&mut rig, SHORT, Duration::from_millis(200));
     let large = format!(
         "*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$20000\r\n{}",
         "v".repeat(20_000)
@@ -199,6 +213,46 @@ fn of_several_workers_those_give_way_who_hold_the_most() {
     second.proxy.set_memory(TIGHT, LIMIT);
     second.settle();
     assert!(second.is_closed(small) && !second.is_closed(other));
+}
+
+#[test]
+fn nobody_is_refused_while_another_worker_gives_memory_back() {
+    let balance = Arc::new(Balance::new(2, 1));
+    let (mut first, large) = ready(pool(1), Limits::default());
+    let mut second = Rig::of_worker((1, 2), pool(1), Limits::default());
+    let other = second.client();
+    second.receive(other, ask("GET a"));
+    second.establish();
+    second.receive(second.link(0), "$-1\r\n");
+    second.take(other);
+    leave_unread(&mut first, large, 700_000);
+    for rig in [&mut first, &mut second] {
+        rig.proxy.set_balance(Arc::clone(&balance));
+        rig.pass(Duration::from_secs(1));
+        rig.proxy.set_memory(TIGHT, LIMIT);
+    }
+    let served = |second: &mut Rig, why: &str| {
+        second.receive(other, ask("GET a"));
+        second.receive(second.link(0), "$-1\r\n");
+        assert_eq!(second.take(other), "$-1\r\n", "{why}");
+    };
+    // The first one is in a long turn.
+    hold_at(&mut second, SHORT, Duration::from_secs(4));
+    served(&mut second, "it will give way");
+    first.pass(Duration::from_secs(4));
+    first.proxy.set_memory(SHORT, LIMIT);
+    first.settle();
+    assert!(first.is_closed(large));
+    second.proxy.set_memory(SHORT, LIMIT);
+    served(&mut second, "it was closed, and is not free yet");
+    // Both have seen that it is enough, and then it is not.
+    for rig in [&mut first, &mut second] {
+        rig.proxy.set_memory(0, LIMIT);
+    }
+    hold_at(&mut second, SHORT, Duration::from_millis(300));
+    second.receive(other, ask("GET a"));
+    assert_eq!(second.take(other), "-ERR the proxy is short of memory\r\n");
+    assert_eq!(count(&second, |stats| &stats.memory_limit_hits), 1);
 }
 
 /// What the client takes when it takes all there is, again and again.
