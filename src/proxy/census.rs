@@ -28,6 +28,14 @@ const KEPT_PART: u64 = 16;
 /// Who moves less than `client_min_rate` counts as moving so many times less than it.
 const IDLE_PART: u64 = 64;
 
+/// A connection to a server gives way only if so much waits to be sent over it ...
+const QUEUE_LEAST: u64 = 64 * 1024;
+
+/// ... and its server would need longer than this to take it, in milliseconds. Many clients share it: all of
+/// them are answered with an error when it is closed, and those of a server that takes what it is sent hold
+/// nothing up.
+const QUEUE_AGE: u64 = 1000;
+
 /// Ranks of one pool's holders: those of pools that have more than their share come before all others.
 const AGES: usize = RANKS / 2;
 
@@ -158,21 +166,26 @@ impl Proxy {
     pub(super) fn take_census(&mut self, least: u64) -> (Vec<Holder>, Sums) {
         let mut sums = Sums::new(self.pools.len());
         let mut holders = Vec::new();
-        let mut add = |reading: Reading, pool: PoolIndex, held: u64| {
-            sums.pools[pool.index()] += held;
-            if held >= least {
-                let min_rate = self.limits.client_min_rate;
-                holders.push(Holder {
-                    conn: reading.conn,
-                    pool,
-                    held,
-                    age: self.census.age(reading, held, min_rate, self.now),
-                    rank: 0,
-                });
-            }
+        let mut add = |reading: Reading, pool: PoolIndex, held: u64, age: u64| {
+            holders.push(Holder {
+                conn: reading.conn,
+                pool,
+                held,
+                age,
+                rank: 0,
+            });
+        };
+        let age = |reading: Reading, held: u64| {
+            let min_rate = self.limits.client_min_rate;
+            self.census.age(reading, held, min_rate, self.now)
         };
         for (id, client) in self.clients.iter() {
-            add(reading_of(id, client), client.pool, client.held() as u64);
+            let held = client.held() as u64;
+            sums.pools[client.pool.index()] += held;
+            if held >= least {
+                let reading = reading_of(id, client);
+                add(reading, client.pool, held, age(reading, held));
+            }
         }
         for (id, link) in self.links.iter() {
             let reading = Reading {
@@ -181,7 +194,14 @@ impl Proxy {
                 moved: link.sent + link.received,
                 kept: 0,
             };
-            add(reading, link.pool, link.held() as u64);
+            let held = link.held() as u64;
+            sums.pools[link.pool.index()] += held;
+            if link.out.len() as u64 >= QUEUE_LEAST.max(least) {
+                let age = age(reading, held);
+                if age >= QUEUE_AGE {
+                    add(reading, link.pool, held, age);
+                }
+            }
         }
         self.note_pools(&sums);
         for holder in &mut holders {

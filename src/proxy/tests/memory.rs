@@ -183,6 +183,31 @@ fn a_queue_that_its_server_does_not_take_is_given_up() {
 }
 
 #[test]
+fn a_connection_whose_server_takes_what_it_is_sent_is_not_given_up() {
+    let (mut rig, _, other, worst) = pressed(100_000);
+    rig.take(rig.link(0));
+    let crowd: Vec<ConnId> = (0..20).map(|_| rig.client()).collect();
+    for client in &crowd {
+        rig.receive(*client, ask("GET a").repeat(50));
+    }
+    assert_eq!(rig.take(rig.link(0)).matches("GET").count(), 20 * 50);
+    // More is on its way.
+    rig.full.push(rig.link(0));
+    rig.receive(other, ask(&format!("SET a {}", "v".repeat(40_000))));
+    for _ in 0..4 {
+        rig.proxy.set_memory(LIMIT + 1000, LIMIT);
+        rig.settle();
+        rig.pass(Duration::from_millis(20));
+    }
+    assert!(rig.is_closed(worst));
+    assert!(!rig.is_closed(rig.link(0)));
+    rig.receive(rig.link(0), ":1\r\n".repeat(20 * 50));
+    for client in crowd {
+        assert_eq!(rig.take(client), ":1\r\n".repeat(50));
+    }
+}
+
+#[test]
 fn of_several_workers_those_give_way_who_hold_the_most() {
     let balance = Arc::new(Balance::new(2, 1));
     let (mut first, large) = ready(pool(1), Limits::default());
