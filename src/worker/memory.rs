@@ -6,7 +6,8 @@ use crate::engine;
 use crate::engine::memory;
 use crate::proxy::Time;
 
-/// While half of the memory is in use, or much of it is ours, it is looked at so often although nothing happens.
+/// While half of the memory is in use, or much of it is ours, it is looked at so often although nothing
+/// happens.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// How long freed memory may stay with the allocator, for the next who needs some, if it is a quarter of
