@@ -408,7 +408,7 @@ impl World {
     fn obey(&mut self) {
         for _ in 0..ACTIONS_MAX {
             let Some(action) = self.proxy.poll_action() else {
-                return;
+                return self.proxy.check();
             };
             match action {
                 Action::Connect { conn, .. } => {

@@ -315,6 +315,30 @@ impl Ring {
         sequence == self.head && !self.exchanges.is_empty()
     }
 
+    /// All requests with their sequence numbers, the oldest first.
+    pub fn iter(&self) -> impl Iterator<Item = (u32, &Exchange)> {
+        let numbered = (0..).map(|place| self.head.wrapping_add(place));
+        numbered.zip(&self.exchanges)
+    }
+
+    /// Panics if what is counted is not what there is.
+    pub fn check(&self) {
+        let (mut kept, mut others) = (0, 0);
+        for exchange in &self.exchanges {
+            match exchange {
+                Exchange::Kept { len, .. } => kept += *len as usize,
+                Exchange::Ready(reply, _) => others += reply.len(),
+                Exchange::Fanout(fanout) => others += fanout.held(),
+                _ => {}
+            }
+        }
+        assert_eq!(self.kept_live, kept, "bytes of small early replies");
+        assert_eq!(self.waiting_bytes, kept + others, "bytes of early replies");
+        if self.stamped {
+            assert_eq!(self.stamps.len(), self.exchanges.len(), "stamps");
+        }
+    }
+
     /// Whether this request was not answered yet.
     pub fn holds(&self, sequence: u32) -> bool {
         (sequence.wrapping_sub(self.head) as usize) < self.exchanges.len()

@@ -23,6 +23,7 @@ mod balance;
 mod bundle;
 mod cause;
 mod census;
+mod check;
 mod client;
 mod deadlines;
 mod dirty;

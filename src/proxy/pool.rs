@@ -276,6 +276,11 @@ impl Pool {
         self.groups[usize::from(group.0)].clients += 1;
     }
 
+    /// How many clients use each group, or try to.
+    pub fn group_users(&self) -> impl Iterator<Item = u32> + '_ {
+        self.groups.iter().map(|group| group.clients)
+    }
+
     /// How many servers keys are looked for on.
     pub fn live_count(&self) -> usize {
         let servers = (0..self.server_count()).map(|server| ServerIndex(server as u16));

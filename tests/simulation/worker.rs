@@ -458,7 +458,7 @@ impl Worker {
     fn act(&mut self, scene: &mut Scene, servers: &mut [Server]) {
         for _ in 0..ACTIONS_MAX {
             let Some(action) = self.proxy.poll_action() else {
-                return;
+                return self.proxy.check();
             };
             match action {
                 Action::Connect { conn, pool, server } => {

@@ -3,6 +3,7 @@
 //! The simulation in `tests/simulation` looks for what nobody thought of; these say what was.
 
 mod bounds;
+mod check;
 mod ejection;
 mod everywhere;
 mod failures;
@@ -202,6 +203,7 @@ impl Rig {
                 Action::Shutdown(_) | Action::Resume(_) | Action::Succeeded { .. } => {}
             }
         }
+        self.proxy.check();
     }
 
     fn turn(&mut self) {
