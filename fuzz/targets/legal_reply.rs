@@ -1,4 +1,4 @@
-//! The fuzz target `legal_reply`; what it does stands in the library beside it.
+//! The fuzz target `legal_reply`; what it does is in the library beside it.
 
 #![no_main]
 

@@ -1,9 +1,9 @@
 //! Answers operators, on a thread and with descriptors of its own: nothing that happens here costs
 //! the request path more than the reading of its counters.
 //!
-//! There are two doors. At the stats port whoever connects is sent twemproxy's JSON object and a line
-//! feed, and the end; what a visitor sends is read and thrown away, since closing with unread input
-//! could take the answer back. At the admin address, if there is one, visitors speak HTTP (`http`).
+//! There are two listeners. At the stats port each connection is sent twemproxy's JSON object and a line
+//! feed, and closed; what a visitor sends is read and thrown away, since closing with unread input
+//! could take the answer back. At the admin address, if there is one, clients speak HTTP (`http`).
 //!
 //! ```text
 //!   stats port ----> Visitor --+
@@ -12,11 +12,11 @@
 //! ```
 //!
 //! A visitor has a fixed time and there is room for a fixed number of them, so one that does not read
-//! (or does not finish asking) keeps nobody else from an answer. And the thread takes at most a
-//! quarter of a processor, however many visitors there are: the rest belongs to the workers.
+//! (or does not finish asking) keeps no other from an answer. And the thread takes at most a
+//! quarter of a processor, however many connections there are: the rest belongs to the workers.
 //!
-//! Both doors close when the process is told to stop, so that its successor can open them; who is inside
-//! by then has its answer.
+//! Both listeners close when a stop begins, so that a successor can bind their addresses; connections that
+//! are open by then are answered.
 
 mod http;
 mod pages;
@@ -38,10 +38,10 @@ use visitor::{Visit, Visitor};
 /// How long a visitor may take to ask, read the answer and leave.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Most visitors at once at one door; one more, and the one that came first has to leave.
+/// Most connections at once to one listener; one more, and the oldest is closed.
 const VISITOR_COUNT: usize = 32;
 
-/// Descriptors the visitors of both doors may have.
+/// Descriptors that connections to both listeners may have.
 pub const FILES_MAX: usize = 2 * VISITOR_COUNT;
 
 /// Visitors let in at one door in one turn.
@@ -65,7 +65,7 @@ pub struct Admin {
     closing: Receiver<Close>,
 }
 
-/// Closes the doors.
+/// Closes the listeners.
 #[derive(Clone, Debug)]
 pub struct Closer(Mailbox<Close>);
 
@@ -76,7 +76,7 @@ impl Closer {
     }
 }
 
-/// The wish that the doors close.
+/// The order to close the listeners.
 #[derive(Debug)]
 struct Close;
 
@@ -85,7 +85,7 @@ struct Loop {
     engine: Engine,
     closing: Receiver<Close>,
     /// Their listeners' numbers are their places; the numbers of visitors count on from there, in
-    /// steps of as many as there are doors.
+    /// steps of as many as there are listeners.
     doors: Vec<Door>,
     pages: Pages,
     /// The answers' buffers are of their own sizes and come from no pool.
@@ -135,7 +135,7 @@ impl Admin {
         })
     }
 
-    /// Closes the doors when told to, from any thread.
+    /// Closes the listeners when told to, from any thread.
     pub fn closer(&self) -> Closer {
         self.closer.clone()
     }

@@ -124,7 +124,7 @@ fn a_visitor_that_talks_first_reads_the_same() {
 }
 
 #[test]
-fn visitors_that_do_not_read_keep_nobody_waiting() {
+fn connections_that_do_not_read_keep_no_other_waiting() {
     let (address, _) = start(100);
     let idle: Vec<_> = (0..VISITOR_COUNT + 10)
         .map(|_| TcpStream::connect(address).expect("it listens"))

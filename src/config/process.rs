@@ -28,7 +28,7 @@ pub struct ProcessDraft {
     pub(super) memory_limit: u32,
 }
 
-/// Most workers: more than this many threads hammering one set of servers helps nobody.
+/// Most workers: more than this many threads only hammer the same servers harder.
 pub const WORKERS_MAX: u32 = 64;
 
 /// The name of the mapping with the process-wide settings.
@@ -97,7 +97,7 @@ pub const PROCESS_KEYS: &[Key<ProcessDraft>] = &[
         help: "Bytes of replies that may wait for one client to read them, and bytes of early \
                replies that may wait for an earlier one. Beyond it the client's further requests \
                are not sent to servers. What it had asked is taken off a connection that others \
-               wait on whatever it comes to; where nobody else waits, parts of large replies are \
+               wait on whatever it comes to; where no other client waits, parts of large replies are \
                left to the server, and whole replies beyond four times as much.",
         form: Form::Number {
             min: 1024,
@@ -287,7 +287,7 @@ pub const PROCESS_KEYS: &[Key<ProcessDraft>] = &[
         presence: Presence::Default("1024"),
         help: "Memory of the whole process, all buffers included. From three quarters of it \
                on, clients have an eighth of their limits, and those are closed for whom the most \
-               is kept for the longest. From seven eighths on, if nobody is left who holds much, \
+               is kept for the longest. From seven eighths on, if no client is left that holds much, \
                requests are answered with an error and new clients are refused. 0: no limit.",
         form: Form::Number {
             min: 0,

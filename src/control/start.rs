@@ -83,7 +83,7 @@ pub fn start(
         .map(|address| bind_admin(address, &mut inherited, &mut binding))
         .transpose()?;
     inherited.finish()?;
-    // Now that the addresses are ours: whoever has them otherwise may have this file, too.
+    // Only now that the addresses are bound: a process that holds them may own this file, too.
     let pid_file = options.pid_file.as_deref().map(PidFile::create).transpose();
     let pid_file = pid_file.map_err(|error| {
         let path = options.pid_file.as_deref().unwrap_or("".as_ref()).display();
@@ -233,7 +233,7 @@ impl Team<'_> {
 /// So long that it never ends, and short enough to be added to any time.
 const ENDLESS: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
-/// What the configuration says about the limits of a core, of which there are so many.
+/// What the configuration says about the limits of a core, one of several.
 fn limits(process: &Process, count: usize) -> Limits {
     Limits {
         outstanding: process.client_request_limit,

@@ -209,7 +209,7 @@ impl Control {
             return;
         }
         let is_left_out = match &notice.what {
-            // Each worker tells it once, and there are only so many commands.
+            // Each worker tells it once, and the number of commands is bounded.
             What::CrossShard { command, .. } => {
                 !self.apart.insert((notice.pool.index(), command.clone()))
             }

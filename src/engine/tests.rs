@@ -543,7 +543,7 @@ fn a_unix_listener_replaces_nothing_but_what_is_stale() {
     refused(io::ErrorKind::AlreadyExists);
     std::fs::remove_file(&path).expect("it is there");
 
-    // Somebody listens, with room for visitors or without.
+    // The listener is alive, whether its backlog has room or not.
     let options = BindOptions { backlog: 1, ..BIND };
     let listener = Listener::bind(&endpoint, options).expect("a path");
     for _ in 0..4 {

@@ -128,7 +128,7 @@ pub(super) fn feed_block(left: &mut u64, bytes: &[u8]) -> Option<usize> {
 }
 
 /// Takes bytes off a line whose begin was taken before, and says how many and whether it ends with them;
-/// `None` when a byte stands in it that a line cannot have: CR or LF other than at the end, or `never`.
+/// `None` when it has a byte that a line cannot have: CR or LF other than at the end, or `never`.
 pub(super) fn feed_line(bytes: &[u8], never: u8) -> Option<(usize, bool)> {
     let Some(end) = memchr3(b'\r', b'\n', never, bytes) else {
         return Some((bytes.len(), false));

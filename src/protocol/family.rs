@@ -1,6 +1,6 @@
 //! Which replies a request can have, as far as that shows before any of it is passed on.
 //!
-//! One byte for each request on a connection: what it stands for is in the tables of the protocols.
+//! One byte for each request on a connection: its meaning is in the tables of the protocols.
 
 use super::redis::commands::Shape;
 

@@ -56,7 +56,7 @@ impl Attempts {
         }
     }
 
-    /// Whether the next one follows so many failures that attempts are to be rare.
+    /// Whether enough attempts have failed for further ones to be rare.
     pub fn is_retrying(&self) -> bool {
         self.retry_at > Time::default()
     }

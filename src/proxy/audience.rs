@@ -10,7 +10,7 @@ use super::ids::ClientId;
 /// So much of the memory may be messages that wait.
 const PART: u64 = 4;
 
-/// Messages are counted when so much of what may wait has come since the last time.
+/// Messages are counted once this share of what may wait has come since the last time.
 const COUNT_PART: u64 = 16;
 
 /// Who has less waiting is not worth closing.

@@ -55,7 +55,7 @@ pub(super) struct Sums {
 }
 
 impl Sums {
-    /// Nothing of so many pools.
+    /// Nothing yet, for this number of pools.
     pub fn new(pools: usize) -> Self {
         Self {
             pools: vec![0; pools],
@@ -65,7 +65,7 @@ impl Sums {
 }
 
 impl Balance {
-    /// For so many workers and pools.
+    /// For this number of workers and pools.
     pub fn new(workers: usize, pools: usize) -> Self {
         let zeros = |count| (0..count).map(|_| AtomicU64::new(0)).collect();
         let seat = |_| Seat {

@@ -22,10 +22,10 @@ const SPAN: Duration = Duration::from_secs(10);
 /// A rate over less than this says little.
 const SPAN_MIN: Duration = Duration::from_secs(1);
 
-/// Bytes that were sent and are still kept count as so many times fewer.
+/// Bytes that were sent and are still kept are divided by this.
 const KEPT_PART: u64 = 16;
 
-/// Who moves less than `client_min_rate` counts as moving so many times less than it.
+/// A client slower than `client_min_rate` counts as slower than it by this factor.
 const IDLE_PART: u64 = 64;
 
 /// A connection to a server gives way only if so much waits to be sent over it ...

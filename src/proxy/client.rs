@@ -54,7 +54,7 @@ pub(super) struct Client {
     pub waking: bool,
     /// When they were last read again, and how many bytes of them at that time.
     pub woken: (Time, usize),
-    /// Whether it stands in the list of those of whose requests enough are kept.
+    /// Whether it is in the list of clients of whose requests enough are kept.
     pub replete: bool,
     /// Whether it has closed its side.
     pub ended: bool,
@@ -290,7 +290,7 @@ pub(super) fn asked_bit(server: ServerIndex) -> u64 {
 }
 
 impl Upload {
-    /// Whether it waits for a connection of its own, and so much of it came that it should have one.
+    /// Whether it waits for a connection of its own, and enough of it has come for it to have one.
     pub fn is_proven(&self, proof: usize) -> bool {
         matches!(&self.stage, Stage::Wait(queue) if queue.len() >= proof)
     }

@@ -76,7 +76,7 @@ pub struct Limits {
     /// Bytes that may wait to be sent on one connection to a server. A client that asks more is not read
     /// until fewer wait.
     pub queue: usize,
-    /// When so many wait, requests are answered with an error.
+    /// When this many wait, requests are answered with an error.
     pub queue_most: usize,
     /// Late replies one connection to a server may owe before it is closed.
     pub tombstones: usize,

@@ -287,7 +287,7 @@ impl Proxy {
 }
 
 /// Those of `holders`, the worst first, who give way so that all workers together give back `excess` bytes.
-/// The other workers hold so much of each rank, and give back their part of it.
+/// What the other workers hold of each rank; they give back their part of it.
 fn yielding(holders: &[Holder], others: &[u64; RANKS], excess: u64) -> Vec<Holder> {
     let mut chosen = Vec::new();
     let mut left = excess;

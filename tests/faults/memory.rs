@@ -76,7 +76,7 @@ impl Others {
         others
     }
 
-    /// Waits until each has asked so many times more.
+    /// Waits until each has asked this many times more.
     fn go_on(&self, times: usize) {
         for asked in &self.asked {
             let begin = asked.load(Ordering::Relaxed);

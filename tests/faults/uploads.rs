@@ -60,7 +60,7 @@ fn t31_slow_uploaders_do_not_keep_every_connection_for_large_requests() {
         assert!(waited < Duration::from_secs(25), "in vain for {waited:?}");
     }
     assert!(waited_in_vain > 0, "the connections were not all in use");
-    // The one whose connection was taken is told so.
+    // The one whose connection was taken gets an error that says this.
     let told = slow.iter_mut().filter_map(|wire| {
         wire.patience = Duration::from_millis(10);
         wire.try_line().ok()

@@ -1,5 +1,5 @@
-//! Replies whose end or owner is in doubt: nothing of them reaches a client, and whoever asks for one costs
-//! nobody anything.
+//! Replies whose end or owner is in doubt: nothing of them reaches a client, and a client that asks
+//! for one costs others nothing.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};

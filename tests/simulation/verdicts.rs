@@ -2,7 +2,7 @@
 //!
 //! From a return to the next ejection a request may fail only as a part of an attempt, until the server has
 //! failed as often as its limit says; then the server is out. So all clients together lose no more than
-//! what was under way at so many ends of attempts.
+//! what was under way when that many attempts ended.
 
 use std::time::Duration;
 

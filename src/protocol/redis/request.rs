@@ -50,7 +50,7 @@ pub fn parse(bytes: &[u8], scan: &mut RequestScan, table: &Table, limits: &Limit
             Header::Bad(refusal) => return too_many(bytes, refusal, limits),
         }
     }
-    // No argument is too long with so many bytes.
+    // No argument of this many bytes is too long.
     let usual = NAME_MAX.min(limits.key as u64).min(limits.bulk);
     while scan.seen < scan.args {
         let position = scan.position as usize;
@@ -545,7 +545,7 @@ pub fn words(bytes: &[u8]) -> Vec<&[u8]> {
 enum Header {
     /// The number of its arguments, and the bytes the line takes.
     Request(u32, usize),
-    /// There is no request, but a line of so many bytes.
+    /// There is no request, but a line of this length.
     Nothing(usize),
     More,
     Bad(Refusal),

@@ -386,8 +386,8 @@ fn hold(row: Row) {
     assert!(ours.attempts <= most, "{told}");
 }
 
-/// All rows with so many clients and workers, in which each client asks again after `pause` and time ends
-/// a few returns later.
+/// All rows with these numbers of clients and workers, in which each client asks again after `pause` and
+/// time ends a few returns later.
 fn hold_all(clients: usize, workers: &[usize], pause: Duration, retries: &[(u64, u64)]) {
     for death in [Death::Refused, Death::BlackHoled, Death::Hung] {
         for limit in [1, 2, 3, 5] {

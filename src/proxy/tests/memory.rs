@@ -446,7 +446,7 @@ fn unauthenticated_clients_share_little_memory_and_cost_others_nothing() {
     assert!(rig.closed.len() > 200);
     let grown = rig.proxy.held() - before;
     assert!(grown < 2 * 1024 * 1024, "{grown} bytes");
-    // One that means well still gets in, and whoever was there is served.
+    // An honest client still gets in, and those that were connected are served.
     let late = rig.client();
     rig.receive(late, &ask("AUTH secret")[..10]);
     rig.receive(late, &ask("AUTH secret")[10..]);
