@@ -24,9 +24,10 @@ real servers say of themselves.
 - Neither is Redis' category `@dangerous`, which is about its own users.
 
 A command whose keys live on several servers and that cannot be split is answered with
-`-CROSSSLOT Keys in request don't hash to the same shard`; nothing is sent. With `cross_shard: first_key`, the
-default under the name `nutcracker`, it goes to the server of its first key. A hash tag (`hash_tag`) keeps keys
-together. Patterns of `SORT` count as keys: the tag must stand before their star.
+`-CROSSSLOT Keys in request don't hash to the same shard`; nothing is sent.
+With `cross_shard: first_key`, the default under the name `nutcracker`, it goes to the server of its first
+key. A hash tag (`hash_tag`) keeps keys together. Patterns of `SORT` count as keys: the tag must stand before
+their star.
 
 A command that is not on this page is looked up once: a server is asked with `COMMAND INFO` where its
 keys stand, so that commands of modules and of newer servers work. If it names no keys, or its keys
