@@ -271,7 +271,12 @@ impl Plan {
 
     /// Whether nothing happens that could make a request fail.
     pub fn never_fails(&self) -> bool {
-        self.faults.is_empty() && !self.is_heavy()
+        self.faults.is_empty() && !self.is_heavy() && !self.revokes()
+    }
+
+    /// Whether servers refuse MULTI from some time on: what is under way then may fail.
+    fn revokes(&self) -> bool {
+        self.pools.iter().any(|pool| pool.no_multi > Some(0))
     }
 
     /// Whether no client need be refused because of what others have.
