@@ -439,7 +439,7 @@ impl World {
                 Action::Resume(conn) => {
                     assert!(self.peers.contains_key(&conn), "resumes what is closed");
                 }
-                Action::Kill(_) => panic!("there is no other worker"),
+                Action::Call(_) | Action::Return(..) => panic!("there is no other worker"),
                 Action::Failed { .. } | Action::Succeeded { .. } => {}
                 Action::Notice(notice) => {
                     let text = notice.what.to_string();

@@ -141,14 +141,14 @@ impl Control {
             Event::Report(Report::Succeeded { pool, server }) => {
                 self.health.succeeded(pool, server, &self.desks);
             }
-            Event::Report(Report::Kill(kill)) => {
-                if let Some(desk) = self.desks.get(kill.worker as usize) {
-                    desk.mailbox.send(Message::Kill(kill));
+            Event::Report(Report::Call(call)) => {
+                if let Some(desk) = self.desks.get(call.worker as usize) {
+                    desk.mailbox.send(Message::Call(call));
                 }
             }
-            Event::Report(Report::Killed { kill, done }) => {
-                if let Some(desk) = self.desks.get(kill.asker_worker as usize) {
-                    desk.mailbox.send(Message::Killed { kill, done });
+            Event::Report(Report::Return(call, outcome)) => {
+                if let Some(desk) = self.desks.get(call.asker_worker as usize) {
+                    desk.mailbox.send(Message::Return(call, outcome));
                 }
             }
             Event::Report(Report::Notice(notice)) => self.log_notice(&notice, now),

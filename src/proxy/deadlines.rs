@@ -7,7 +7,7 @@
 use super::cause::Cause;
 use super::client::{self, Ending};
 use super::ids::{ClientId, LinkId, Side};
-use super::link::{Link, State};
+use super::link::{Link, Role, State};
 use super::notice::What;
 use super::time::Time;
 use super::{Action, CloseHow, Proxy};
@@ -96,12 +96,15 @@ impl Proxy {
             return;
         };
         let is_new = link.late == 0;
-        let mut late = Vec::new();
+        let (mut late, mut lost) = (Vec::new(), Vec::new());
         let released = link.released;
         while let Some(slot) = link.slots.get_mut(link.late)
             && slot.queued.max(released) + timeout <= self.now
         {
             // A reply that is passing cannot be called late any more; those behind it can.
+            if slot.role == Role::Unblock {
+                lost.push(*slot);
+            }
             if !(link.late == 0 && link.streaming) {
                 late.extend(
                     slot.client
@@ -118,6 +121,9 @@ impl Proxy {
                 None => self.fail_request(client, sequence, Cause::TimedOut),
                 Some(fragment) => self.fail_fragment(client, sequence, fragment, Cause::TimedOut),
             }
+        }
+        for slot in lost {
+            self.wait_ended(&slot, Err(Cause::TimedOut));
         }
         if too_many {
             return self.close_link(id, Cause::TimedOut);

@@ -7,7 +7,7 @@ use super::cause::{Blame, Cause};
 use super::client::{Ending, Stage};
 use super::exchange::Exchange;
 use super::ids::{ClientId, LinkId};
-use super::link::{Kind, Link, State};
+use super::link::{Kind, Link, Role, State};
 use super::notice::What;
 use super::{Action, CloseHow, Proxy};
 use crate::buffer::Queue;
@@ -149,7 +149,12 @@ impl Proxy {
             self.notice_server(pool, server, What::NotBlamed);
         }
         for (index, slot) in link.slots.iter().enumerate() {
-            let Some(client) = slot.client else { continue };
+            let Some(client) = slot.client else {
+                if slot.role == Role::Unblock {
+                    self.wait_ended(slot, Err(cause));
+                }
+                continue;
+            };
             match slot.fragment {
                 // A part of the reply is with the client already: the rest can never come, and
                 // nothing else may follow it.

@@ -109,6 +109,9 @@ pub(super) struct Link {
     pub version: Version,
     /// Whether MULTI and EXEC are known to work on it.
     pub takes_multi: bool,
+    /// The number the server knows it by, if it has told, and whether it was asked.
+    pub number: Option<u64>,
+    pub asks_number: bool,
     /// What is to be published once a transaction that was sent on it has succeeded, in their order.
     pub posts: VecDeque<Posts>,
     /// What the server said to the MULTI of the transaction at the front, if it refused it.
@@ -175,7 +178,8 @@ pub(super) struct Slot {
     pub again: bool,
 }
 
-/// What a request on a connection has to do with transactions; see `multi`.
+/// What a request on a connection has to do with transactions, see `multi`; or with clients that wait, see
+/// `unblocking`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Role {
     /// Nothing, or what any request within one has.
@@ -187,13 +191,19 @@ pub(super) enum Role {
     Exec,
     /// It ends one with nothing in it, which shows whether the server has transactions for us.
     Proof,
+    /// It asks for the number of the connection.
+    Number,
+    /// It ends what another connection waits for; the slot's sequence says for whom.
+    Unblock,
 }
 
 impl Role {
-    /// Which replies a part of a transaction can have: but for EXEC OK, QUEUED, or an error.
+    /// Which replies a part of a transaction can have: but for EXEC OK, QUEUED, or an error. The others are
+    /// answered with a number.
     pub fn family(self) -> Family {
         Family::Redis(match self {
             Role::Exec | Role::Proof => Shape::ArrayOrNil,
+            Role::Number | Role::Unblock => Shape::Integer,
             _ => Shape::Status,
         })
     }
@@ -253,6 +263,8 @@ impl Link {
             armed: Armed::default(),
             version: Version::Resp2,
             takes_multi: false,
+            number: None,
+            asks_number: false,
             posts: VecDeque::new(),
             refusal: None,
         }
@@ -425,6 +437,11 @@ pub(super) enum Next {
     Proved {
         /// EXEC was refused behind a MULTI that was not.
         stuck: bool,
+    },
+    /// Whether another connection waits no longer is known.
+    Unblocked {
+        /// It did wait, and was woken.
+        woken: bool,
     },
     /// A subscription was not renewed.
     RenewalRefused,

@@ -77,7 +77,7 @@ const HELP: &[&str] = &[
     "TRACKINGINFO",
     "    Report that there is no client side caching.",
     "UNBLOCK <client-id> [TIMEOUT|ERROR]",
-    "    Return 0: no connection is woken by another.",
+    "    End what a connection to this pool from the host of the current one waits for.",
     "HELP",
     "    Print this help.",
 ];
@@ -108,6 +108,7 @@ impl Proxy {
                 verb @ (Verb::Multi | Verb::Exec | Verb::Discard | Verb::Watch | Verb::Unwatch),
             ) => return self.transaction_command(id, verb, request, input),
             Local::Redis(Verb::Wait) => return self.wait(id, input),
+            Local::Redis(Verb::Client) if self.is_early_unblock(id, input) => return false,
             Local::Redis(verb) => self.obey(id, verb, input.bytes()),
         }
         true
@@ -537,13 +538,7 @@ impl Proxy {
             (b"CAPA", [_, ..]) => {
                 reply.status("OK");
             }
-            (b"UNBLOCK", [id] | [id, _]) => {
-                match std::str::from_utf8(id).map(str::parse::<i64>) {
-                    // Nobody waits whom somebody else could wake.
-                    Ok(Ok(_)) => reply.integer(0),
-                    _ => reply.error("ERR value is not an integer or out of range"),
-                };
-            }
+            (b"UNBLOCK", [_] | [_, _]) => return self.client_unblock(id, rest, reply),
             (b"REPLY", [mode]) => return quieten(client, mode, reply),
             (b"KILL", filters @ [_, ..]) => return self.client_kill(id, filters, reply),
             (b"HELP", []) => {

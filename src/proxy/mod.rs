@@ -21,6 +21,7 @@ mod attempts;
 mod audience;
 mod balance;
 mod bundle;
+mod calls;
 mod cause;
 mod census;
 mod check;
@@ -68,12 +69,13 @@ mod tidy;
 mod time;
 mod timer;
 mod transaction;
+mod unblocking;
 mod unsent;
 mod uploads;
 mod waiting;
 mod window;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -86,10 +88,10 @@ use crate::route::{Router, ServerIndex};
 use crate::stats::{Stats, WorkerStats};
 
 pub use balance::Balance;
+pub use calls::Call;
 pub use cause::Cause;
 pub use health::{Health, HealthChange};
 pub use ids::{ConnId, PoolIndex};
-pub use killing::Kill;
 pub use limits::Limits;
 pub use notice::{Notice, Peer, What};
 pub use pool::router;
@@ -107,6 +109,7 @@ use pool::{GroupIndex, Pool};
 use pressure::{Memory, Pressure};
 use retries::Retries;
 use timer::Timers;
+use unblocking::Unblocking;
 
 /// Memory of idle buffers kept for reuse, whatever their size (`-m`): at the usual size one for each of
 /// a thousand clients that are answered in one turn. One is always kept; those that are not needed for a
@@ -156,9 +159,10 @@ pub enum Action {
         /// Which server.
         server: ServerIndex,
     },
-    /// Ask the worker that has the client: give this to its [`Proxy::kill`], and what that says to
-    /// [`Proxy::killed`].
-    Kill(Kill),
+    /// Give this to [`Proxy::call`] of the worker that has the client.
+    Call(Call),
+    /// Give this to [`Proxy::returned`] of the worker whose client has asked.
+    Return(Call, Result<bool, Cause>),
     /// Something an operator may want to know.
     Notice(Notice),
 }
@@ -255,6 +259,9 @@ pub struct Proxy {
     /// Clients that are not read since enough of what they ask is kept.
     replete: Vec<ClientId>,
     scratch: Scratch,
+    /// Calls whose outcome depends on servers, and what the next one is called there.
+    unblockings: HashMap<u32, Unblocking>,
+    next_ticket: u32,
     /// The place of the client at which [`Proxy::tidy`] goes on.
     tidied: usize,
 }
@@ -330,6 +337,8 @@ impl Proxy {
             later: Vec::new(),
             replete: Vec::new(),
             scratch: Scratch::default(),
+            unblockings: HashMap::new(),
+            next_ticket: 0,
             tidied: 0,
         }
     }
@@ -540,7 +549,7 @@ impl Proxy {
         self.draining = true;
         let clients: Vec<ClientId> = self.clients.iter().map(|(id, _)| id).collect();
         for id in clients {
-            self.stop_killing(id);
+            self.end_call(id);
             self.finish_client(id);
         }
     }

@@ -19,7 +19,7 @@ use super::cause::Cause;
 use super::exchange::Exchange;
 use super::heavy::Print;
 use super::ids::{ClientId, LinkId};
-use super::link::{Link, Next, Role, Slot, beginning};
+use super::link::{Kind, Link, Next, Role, Slot, beginning};
 use super::pool::REFUSED_PAUSE;
 use super::transaction::{EXEC, MULTI};
 use crate::buffer::{BufferPool, Input};
@@ -79,6 +79,19 @@ impl Link {
             Role::Exec if self.refusal.is_some() => return Next::RanWithout,
             Role::Exec if is_open => return Next::Stuck,
             Role::Exec => {}
+            Role::Number => {
+                self.note_number(&beginning(&self.partial, last));
+                // Nothing of a subscription is meant.
+                return if self.kind == Kind::Own {
+                    Next::OwnAnswered
+                } else {
+                    Next::Reply
+                };
+            }
+            Role::Unblock => {
+                let woken = beginning::<2>(&self.partial, last) == *b":1";
+                return Next::Unblocked { woken };
+            }
             Role::Proof => {
                 let works = self.refusal.is_none() && !self.streaming && start[0] == b'*';
                 self.takes_multi = works;

@@ -173,6 +173,7 @@ impl Proxy {
         client.barrier = true;
         client.session().blocked.push(link);
         let sequence = client.ring.push(Exchange::owed(mute, Answer::Always));
+        self.ask_number(id, link);
         self.send_own(id, link, input, Some((sequence, None)), Time::NEVER);
         let target = self.links.find_mut(link);
         if let Some(slot) = target.and_then(|target| target.slots.back_mut()) {

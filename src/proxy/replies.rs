@@ -251,8 +251,7 @@ impl Proxy {
         let Some(link) = self.links.find_mut(id) else {
             return;
         };
-        let (pool, server) = (link.pool, link.server);
-        let (loading, len) = (link.loading, link.reply_len);
+        let (pool, server, loading, len) = (link.pool, link.server, link.loading, link.reply_len);
         let last = last.slice(0..last.len() - link.scan.marker_len);
         let next = match next {
             Some(next) => next,
@@ -307,6 +306,7 @@ impl Proxy {
             // The transaction may still be open: what comes next would be queued for ever.
             Next::Stuck | Next::RanWithout => self.close_link(id, Cause::Transaction),
             Next::Proved { stuck } => self.multi_proved(id, slot, stuck),
+            Next::Unblocked { woken } => self.wait_ended(slot, Ok(woken)),
             Next::RenewalRefused => self.renewal_refused(id),
             Next::OwnAnswered => self.own_answered(id),
             Next::UploadAnswered => self.upload_answered(id),

@@ -62,6 +62,7 @@ impl Proxy {
         }
         let mut fragment = 0;
         for link in links {
+            self.ask_number(id, link);
             for request in requests {
                 let exchange = Some((sequence, Some(fragment)));
                 self.send_own(id, link, Input::copied(request), exchange, Time::NEVER);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::engine::Socket;
-use crate::proxy::{Cause, ConnId, Kill, Notice, PoolIndex, Time};
+use crate::proxy::{Call, Cause, ConnId, Notice, PoolIndex, Time};
 use crate::route::{Router, ServerIndex};
 
 /// To a worker.
@@ -44,15 +44,10 @@ pub enum Message {
         /// Whether its count of failures is not 0.
         failing: bool,
     },
-    /// A client of another worker wants one of this worker's closed.
-    Kill(Kill),
-    /// What became of that.
-    Killed {
-        /// What was wanted.
-        kill: Kill,
-        /// Whether there was such a client.
-        done: bool,
-    },
+    /// What a client of another worker asks of one of this worker.
+    Call(Call),
+    /// What came of the call of a client of this worker.
+    Return(Call, Result<bool, Cause>),
     /// To be dropped when the worker comes round: whoever sent it sees that it still turns.
     Pulse(Arc<()>),
     /// Read no more requests, and end when all clients have what they are owed.
@@ -86,14 +81,9 @@ pub enum Report {
         server: ServerIndex,
     },
     /// For the worker that has the client.
-    Kill(Kill),
-    /// For the worker whose client wanted it.
-    Killed {
-        /// What was wanted.
-        kill: Kill,
-        /// Whether there was such a client.
-        done: bool,
-    },
+    Call(Call),
+    /// For the worker whose client has asked.
+    Return(Call, Result<bool, Cause>),
     /// Something for the log.
     Notice(Notice),
 }

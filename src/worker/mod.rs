@@ -346,11 +346,8 @@ impl Loop {
             } => {
                 self.proxy.set_failing(pool, server, failing);
             }
-            Message::Kill(kill) => {
-                let done = self.proxy.kill(&kill);
-                (self.setup.report)(Report::Killed { kill, done });
-            }
-            Message::Killed { kill, done } => self.proxy.killed(&kill, done),
+            Message::Call(call) => self.proxy.call(&call),
+            Message::Return(call, outcome) => self.proxy.returned(&call, outcome),
             Message::Pulse(pulse) => drop(pulse),
             Message::Drain if self.phase == Phase::Running => {
                 self.phase = Phase::Draining;
@@ -553,7 +550,8 @@ impl Loop {
             Action::Succeeded { pool, server } => {
                 (self.setup.report)(Report::Succeeded { pool, server });
             }
-            Action::Kill(kill) => (self.setup.report)(Report::Kill(kill)),
+            Action::Call(call) => (self.setup.report)(Report::Call(call)),
+            Action::Return(call, outcome) => (self.setup.report)(Report::Return(call, outcome)),
             Action::Notice(notice) => (self.setup.report)(Report::Notice(notice)),
         }
     }

@@ -26,6 +26,7 @@ mod soak;
 #[path = "../support/mod.rs"]
 mod support;
 mod traffic;
+mod unblocking;
 mod uploads;
 mod wire;
 

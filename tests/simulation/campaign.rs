@@ -12,6 +12,7 @@ use crate::ledger::Totals;
 use crate::memcache::BUNDLED;
 use crate::muting::UNHEARD;
 use crate::plan::Plan;
+use crate::waking::WOKEN_ELSEWHERE;
 use crate::world::{self, Outcome};
 
 /// A run that takes longer is named while it lasts.
@@ -135,7 +136,7 @@ impl Report {
         if self.seeds >= 1000 {
             let bundles = self.totals.done.get(BUNDLED).copied();
             assert!(bundles > Some(self.seeds), "{BUNDLED}: {bundles:?}");
-            for what in [UNHEARD, KILLED_ELSEWHERE] {
+            for what in [UNHEARD, KILLED_ELSEWHERE, WOKEN_ELSEWHERE] {
                 let count = self.totals.done.get(what).copied();
                 assert!(count > Some(self.seeds / 100), "{what}: {count:?}");
             }

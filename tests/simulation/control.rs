@@ -2,13 +2,16 @@
 
 use std::sync::Arc;
 
-use nutcrab::proxy::{Health, HealthChange, Kill, PoolIndex, Time};
+use nutcrab::proxy::{Call, Cause, Health, HealthChange, PoolIndex, Time};
 use nutcrab::route::{Router, ServerIndex};
 
 use crate::agenda::{Event, Micros};
 use crate::plant::Plant;
 use crate::scene::Scene;
 use crate::verdicts::Rows;
+
+/// What comes of a call.
+pub type Returned = Result<bool, Cause>;
 
 /// What a worker reports.
 #[derive(Clone, Copy, Debug)]
@@ -17,10 +20,10 @@ pub enum Report {
     Failed(PoolIndex, ServerIndex, (Time, Time)),
     /// A server that had failed has replied.
     Succeeded(PoolIndex, ServerIndex),
-    /// A client wants one of another worker closed.
-    Kill(Kill),
-    /// Whether there was such a client.
-    Killed(Kill, bool),
+    /// What a client asks of one of another worker.
+    Call(Call),
+    /// What came of it.
+    Return(Call, Returned),
 }
 
 /// What a worker is told.
@@ -42,7 +45,7 @@ pub struct Control {
     rows: Rows,
     wake: Option<Micros>,
     /// What one worker is to be told: a client's wish, or whether it came true.
-    pub kills: Vec<(usize, Kill, Option<bool>)>,
+    pub calls: Vec<(usize, Call, Option<Returned>)>,
 }
 
 impl Control {
@@ -58,7 +61,7 @@ impl Control {
             health: Health::new(&pools),
             rows: Rows::new(scene),
             wake: None,
-            kills: Vec::new(),
+            calls: Vec::new(),
         }
     }
 
@@ -111,13 +114,13 @@ impl Control {
                     self.rows.succeeded(pool, server);
                     self.health.succeeded(pool, server)
                 }
-                Report::Kill(kill) => {
-                    self.kills.push((kill.worker as usize, kill, None));
+                Report::Call(call) => {
+                    self.calls.push((call.worker as usize, call, None));
                     None
                 }
-                Report::Killed(kill, done) => {
-                    self.kills
-                        .push((kill.asker_worker as usize, kill, Some(done)));
+                Report::Return(call, outcome) => {
+                    self.calls
+                        .push((call.asker_worker as usize, call, Some(outcome)));
                     None
                 }
             });

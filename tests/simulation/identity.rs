@@ -63,6 +63,12 @@ impl Client {
         if self.draw.permille(kills) {
             return Some(self.compose_kill(scene));
         }
+        if kills > 0
+            && (self.sees_waiters(scene) || self.draw.permille(kills))
+            && self.draw.one_in(3)
+        {
+            return Some(self.compose_unblock(scene));
+        }
         if !self.draw.permille(abouts) {
             return None;
         }

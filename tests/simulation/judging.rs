@@ -128,6 +128,8 @@ pub enum Want {
     Reset,
     /// That so many connections were closed.
     Killed(Aim),
+    /// Whether a wait of this connection was ended.
+    Unblocked(Aim),
     /// The number of the connection.
     Numbered,
     /// One of these names.
@@ -412,6 +414,7 @@ impl Client {
                 self.version = Version::default();
                 Ok(())
             }
+            (Want::Unblocked(aim), _) => self.accept_unblocked(scene, *aim, reply),
             (Want::Killed(aim), _) => self.accept_killed(scene, *aim, reply),
             (Want::Numbered, Reply::Number(number)) => {
                 self.learn_number(&mut scene.ledger, *number)

@@ -41,17 +41,19 @@ struct Entry {
     is_killed: bool,
     /// Whether it must have been.
     is_over: bool,
+    /// Whether it waits for something.
+    waits: bool,
 }
 
 /// What a client wants to be closed.
 #[derive(Clone, Copy, Debug)]
 pub struct Aim {
-    whom: Whom,
-    asked: Micros,
+    pub(crate) whom: Whom,
+    pub(crate) asked: Micros,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Whom {
+pub enum Whom {
     /// A connection that is not there, or that it may not close.
     Nobody,
     Itself,
@@ -76,6 +78,29 @@ impl Roster {
         let entry = self.numbers.get(&conn);
         let entry = entry.and_then(|number| self.entries.get(number));
         entry.is_some_and(|entry| entry.aims > 0)
+    }
+
+    /// It waits for something, or no longer.
+    pub fn waits(&mut self, conn: u32, waits: bool) {
+        if let Some(entry) = self.find(conn) {
+            entry.waits = waits;
+        }
+    }
+
+    /// Which connection is meant.
+    pub fn conn_of(&self, whom: Whom) -> Option<u32> {
+        match whom {
+            Whom::Other(number) => self.entries.get(&number).map(|entry| entry.conn),
+            Whom::Nobody | Whom::Itself => None,
+        }
+    }
+
+    /// Which worker has it.
+    pub fn worker_of(&self, whom: Whom) -> Option<usize> {
+        match whom {
+            Whom::Other(number) => self.entries.get(&number).map(|entry| entry.worker),
+            Whom::Nobody | Whom::Itself => None,
+        }
     }
 
     /// Whether it must have been closed.
@@ -112,6 +137,7 @@ impl Client {
             aims: 0,
             is_killed: false,
             is_over: false,
+            waits: false,
         };
         match ledger.roster.entries.insert(number, entry) {
             None => Ok(()),
@@ -208,6 +234,40 @@ impl Client {
         Some((number, Whom::Other(number)))
     }
 
+    /// Whether there is one that it may wake.
+    pub(crate) fn sees_waiters(&self, scene: &Scene) -> bool {
+        let host = self.identity.peer.map(|peer| peer.ip().to_canonical());
+        let is_own = |entry: &Entry| entry.pool == self.pool && entry.host == host;
+        let mut entries = scene.ledger.roster.entries.values();
+        entries.any(|entry| entry.waits && entry.conn != self.conn && is_own(entry))
+    }
+
+    /// Another connection, more often than not one that it may wake and whose client waits.
+    pub(crate) fn pick_waiter(&mut self, scene: &mut Scene) -> Option<(u64, Whom)> {
+        let entries = &scene.ledger.roster.entries;
+        let (pool, host) = (self.pool, self.identity.peer);
+        let host = host.map(|peer| peer.ip().to_canonical());
+        let is_own = |entry: &Entry| entry.pool == pool && entry.host == host;
+        let others = entries.iter().filter(|(_, entry)| entry.conn != self.conn);
+        let meant = others
+            .clone()
+            .filter(|(_, entry)| entry.waits && is_own(entry));
+        let meant: Vec<u64> = meant.map(|(number, _)| *number).collect();
+        let others: Vec<u64> = others.map(|(number, _)| *number).collect();
+        let choices = match !meant.is_empty() && !self.draw.one_in(6) {
+            true => meant,
+            false => others,
+        };
+        if choices.is_empty() {
+            return None;
+        }
+        let number = self.draw.pick(&choices);
+        match is_own(entries.get(&number)?) {
+            true => Some((number, Whom::Other(number))),
+            false => Some((number, Whom::Nobody)),
+        }
+    }
+
     /// Whether as many were closed as the reply says.
     pub(crate) fn accept_killed(
         &mut self,
@@ -275,7 +335,9 @@ impl Client {
 
     /// The negative control: another number of connections is told than were closed.
     pub(crate) fn plant_count(&self, scene: &mut Scene, inbox: &mut [u8], at: usize) {
-        let Some(Want::Killed(aim)) = self.waiting.front().map(|pending| &pending.want) else {
+        let Some(Want::Killed(aim) | Want::Unblocked(aim)) =
+            self.waiting.front().map(|pending| &pending.want)
+        else {
             return;
         };
         let is_sure = !matches!(aim.whom, Whom::Other(_));

@@ -15,6 +15,7 @@ use crate::listening::Published;
 use crate::presence::Presence;
 use crate::scripts::Shelf;
 use crate::value::Mark;
+use crate::waking::Wakes;
 
 /// Something that goes wrong on purpose. Windows of each are kept per pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -277,6 +278,8 @@ pub struct Ledger {
     pub shelves: Vec<Shelf>,
     /// Connections whose number was told.
     pub roster: Roster,
+    /// Waits that others end.
+    pub wakes: Wakes,
     /// Requests without a reply that must be done.
     pub muted: BTreeSet<(u32, u32)>,
     /// The same of functions.
@@ -317,6 +320,7 @@ impl Ledger {
             kept: BTreeSet::new(),
             shelves: vec![Shelf::default(); pools.len()],
             roster: Roster::default(),
+            wakes: Wakes::default(),
             muted: BTreeSet::new(),
             libraries: vec![Shelves::default(); pools.len()],
             rounds: vec![Rounds::default(); pools.len()],

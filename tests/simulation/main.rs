@@ -62,6 +62,7 @@ mod storing;
 mod value;
 mod verdicts;
 mod waits;
+mod waking;
 mod worker;
 mod world;
 

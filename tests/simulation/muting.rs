@@ -45,6 +45,12 @@ impl Scene {
         self.plan.is_roomy() && !failed
     }
 
+    /// Whether a wait was ended before there was anything.
+    fn is_ended(&self, key: &[u8]) -> bool {
+        let echo = value::read_echo(key);
+        echo.is_some_and(|echo| self.ledger.wakes.is_ended(echo.mark))
+    }
+
     fn was_run(&self, key: &[u8]) -> Verdict {
         match value::read_echo(key) {
             Some(echo) => self.was_done(echo.mark),
@@ -267,7 +273,7 @@ impl Client {
                 scene.was_done(*mark)?;
                 self.published(scene, *topic, *mark, *asked);
             }
-            Wanted::Waited(key) if sure => scene.was_run(key)?,
+            Wanted::Waited(key) if sure && !scene.is_ended(key) => scene.was_run(key)?,
             Wanted::Meddled(_, mark) if sure => {
                 scene.was_done(*mark)?;
                 self.accept_session(scene, wanted, &OK, b"")?;

@@ -185,6 +185,13 @@ impl Plan {
                 let pools = self.pools.iter_mut();
                 pools.for_each(|pool| (pool.abouts, pool.kills) = (100, 50));
             }
+            Plant::WakeAnother => {
+                self.widen();
+                self.limits.own = 1000;
+                for pool in &mut self.pools {
+                    (pool.sessions, pool.kills) = (200, 100);
+                }
+            }
             Plant::CutSlow => self.faults.push(Fault::SlowReader),
             Plant::Grudge | Plant::Forgive => self.eject(),
             _ => self.favour(plant),

@@ -71,11 +71,13 @@ pub enum Plant {
     Conceal,
     /// The reply to `stats` has no end.
     Endless,
+    /// Another client's wait is ended than the one that is meant.
+    WakeAnother,
 }
 
 impl Plant {
     /// Every one.
-    pub const ALL: [Plant; 29] = [
+    pub const ALL: [Plant; 30] = [
         Plant::SwapClients,
         Plant::SwapRequests,
         Plant::Lose,
@@ -105,6 +107,7 @@ impl Plant {
         Plant::Forgive,
         Plant::Conceal,
         Plant::Endless,
+        Plant::WakeAnother,
     ];
 }
 

@@ -53,7 +53,7 @@ pub struct Server {
     pub spell: Option<(Fault, Micros)>,
     /// Whether it refuses the pool's password.
     pub locked: bool,
-    conns: Vec<Option<Conn>>,
+    pub(crate) conns: Vec<Option<Conn>>,
     pub(crate) store: Store,
     pub(crate) changes: Changes,
     pub(crate) draw: Draw,
@@ -63,6 +63,8 @@ pub struct Server {
 #[derive(Debug)]
 pub(crate) struct Conn {
     pub(crate) wire: WireId,
+    /// What the server calls it.
+    pub(crate) number: u64,
     /// What is spoken on it; memcached finds out by the first byte.
     pub(crate) protocol: Protocol,
     /// Which version, if that is Redis.
@@ -117,6 +119,7 @@ impl Server {
         let wire = scene.net.open(caller, called, scene.plan.server_wire);
         self.conns.push(Some(Conn {
             wire,
+            number: self.conns.len() as u64 + 1,
             protocol: self.protocol(scene),
             version: Version::default(),
             input: Vec::new(),
@@ -298,6 +301,9 @@ impl Server {
             // On a connection that clients share nobody has asked for it, and nobody may hear of it.
             const PUSH: &[u8] = b">2\r\n$10\r\ninvalidate\r\n*1\r\n$3\r\nkey\r\n";
             conn.batch.push((None, PUSH.to_vec()));
+        }
+        if let Some(reply) = self.about_connections(scene, conn, args) {
+            return self.give(scene, conn, None, reply);
         }
         let loads = self.mood == Mood::Loading;
         let no_multi = scene.plan.pools[self.pool].no_multi;

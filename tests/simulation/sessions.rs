@@ -19,6 +19,7 @@ use crate::plant::Plant;
 use crate::redis::{self, Reply, Version};
 use crate::scene::{Phase, Scene};
 use crate::value::{self, Mark, Shape};
+use crate::waking::is_end_of_wait;
 
 /// The next request of several that belong together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -326,6 +327,9 @@ impl Client {
         raw: &[u8],
     ) -> Result<(), &'static str> {
         let several = scene.plan.pools[self.pool].config.servers.len() > 1;
+        if matches!(wanted, Wanted::Waited(_) | Wanted::Replicated(..)) {
+            scene.ledger.roster.waits(self.conn, false);
+        }
         match (wanted, reply) {
             (
                 Wanted::Subscribed(_)
@@ -335,6 +339,8 @@ impl Client {
                 _,
             ) => self.accept_listening(scene, wanted, reply, raw),
             (Wanted::Waited(key), _) if raw == redis::reply_to(key, self.version) => Ok(()),
+            (Wanted::Waited(key), _) if is_end_of_wait(scene, key, raw) => Ok(()),
+            (Wanted::Replicated(mark, _), _) if scene.ledger.wakes.is_end(*mark, raw) => Ok(()),
             (Wanted::Replicated(mark, both), _) => {
                 self.replicated(&mut scene.ledger, *mark, *both, reply)
             }

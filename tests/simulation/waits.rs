@@ -43,7 +43,12 @@ pub fn execute(args: &[Vec<u8>], server: usize, outcome: &mut Outcome) -> Result
 
 impl Client {
     /// A command that waits at its server. How long stands where the number of elements does.
-    pub(crate) fn wait(&mut self, scene: &Scene, seq: u32) -> (Vec<u8>, Want) {
+    pub(crate) fn wait(&mut self, scene: &mut Scene, seq: u32) -> (Vec<u8>, Want) {
+        let ends = scene.plan.pools[self.pool].kills > 0;
+        if ends && self.identity.number.is_none() && self.draw.one_in(2) {
+            return self.ask_number();
+        }
+        scene.ledger.roster.waits(self.conn, true);
         if self.draw.one_in(3) {
             return self.wait_for_replicas(seq);
         }
@@ -53,7 +58,9 @@ impl Client {
         let key = self.echo(seq, 0, shape, 50);
         let long = scene.phase == Phase::Faults && !self.session.waited && self.draw.one_in(8);
         self.session.waited |= long;
-        let wait = if long { 3000 } else { self.draw.below(50) };
+        // Others may end it.
+        let most = if ends { 400 } else { 50 };
+        let wait = if long { 3000 } else { self.draw.below(most) };
         let wait = format!("0.{wait:06}");
         let request = if pops {
             redis::request(&[b"BLPOP", &key, wait.as_bytes()])

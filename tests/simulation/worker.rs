@@ -11,11 +11,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use nutcrab::buffer::{Chunk, Input};
-use nutcrab::proxy::{Action, Cause, CloseHow, ConnId, Kill, PoolIndex, Proxy, Settings, Time};
+use nutcrab::proxy::{Action, Call, Cause, CloseHow, ConnId, PoolIndex, Proxy, Settings, Time};
 use nutcrab::stats::WorkerStats;
 
 use crate::agenda::{Event, Micros};
-use crate::control::{Order, Report};
+use crate::control::{Order, Report, Returned};
 use crate::draw::Draw;
 use crate::heed::heed;
 use crate::network::{End, Note, Owner, Read, WireId, Written};
@@ -50,7 +50,7 @@ pub struct Worker {
 enum Message {
     Client(usize, PoolIndex, Option<SocketAddr>),
     Order(Order),
-    Kill(Kill, Option<bool>),
+    Call(Call, Option<Returned>),
     Preconnect,
     Drain,
 }
@@ -170,9 +170,9 @@ impl Worker {
         self.stir(scene);
     }
 
-    /// Tells it what a client of another worker wants, or what became of the wish of one of its own.
-    pub fn kill(&mut self, scene: &mut Scene, kill: Kill, done: Option<bool>) {
-        self.inbox.push_back(Message::Kill(kill, done));
+    /// Tells it what a client of another worker asks, or what came of the call of one of its own.
+    pub fn call(&mut self, scene: &mut Scene, call: Call, outcome: Option<Returned>) {
+        self.inbox.push_back(Message::Call(call, outcome));
         self.stir(scene);
     }
 
@@ -308,11 +308,8 @@ impl Worker {
             Message::Order(Order::Memory(used, limit)) => {
                 self.proxy.set_memory(used, limit);
             }
-            Message::Kill(kill, Some(done)) => self.proxy.killed(&kill, done),
-            Message::Kill(kill, None) => {
-                let done = self.proxy.kill(&kill);
-                scene.reports.push(Report::Killed(kill, done));
-            }
+            Message::Call(call, Some(outcome)) => self.proxy.returned(&call, outcome),
+            Message::Call(call, None) => self.proxy.call(&call),
             Message::Preconnect => self.proxy.preconnect(),
             Message::Drain => {
                 self.drained = true;
@@ -512,7 +509,10 @@ impl Worker {
                 Action::Succeeded { pool, server } => {
                     scene.reports.push(Report::Succeeded(pool, server));
                 }
-                Action::Kill(kill) => scene.reports.push(Report::Kill(kill)),
+                Action::Call(call) => scene.reports.push(Report::Call(call)),
+                Action::Return(call, outcome) => {
+                    scene.reports.push(Report::Return(call, outcome));
+                }
                 Action::Notice(notice) => {
                     heed(scene, self.index, &notice);
                 }

@@ -188,8 +188,8 @@ impl World {
                         worker.order(scene, order.clone());
                     }
                 }
-                for (worker, kill, done) in self.control.kills.drain(..) {
-                    self.workers[worker].kill(scene, kill, done);
+                for (worker, call, outcome) in self.control.calls.drain(..) {
+                    self.workers[worker].call(scene, call, outcome);
                 }
                 self.control.stir(scene);
             }

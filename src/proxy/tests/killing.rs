@@ -92,15 +92,16 @@ fn the_worker_that_has_the_client_is_asked() {
         let requests = [ask(&format!("CLIENT KILL ID {number}")), ask("PING")];
         here.receive(asker, requests.concat());
         assert_eq!(here.take(asker), "");
-        let kill = here.kills.pop().expect("another worker is asked");
+        let kill = here.calls.pop().expect("another worker is asked");
         assert_eq!((kill.worker, kill.asker_worker), (1, 0));
-        let done = there.proxy.kill(&kill);
+        there.proxy.call(&kill);
         there.settle();
-        here.proxy.killed(&kill, done);
+        let (kill, done) = there.returns.pop().expect("the asker's worker is told");
+        here.proxy.returned(&kill, done);
         here.settle();
         assert_eq!(here.take(asker), format!(":{expected}\r\n+PONG\r\n"));
         // An answer that comes twice is nobody's.
-        here.proxy.killed(&kill, done);
+        here.proxy.returned(&kill, done);
     }
     assert!(there.is_closed(own) && !there.is_closed(strangers));
     // Who wants no reply waits for none.
@@ -111,7 +112,7 @@ fn the_worker_that_has_the_client_is_asked() {
     ];
     here.receive(asker, requests.concat());
     assert_eq!(here.take(asker), "+PONG\r\n");
-    assert_eq!(here.kills.pop().map(|kill| kill.worker), Some(2));
+    assert_eq!(here.calls.pop().map(|kill| kill.worker), Some(2));
     // At the end of the process nobody waits for another worker.
     here.receive(asker, ask("CLIENT KILL ID 2"));
     here.proxy.drain();

@@ -26,6 +26,7 @@ mod sessions;
 mod settings;
 mod spares;
 mod transactions;
+mod unblocking;
 mod unknown;
 mod unsent;
 mod waiting;
@@ -36,8 +37,9 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::unblocking::NUMBER;
 use super::{
-    Action, Cause, CloseHow, ConnId, Kill, Limits, PoolIndex, Proxy, Settings, Time, What,
+    Action, Call, Cause, CloseHow, ConnId, Limits, PoolIndex, Proxy, Settings, Time, What,
 };
 use crate::buffer::Input;
 use crate::config::{Address, CrossShard, FailedGet, Listen, Pool, Server};
@@ -113,7 +115,10 @@ struct Rig {
     closed: Vec<(ConnId, CloseHow)>,
     notices: Vec<What>,
     failures: Vec<Cause>,
-    kills: Vec<Kill>,
+    calls: Vec<Call>,
+    returns: Vec<(Call, Result<bool, Cause>)>,
+    /// Whether servers leave the question for the number of a connection to the test.
+    is_numberless: bool,
     /// Connections whose sockets take nothing.
     full: Vec<ConnId>,
 }
@@ -164,7 +169,9 @@ impl Rig {
             closed: Vec::new(),
             notices: Vec::new(),
             failures: Vec::new(),
-            kills: Vec::new(),
+            calls: Vec::new(),
+            returns: Vec::new(),
+            is_numberless: false,
             full: Vec::new(),
         }
     }
@@ -194,12 +201,21 @@ impl Rig {
                         .expect("a living connection")
                         .to_vec();
                     self.proxy.sent(conn, bytes.len());
-                    self.written.entry(conn).or_default().extend(bytes);
+                    if bytes.starts_with(NUMBER) && !self.is_numberless {
+                        self.written
+                            .entry(conn)
+                            .or_default()
+                            .extend(&bytes[NUMBER.len()..]);
+                        self.proxy.received(conn, Input::copied(b":57\r\n"));
+                    } else {
+                        self.written.entry(conn).or_default().extend(bytes);
+                    }
                 }
                 Action::Close { conn, how } => self.closed.push((conn, how)),
                 Action::Notice(notice) => self.notices.push(notice.what),
                 Action::Failed { cause, .. } => self.failures.push(cause),
-                Action::Kill(kill) => self.kills.push(kill),
+                Action::Call(call) => self.calls.push(call),
+                Action::Return(call, outcome) => self.returns.push((call, outcome)),
                 Action::Shutdown(_) | Action::Resume(_) | Action::Succeeded { .. } => {}
             }
         }
