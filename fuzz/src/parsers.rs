@@ -298,7 +298,9 @@ fn understood(language: &Language, request: &Request, bytes: &[u8]) {
 /// The fragments of a request, its units dealt to two servers, hold the same arguments together.
 fn fragments(language: &Language, request: &Request, bytes: &[u8]) {
     let mut units = Vec::new();
-    language.commands.units(bytes, request.command, &mut units);
+    language
+        .commands
+        .units(bytes, request.command, usize::MAX, &mut units);
     assert_eq!(units.first().map(|unit| unit.key), Some(request.key));
     let whole = bytes;
     let args = |bytes: &[u8]| -> Vec<Vec<u8>> {

@@ -130,7 +130,7 @@ impl Fragments {
         bytes: &mut Bytes<'_>,
     ) -> Self {
         let mut units = Vec::new();
-        commands.units(request, asked.command, &mut units);
+        commands.units(request, asked.command, usize::MAX, &mut units);
         let salt = bytes.below(256);
         let home = |unit: &Unit| {
             let key = unit.key.of(request);

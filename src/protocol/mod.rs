@@ -310,12 +310,19 @@ impl Commands {
         }
     }
 
-    /// The units of a whole request, in order, for [`Verdict::Split`].
-    pub fn units(&self, request: &[u8], command: Option<u16>, units: &mut Vec<Unit>) {
+    /// The units of a whole request, in order, for [`Verdict::Split`]. `false` if there are more than `most`: then
+    /// some are missing.
+    pub fn units(
+        &self,
+        request: &[u8],
+        command: Option<u16>,
+        most: usize,
+        units: &mut Vec<Unit>,
+    ) -> bool {
         match self {
-            Self::Redis(table) => redis::split::units(request, command, table, units),
-            Self::Memcache(_) => memcache::split::units(request, units),
-            Self::Binary(_) => {}
+            Self::Redis(table) => redis::split::units(request, command, table, most, units),
+            Self::Memcache(_) => memcache::split::units(request, most, units),
+            Self::Binary(_) => true,
         }
     }
 

@@ -37,6 +37,8 @@ pub enum Cause {
     TooManySessions,
     /// Too much waits to be sent to the server.
     QueueFull,
+    /// Splitting the request would take more memory than one client may have.
+    TooManyKeys,
     /// The servers' replies are too large to be made one.
     TooLarge,
     /// The process is short of memory.
@@ -99,6 +101,7 @@ impl fmt::Display for Cause {
                 "too many clients have connections to the server of their own"
             }
             Cause::QueueFull => "too many requests are waiting for the server",
+            Cause::TooManyKeys => "the request has too many keys for the memory that is free",
             Cause::TooLarge => "the replies of the servers are too large to be joined",
             Cause::NoMemory => "the proxy is short of memory",
             Cause::Transaction => "the server refused a transaction on this connection",

@@ -1,6 +1,9 @@
 //! Requests that several servers answer together: with several keys, cut into one fragment per server
 //! concerned, or without, sent whole to every server.
 //!
+//! A memcached server is asked for many keys in several lines: it takes a time that grows with the square of
+//! a line's length, and all who share the connection wait meanwhile.
+//!
 //! Costs units + servers, and in the steady state no allocation: the memory of one split request is
 //! used again for the next.
 
@@ -24,6 +27,15 @@ use crate::route::ServerIndex;
 /// How many split requests' memory is kept for the next ones.
 const FANOUTS_KEPT: usize = 256;
 
+/// Most keys of one line to a memcached server.
+const LINE_KEYS: u32 = 1024;
+
+/// So many keys a request may have, however scarce memory is.
+const KEYS_MIN: usize = 65_536;
+
+/// Bytes of memory that a unit takes while its request is split and joined, at most, beside its own.
+const UNIT_COST: usize = 64;
+
 /// Memory for more units than this is given back after use.
 pub(super) const UNITS_KEPT: usize = 1024;
 
@@ -35,6 +47,8 @@ pub(super) struct Part {
     count: u32,
     /// Behind its last unit, among the grouped units.
     end: u32,
+    /// How many units are still to come while they are grouped.
+    left: u32,
 }
 
 impl Part {
@@ -44,6 +58,7 @@ impl Part {
             server,
             count: 0,
             end: 0,
+            left: 0,
         }
     }
 }
@@ -73,12 +88,23 @@ impl Proxy {
         let Some(client) = self.clients.find(id) else {
             return;
         };
+        let most = (self.share(client.pool) / UNIT_COST).max(KEYS_MIN);
         let pool = &self.pools[client.pool.index()];
         let mut scratch = mem::take(&mut self.scratch);
         let bytes = input.bytes();
         scratch.units.clear();
-        pool.commands
-            .units(bytes, request.command, &mut scratch.units);
+        let units = &mut scratch.units;
+        if !pool.commands.units(bytes, request.command, most, units) {
+            // Splitting it would take more memory than one client may have.
+            let stats = &self.stats.pools[client.pool.index()];
+            stats.memory_limit_hits.add(1);
+            self.scratch = Scratch::default();
+            return self.answer_error(id, Cause::TooManyKeys);
+        }
+        let most = match merge {
+            Merge::Values => LINE_KEYS,
+            _ => u32::MAX,
+        };
         scratch.servers.clear();
         // One draw for the whole request: a random pool sends it to one server.
         let picks = scratch
@@ -89,13 +115,16 @@ impl Proxy {
         scratch.servers.extend(picks.flatten());
         match scratch.servers.first().copied() {
             None => self.answer_error(id, Cause::Refused),
-            first if scratch.servers.iter().all(|&server| Some(server) == first) => {
+            first
+                if scratch.units.len() as u64 <= most.into()
+                    && scratch.servers.iter().all(|&server| Some(server) == first) =>
+            {
                 if merge == Merge::Values && self.limits.strict {
                     self.family = Family::Values;
                 }
                 self.forward_split(id, first, input, request.answer, &scratch.units);
             }
-            Some(_) => self.fan_out(id, request, merge, bytes, &mut scratch),
+            Some(_) => self.fan_out(id, request, merge, bytes, most, &mut scratch),
         }
         scratch.units.clear();
         scratch.units.shrink_to(UNITS_KEPT);
@@ -105,13 +134,14 @@ impl Proxy {
         self.scratch = scratch;
     }
 
-    /// Sends a fragment to each server concerned, in the order of the servers.
+    /// Sends fragments of at most `most` units to each server concerned, in the order of the servers.
     fn fan_out(
         &mut self,
         id: ClientId,
         request: &Request,
         merge: Merge,
         bytes: &[u8],
+        most: u32,
         scratch: &mut Scratch,
     ) {
         let Some(client) = self.clients.find(id) else {
@@ -120,7 +150,7 @@ impl Proxy {
         let pool_index = client.pool;
         let server_count = self.pools[pool_index.index()].server_count();
         let mut fanout = scratch.fanout(merge, Partial::Fail);
-        group(scratch, server_count, &mut fanout.order);
+        group(scratch, server_count, most, &mut fanout.order);
         if merge == Merge::Values {
             // A value names its key: by that it finds its place.
             for unit in &scratch.units {
@@ -388,8 +418,9 @@ impl Proxy {
     }
 }
 
-/// Sorts the units by server, keeping their order, and notes for each which part it went to.
-fn group(scratch: &mut Scratch, server_count: usize, order: &mut Vec<u16>) {
+/// Sorts the units into parts of at most `most` by server, keeping their order, and notes for each which part
+/// it went to.
+fn group(scratch: &mut Scratch, server_count: usize, most: u32, order: &mut Vec<u16>) {
     let counts = &mut scratch.counts;
     counts.clear();
     counts.resize(server_count, 0);
@@ -404,15 +435,20 @@ fn group(scratch: &mut Scratch, server_count: usize, order: &mut Vec<u16>) {
         .filter(|(_, count)| **count > 0);
     for (server, count) in concerned {
         let server = ServerIndex(server as u16);
-        // `end` moves from the part's start to its end as its units come in.
-        scratch.parts.push(Part {
-            server,
-            count: *count,
-            end: start,
-        });
-        start += *count;
-        // From here on a server's count is the number of its part.
-        *count = scratch.parts.len() as u32 - 1;
+        // From here on a server's count is the number of its part that is being filled.
+        let mut left = mem::replace(count, scratch.parts.len() as u32);
+        while left > 0 {
+            let count = left.min(most);
+            // `end` moves from the part's start to its end as its units come in.
+            scratch.parts.push(Part {
+                server,
+                count,
+                end: start,
+                left: count,
+            });
+            start += count;
+            left -= count;
+        }
     }
     scratch.grouped.clear();
     scratch
@@ -424,6 +460,10 @@ fn group(scratch: &mut Scratch, server_count: usize, order: &mut Vec<u16>) {
         let part = &mut scratch.parts[number as usize];
         scratch.grouped[part.end as usize] = *unit;
         part.end += 1;
+        part.left -= 1;
+        if part.left == 0 {
+            counts[server.index()] += 1;
+        }
         order.push(number as u16);
     }
 }

@@ -11,9 +11,11 @@ use crate::protocol::{FragmentReply, Join, Joined, Plan, Span, Unit};
 /// Longest line a join reads: `VALUE`, a key of 250 bytes, three numbers, and something to spare.
 const HEADER_MAX: usize = 512;
 
-/// Appends the units of a whole get, in order: its keys.
-pub fn units(request: &[u8], units: &mut Vec<Unit>) {
-    units.extend(line_keys(request).1.map(|key| {
+/// Appends the units of a whole get, in order: its keys. `false` if there are more than `most`, of which
+/// some are left out.
+pub fn units(request: &[u8], most: usize, units: &mut Vec<Unit>) -> bool {
+    let mut keys = line_keys(request).1;
+    units.extend(keys.by_ref().take(most).map(|key| {
         // With the space behind it, where there is one.
         let spaced = u32::from(request.get(key.end as usize) == Some(&b' '));
         let whole = Span {
@@ -22,6 +24,7 @@ pub fn units(request: &[u8], units: &mut Vec<Unit>) {
         };
         Unit { key, whole }
     }));
+    keys.next().is_none()
 }
 
 /// Writes a get like `request` with only `units` of it. As twemproxy does, with a space behind each

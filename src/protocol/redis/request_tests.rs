@@ -650,7 +650,7 @@ proptest! {
         let expected = if pairs { Merge::Status } else { Merge::Array };
         prop_assert_eq!(request.verdict, Verdict::Split(expected));
         let mut units = Vec::new();
-        super::super::split::units(&bytes, request.command, table, &mut units);
+        super::super::split::units(&bytes, request.command, table, usize::MAX, &mut units);
         prop_assert_eq!(units.len(), keys.len());
         let mut pool = crate::buffer::BufferPool::new(512, 4);
         let mut out = crate::buffer::Queue::new();

@@ -16,15 +16,25 @@ const NULL_LEN: u64 = 3;
 /// The null of RESP2.
 const NIL: &[u8] = b"$-1\r\n";
 
-/// Appends the units of a whole request, in order.
-pub fn units(bytes: &[u8], command: Option<u16>, table: &Table, units: &mut Vec<Unit>) {
-    let Some(command) = command else { return };
+/// Appends the units of a whole request, in order. `false` if there are more than `most`, of which some are
+/// left out.
+pub fn units(
+    bytes: &[u8],
+    command: Option<u16>,
+    table: &Table,
+    most: usize,
+    units: &mut Vec<Unit>,
+) -> bool {
+    let Some(command) = command else { return true };
     let pairs = table.row(command).keys == Keys::EverySecond;
     let mut args = args(bytes);
-    let Some(name) = args.next() else { return };
+    let Some(name) = args.next() else { return true };
     // A unit starts behind the line end of what stands before it.
     let mut start = name.end + 2;
     while let Some(key) = args.next() {
+        if units.len() == most {
+            return false;
+        }
         let last = if pairs {
             args.next().unwrap_or(key)
         } else {
@@ -37,6 +47,7 @@ pub fn units(bytes: &[u8], command: Option<u16>, table: &Table, units: &mut Vec<
         });
         start = end;
     }
+    true
 }
 
 /// Writes a request like `bytes` with only `units` of it.

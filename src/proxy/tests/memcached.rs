@@ -439,3 +439,46 @@ fn a_value_larger_than_the_window_waits_for_nothing_that_its_own_bundle_passed_b
         }
     }
 }
+
+#[test]
+fn a_server_is_asked_for_many_keys_in_lines_of_moderate_length() {
+    let mut rig = Rig::strict(Pool {
+        protocol: Protocol::Memcache,
+        limits: *Protocol::Memcache.limits(),
+        ..pool(1)
+    });
+    let client = rig.client();
+    let keys: Vec<String> = (0..2500).map(|number| format!("k{number}")).collect();
+    rig.receive(client, format!("gets {}\r\n", keys.join(" ")));
+    rig.establish();
+    let link = rig.link(0);
+    let written = rig.take(link);
+    let lines: Vec<usize> = written
+        .lines()
+        .map(|line| line.split_whitespace().count() - 1)
+        .collect();
+    assert_eq!(lines, [1024, 1024, 452]);
+    let value = |key: &String| format!("VALUE {key} 0 1 7\r\nv\r\n");
+    let values = |keys: &[String]| keys.iter().map(value).collect::<String>() + "END\r\n";
+    let found: Vec<_> = keys.chunks(1024).map(values).collect();
+    rig.receive(link, found.concat());
+    assert_eq!(rig.take(client), values(&keys));
+}
+
+#[test]
+fn a_get_of_more_keys_than_there_is_memory_for_is_an_error() {
+    let mut rig = Rig::strict(Pool {
+        protocol: Protocol::Memcache,
+        limits: *Protocol::Memcache.limits(),
+        ..pool(1)
+    });
+    rig.proxy.set_memory(0, 16 * 1024 * 1024);
+    let client = rig.client();
+    let get = |keys| format!("get{}\r\n", " k".repeat(keys));
+    rig.receive(client, get(65_537));
+    let error = "SERVER_ERROR the request has too many keys for the memory that is free\r\n";
+    assert_eq!(rig.take(client), error);
+    rig.receive(client, get(65_536));
+    rig.establish();
+    assert_eq!(rig.take(rig.link(0)).lines().count(), 64);
+}

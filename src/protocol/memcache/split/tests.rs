@@ -14,7 +14,7 @@ fn pool() -> BufferPool {
 /// The fragment with the keys at these places of a request.
 fn check_fragment(request: &str, places: &[usize], expected: &str) {
     let mut all = Vec::new();
-    units(request.as_bytes(), &mut all);
+    units(request.as_bytes(), usize::MAX, &mut all);
     let chosen: Vec<Unit> = places.iter().map(|&place| all[place]).collect();
     let mut out = Queue::new();
     fragment(request.as_bytes(), &chosen, &mut out, &mut pool());
@@ -252,7 +252,7 @@ proptest! {
     ) {
         let request = format!("get {}\r\n", keys.join(" "));
         let mut all = Vec::new();
-        units(request.as_bytes(), &mut all);
+        units(request.as_bytes(), usize::MAX, &mut all);
         prop_assert_eq!(all.len(), keys.len());
         let (chosen, names): (Vec<Unit>, Vec<String>) = all
             .iter()
