@@ -310,8 +310,8 @@ impl Commands {
         }
     }
 
-    /// The units of a whole request, in order, for [`Verdict::Split`]. `false` if there are more than `most`: then
-    /// some are missing.
+    /// The units of a whole request, in order, for [`Verdict::Split`]. `false` if there are more than `most`:
+    /// then some are missing.
     pub fn units(
         &self,
         request: &[u8],

@@ -37,7 +37,8 @@ pub struct Limits {
     /// Requests larger than this get a connection of their own; while a reply larger than this passes
     /// over a connection, new requests of other clients take another one.
     pub large_message: u64,
-    /// Sets of lanes of one pool, each for clients of one database and one version of the protocol.
+    /// Sets of lanes of one pool, each for clients of one database and one version of the protocol, as far as
+    /// there is memory for them.
     pub groups: usize,
     /// Connections to one server that clients have for themselves, or had a moment ago.
     pub own: usize,
@@ -125,7 +126,7 @@ impl Default for Limits {
             cut_through: 64 * 1024,
             join: 4 * 1024 * 1024,
             large_message: 1024 * 1024,
-            groups: 64,
+            groups: usize::from(u16::MAX),
             own: 1000,
             transaction: 1024 * 1024 * 1024,
             scripts: 1024 * 1024,

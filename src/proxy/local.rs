@@ -431,7 +431,10 @@ impl Proxy {
         let Some(client) = self.clients.find_mut(id) else {
             return;
         };
-        client.mute = Mute::No;
+        if client.mute == Mute::Yes {
+            // A wish about this very request holds.
+            client.mute = Mute::No;
+        }
         let known = client.session.as_deref_mut();
         let library = known.map(|known| {
             (

@@ -19,6 +19,12 @@ use crate::route::{Router, ServerIndex, Weighted};
 /// How long a server's refusal of a database, of a version or of EXEC is believed.
 pub(super) const REFUSED_PAUSE: Duration = Duration::from_secs(10);
 
+/// Bytes of memory that the lanes of all groups of a pool may take.
+const GROUPS_MEMORY: usize = 32 * 1024 * 1024;
+
+/// So many groups there may be in any case.
+const GROUPS_MIN: usize = 64;
+
 /// One pool as one worker sees it.
 #[derive(Debug)]
 pub(super) struct Pool {
@@ -260,7 +266,8 @@ impl Pool {
                 self.groups[place] = group;
                 return Some(place);
             }
-            if self.groups.len() >= limit {
+            let cost = self.server_count() * size_of::<Lane>();
+            if self.groups.len() >= limit.min((GROUPS_MEMORY / cost).max(GROUPS_MIN)) {
                 return None;
             }
             self.lanes.extend(lanes(&self.config, &group));

@@ -23,6 +23,10 @@ impl Client {
         // Without a reply it must be clear what is spoken from then on.
         let is_clear = self.wish == Wish::All || scene.plan.never_fails();
         let choice = if is_clear { self.draw.below(8) } else { 0 };
+        if choice == 0 && self.wish == Wish::Skip {
+            // As in Redis, its own reply would be skipped: nothing would show when it was done.
+            return None;
+        }
         self.shifts += 1;
         Some(match choice {
             0 => {

@@ -20,6 +20,15 @@ fn confirmation(word: &str, channel: &str, count: usize) -> String {
 }
 
 #[test]
+fn a_reset_is_not_answered_when_just_its_reply_was_to_be_skipped() {
+    let (mut rig, client) = ready(pool(1), Limits::default());
+    rig.receive(client, all(&["CLIENT REPLY SKIP", "RESET", "PING"]));
+    assert_eq!(rig.take(client), "+PONG\r\n");
+    rig.receive(client, all(&["CLIENT REPLY OFF", "PING", "RESET", "PING"]));
+    assert_eq!(rig.take(client), "+RESET\r\n+PONG\r\n");
+}
+
+#[test]
 fn confirmations_of_subscriptions_are_no_replies() {
     for wish in ["OFF", "SKIP"] {
         let (mut rig, client) = ready(pool(1), Limits::default());
