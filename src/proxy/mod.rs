@@ -56,6 +56,7 @@ mod parts;
 mod pending;
 mod pool;
 mod pressure;
+mod replete;
 mod replies;
 mod requests;
 mod retries;
@@ -107,6 +108,7 @@ use ids::{ClientId, LinkId, Side, Slab};
 use link::Link;
 use pool::{GroupIndex, Pool};
 use pressure::{Memory, Pressure};
+use replete::Replete;
 use retries::Retries;
 use timer::Timers;
 use unblocking::Unblocking;
@@ -257,7 +259,7 @@ pub struct Proxy {
     /// Clients for whom enough was done in this turn: of what they ask enough was read, or answered.
     later: Vec<ConnId>,
     /// Clients that are not read since enough of what they ask is kept.
-    replete: Vec<ClientId>,
+    replete: Replete,
     scratch: Scratch,
     /// Calls whose outcome depends on servers, and what the next one is called there.
     unblockings: HashMap<u32, Unblocking>,
@@ -335,7 +337,7 @@ impl Proxy {
             dirty: Dirty::default(),
             waking: Vec::new(),
             later: Vec::new(),
-            replete: Vec::new(),
+            replete: Replete::default(),
             scratch: Scratch::default(),
             unblockings: HashMap::new(),
             next_ticket: 0,
@@ -452,7 +454,7 @@ impl Proxy {
     pub fn wants_read(&self, conn: ConnId) -> bool {
         match conn.side() {
             Side::Client(id) => self.clients.find(id).is_some_and(|client| {
-                (!client.stalled || client.is_watched_for_its_end() || self.reads_on(client))
+                (!client.stalled || client.is_watched_for_its_end() || self.reads_on(id, client))
                     && !client.ended
                     && client.state != client::State::Finishing
             }),
@@ -515,7 +517,11 @@ impl Proxy {
         if !self.later.is_empty() {
             return Some(self.now);
         }
-        self.timers.next()
+        let next = self.timers.next();
+        match self.replete.deadline() {
+            Some(at) => Some(next.map_or(at, |next| next.min(at))),
+            None => next,
+        }
     }
 
     /// From now on the pool's requests go where `router` says.

@@ -28,6 +28,7 @@ impl Proxy {
     /// Something is kept of what the client has sent, or was until now.
     #[cold]
     pub(super) fn keep_part(&mut self, id: ClientId) {
+        self.note_kept(id);
         let Some(client) = self.clients.find_mut(id) else {
             return;
         };

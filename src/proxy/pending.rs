@@ -8,7 +8,7 @@
 use std::collections::VecDeque;
 use std::mem;
 
-use super::client::{Client, State};
+use super::client::State;
 use super::ids::ClientId;
 use super::parts::append;
 use super::{Action, Proxy};
@@ -125,62 +125,14 @@ impl Proxy {
             if client.stalled || client.pending.is_whole() {
                 return;
             }
-            if client.woken.1 >= PIECE {
+            // Where nothing was understood, the next piece is needed before it can go on.
+            if client.woken.1 >= PIECE && used > 0 {
                 client.stalled = true;
                 client.waking = true;
                 return self.later.push(id.conn());
             }
             // What is left is the start of a request.
             client.pending.advance();
-        }
-    }
-
-    /// Whether a client whose requests wait is read all the same. It may be one that writes everything
-    /// before it reads anything: then it takes no reply, nor is one made for it that waits for it to take
-    /// those before, until it has written all. One that
-    /// waits for servers need not be read, nor one that has not said who it is.
-    pub(super) fn reads_on(&self, client: &Client) -> bool {
-        let is_full = client.out.len() >= self.limits.window
-            || client.brimming && client.has_much_to_take(&self.limits);
-        client.authenticated && is_full && client.pending.len() < self.share(client.pool)
-    }
-
-    /// Has a client read on, if it was not read and is to be.
-    #[cold]
-    pub(super) fn read_on(&mut self, id: ClientId) {
-        if self
-            .clients
-            .find(id)
-            .is_some_and(|client| client.stalled && self.reads_on(client))
-        {
-            self.actions.push_back(Action::Resume(id.conn()));
-        }
-    }
-
-    /// Something of what the client asks was kept: it may be enough.
-    pub(super) fn note_kept(&mut self, id: ClientId) {
-        if let Some(client) = self.clients.find(id)
-            && !client.replete
-            && client.pending.len() >= self.share(client.pool)
-            && let Some(client) = self.clients.find_mut(id)
-        {
-            client.replete = true;
-            self.replete.push(id);
-        }
-    }
-
-    /// There may be more memory for what clients ask.
-    pub(super) fn look_at_the_replete(&mut self) {
-        for id in mem::take(&mut self.replete) {
-            let Some(client) = self.clients.find(id) else {
-                continue;
-            };
-            if client.pending.len() >= self.share(client.pool) {
-                self.replete.push(id);
-            } else if let Some(client) = self.clients.find_mut(id) {
-                client.replete = false;
-                self.read_on(id);
-            }
         }
     }
 

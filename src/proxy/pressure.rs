@@ -54,7 +54,7 @@ const SHARE_PART: u64 = 4;
 const SHARE_MAX: u64 = 128 * 1024 * 1024;
 
 /// What everybody may have, however scarce memory is.
-const SHARE_MIN: u64 = 64 * 1024;
+pub(super) const SHARE_MIN: u64 = 64 * 1024;
 
 /// The same of a connection to a server.
 const QUEUE_MIN: usize = 256 * 1024;

@@ -368,3 +368,50 @@ fn t20_clients_that_send_a_byte_now_and_then_give_way_to_others() {
     somebody_gives_way(&mut proxy);
     others.end("T20", &mut proxy);
 }
+
+/// They write everything before they read anything, and together it is more than there may be.
+#[test]
+fn t24_pipelines_that_exceed_the_memory_together_are_served_or_give_way() {
+    const COUNT: usize = 5000;
+    let (alpha, beta) = (Server::redis(), Server::redis());
+    let mut proxy = proxy(pools(&alpha, &beta));
+    let (key, value) = ("k".repeat(4 * KIB), "v".repeat(4 * KIB));
+    assert_eq!(alpha.ask(&["SET", &key, &value]), Reply::ok());
+    let others = Others::of(&proxy, &[("alpha", None), ("beta", None)]);
+    let asked = Arc::new(command(&["GET", &key]).repeat(COUNT));
+    let writers: Vec<JoinHandle<bool>> = (0..8 * scale())
+        .map(|_| {
+            let (mut wire, asked) = (proxy.client("alpha"), Arc::clone(&asked));
+            wire.patience = 12 * PATIENCE;
+            let value = value.clone();
+            thread::spawn(move || {
+                if wire.try_send(&asked).is_err() {
+                    return false;
+                }
+                (0..COUNT).all(|number| match wire.try_reply() {
+                    Ok(reply) => {
+                        assert_eq!(reply, Reply::bulk(&value), "reply {number}");
+                        true
+                    }
+                    Err(end) => {
+                        assert_eq!(end, End::Closed, "it waits for reply {number}");
+                        false
+                    }
+                })
+            })
+        })
+        .collect();
+    let served = writers
+        .into_iter()
+        .map(|writer| writer.join().expect("each ends"));
+    let served: Vec<bool> = served.collect();
+    let closed = served.iter().filter(|served| !**served).count();
+    assert!(closed < served.len(), "nobody was served");
+    let log = proxy.process().log();
+    assert_eq!(
+        log.matches("bytes were kept for it").count(),
+        closed,
+        "{log}"
+    );
+    others.end("T24", &mut proxy);
+}

@@ -496,3 +496,72 @@ fn what_waits_for_all_who_listen_is_bounded() {
     assert_eq!(rig.take(listeners[0]).matches("message").count(), 50);
     assert!(listeners.iter().filter(|it| !rig.is_closed(**it)).count() > 1);
 }
+
+/// A client that sends requests and reads nothing, as much of it as it is read.
+fn write_on(rig: &mut Rig, client: ConnId, bytes: usize) -> usize {
+    let asked = ask(&format!("GET {}", "k".repeat(1000)));
+    let mut sent = 0;
+    while sent < bytes && !rig.is_closed(client) && rig.proxy.wants_read(client) {
+        rig.receive(client, &asked);
+        sent += asked.len();
+    }
+    sent
+}
+
+#[test]
+fn those_who_write_everything_before_they_read_never_wait_for_ever() {
+    let limits = Limits {
+        window: 1000,
+        outstanding: 1,
+        ..Limits::default()
+    };
+    let (mut rig, neighbour) = ready(pool(1), limits);
+    let writers: Vec<ConnId> = (0..4).map(|_| rig.client()).collect();
+    // Each needs a third of the memory, and all are full of what they do not read.
+    let mut left = HashMap::new();
+    for writer in &writers {
+        leave_unread(&mut rig, *writer, 2000);
+        left.insert(*writer, 1_400_000);
+    }
+    rig.proxy.set_memory(rig.proxy.held() as u64, LIMIT);
+    let mut most = 0;
+    for _ in 0..200 {
+        for writer in &writers {
+            if rig.is_closed(*writer) {
+                continue;
+            }
+            let left = left.get_mut(writer).expect("known");
+            *left -= write_on(&mut rig, *writer, *left).min(*left);
+            if *left == 0 {
+                // It reads at last, and is served.
+                rig.full.retain(|full| full != writer);
+                let taken = rig.proxy.output(*writer).map_or(0, |it| it.len());
+                rig.proxy.sent(*writer, taken);
+                rig.settle();
+                while rig.take(rig.link(0)).contains("GET") {
+                    rig.receive(rig.link(0), "$-1\r\n");
+                }
+            }
+        }
+        let used = rig.proxy.held() as u64;
+        most = most.max(used);
+        rig.proxy.set_memory(used, LIMIT);
+        rig.settle();
+        rig.receive(neighbour, ask("GET a"));
+        while rig.take(rig.link(0)).contains("GET") {
+            rig.receive(rig.link(0), "$-1\r\n");
+        }
+        assert!(rig.take(neighbour).ends_with("$-1\r\n"));
+        rig.pass(Duration::from_millis(100));
+    }
+    let closed = writers.iter().filter(|it| rig.is_closed(**it)).count();
+    let waiting = writers
+        .iter()
+        .filter(|it| !rig.is_closed(**it) && left[*it] > 0);
+    assert_eq!(waiting.count(), 0, "{left:?}");
+    assert!(closed < 3, "{closed} were closed");
+    assert!(most < LIMIT, "{most} bytes were held");
+    let shed = |what: &&What| matches!(what, What::ShedClient { .. });
+    assert_eq!(rig.notices.iter().filter(shed).count(), closed);
+    assert!(!rig.is_closed(neighbour));
+}
