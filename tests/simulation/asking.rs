@@ -44,7 +44,7 @@ fn fitting(shape: Shape) -> &'static [&'static [&'static str]] {
         }
         Shape::NilArray => &[&["LPOP", "1"], &["HRANDFIELD", "f"]],
         Shape::Map => &[&["hgetall"]],
-        Shape::Kinds => &[&["smembers"]],
+        Shape::Kinds | Shape::Legal => &[&["smembers"]],
     }
 }
 
@@ -103,6 +103,8 @@ impl Client {
         } else if let Some(asked) = self.compose_function(scene, seq) {
             asked
         } else if let Some(asked) = self.compose_for_all(scene, seq) {
+            asked
+        } else if let Some(asked) = self.compose_saying(scene, seq) {
             asked
         } else if let Some(asked) = self.compose_shift(scene) {
             asked

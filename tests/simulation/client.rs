@@ -15,7 +15,8 @@ use crate::ledger::Fault;
 use crate::muting::Wish;
 use crate::network::{End, Read, WireId, Written};
 use crate::plant::Plant;
-use crate::redis::{self, Version};
+use crate::redis::{self, Reply, Version};
+use crate::sayings;
 use crate::scanning::Iteration;
 use crate::scene::{Phase, Scene};
 use crate::scripts::Known;
@@ -414,7 +415,15 @@ impl Client {
             self.plant_muting(scene, &mut inbox, used);
             self.plant_count(scene, &mut inbox, used);
             let rest = &inbox[used..];
+            let saying = self.saying_of_next(scene);
+            let mut need = 0;
             let read = match self.dialect {
+                _ if let Some(said) = saying.filter(|said| sayings::begin_alike(said, rest)) => {
+                    let whole = rest.get(..said.len());
+                    let read = whole.map(|whole| (Reply::Typed(b'=', whole), whole.len(), None));
+                    need = sayings::least(&said, rest);
+                    Ok(read)
+                }
                 Protocol::Redis => redis::read_reply(rest, self.version_of_next(scene))
                     .map(|read| read.map(|(reply, len)| (reply, len, None))),
                 Protocol::Memcache => memcache::read_reply(rest),
@@ -425,7 +434,7 @@ impl Client {
                 Ok(Some(found)) => found,
                 Ok(None) => {
                     if self.dialect == Protocol::Redis {
-                        self.need = redis::reply_least(rest);
+                        self.need = need.max(redis::reply_least(rest));
                     }
                     break;
                 }

@@ -1,6 +1,6 @@
 //! What the proxy tells operators: it must have a reason.
 
-use nutcrab::proxy::{Notice, What};
+use nutcrab::proxy::{Notice, PoolIndex, What};
 
 use crate::ledger::Fault;
 use crate::scene::Scene;
@@ -29,5 +29,16 @@ pub fn heed(scene: &mut Scene, worker: usize, notice: &Notice) {
         scene
             .ledger
             .violate(now, format!("nothing explains: {text}"));
+    }
+}
+
+/// Enters a failure of a server into the book: what sound servers say is none.
+pub fn blame(scene: &mut Scene, pool: PoolIndex, text: &str) {
+    let (now, pool) = (scene.now, pool.index());
+    let is_explained = |faults: &[Fault]| scene.ledger.is_explained(now, pool, faults);
+    if !is_explained(&Fault::OF_SERVERS) && !is_explained(&[Fault::Overload]) {
+        scene
+            .ledger
+            .violate(now, format!("no failure of a server: {text}"));
     }
 }

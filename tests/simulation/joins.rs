@@ -9,6 +9,7 @@ use nutcrab::protocol::{Merge, ScanTurn};
 
 use crate::judging::Want;
 use crate::ledger::Totals;
+use crate::sayings;
 use crate::scene::Scene;
 use crate::scripts::Scripted;
 use crate::sessions::Wanted;
@@ -74,6 +75,7 @@ pub fn count(scene: &mut Scene, pool: usize, want: &Want, raw: &[u8]) {
         Want::Values(elements) if elements.len() > 1 => "get of several keys",
         Want::Told(_) if raw.starts_with(b"STAT ") => "stats",
         Want::Told(_) if raw.starts_with(b"\x81\x10") => "stats in packets",
+        Want::Echo(key) if sayings::is_asked_in(key) => return scene.ledger.count(sayings::SAID),
         Want::Page => "SCAN",
         Want::Listed(_) => "KEYS",
         Want::Scripted(Scripted::Loaded(..)) => "SCRIPT|LOAD",
@@ -96,7 +98,7 @@ pub fn missing(totals: &Totals) -> Vec<&'static str> {
         .iter()
         .filter(|row| matches!(row.rule, Rule::Everywhere(_)) && row.name != "SHUTDOWN");
     let names = for_all.map(|row| row.name).chain(MERGES.map(sign));
-    let names = names.chain([LEFT_OUT]);
+    let names = names.chain([LEFT_OUT, sayings::SAID]);
     names
         .filter(|name| !totals.done.contains_key(name))
         .collect()

@@ -25,6 +25,8 @@
 mod agenda;
 mod asking;
 mod binary;
+#[path = "../../fuzz/src/bytes.rs"]
+mod bytes;
 mod cache;
 mod client;
 mod control;
@@ -33,6 +35,12 @@ mod everywhere;
 mod faults;
 mod flushing;
 mod functions;
+#[path = "../../fuzz/src/grammar.rs"]
+#[expect(
+    dead_code,
+    reason = "the fuzz targets read these replies with the code under test"
+)]
+mod grammar;
 mod greeting;
 mod heed;
 mod held;
@@ -51,6 +59,7 @@ mod plan;
 mod plant;
 mod presence;
 mod redis;
+mod sayings;
 mod scanning;
 mod scene;
 mod scripts;

@@ -100,6 +100,8 @@ pub struct PoolPlan {
     pub flushes: bool,
     /// Of a thousand requests so many are about functions.
     pub functions: u32,
+    /// Of a thousand requests so many have a server say anything.
+    pub sayings: u32,
     /// Of a thousand requests so many go to all servers.
     pub fans: u32,
     /// Of a thousand requests so many have all keys forgotten.
@@ -461,6 +463,7 @@ fn pool(draw: &mut Draw, index: usize, large: u32, quiet: bool) -> PoolPlan {
         false => aside.micros(50_000, 1_000_000),
     });
     PoolPlan {
+        sayings: aside.pick(&[0, 20, 100]),
         no_multi,
         config: Arc::new(config),
         guarded,

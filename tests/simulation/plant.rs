@@ -73,11 +73,15 @@ pub enum Plant {
     Endless,
     /// Another client's wait is ended than the one that is meant.
     WakeAnother,
+    /// A script is answered with something else a server may say.
+    Paraphrase,
+    /// A server that says something odd is held to have failed.
+    Blame,
 }
 
 impl Plant {
     /// Every one.
-    pub const ALL: [Plant; 30] = [
+    pub const ALL: [Plant; 32] = [
         Plant::SwapClients,
         Plant::SwapRequests,
         Plant::Lose,
@@ -108,6 +112,8 @@ impl Plant {
         Plant::Conceal,
         Plant::Endless,
         Plant::WakeAnother,
+        Plant::Paraphrase,
+        Plant::Blame,
     ];
 }
 
@@ -133,6 +139,7 @@ impl Plan {
             Plant::OtherFunction => |pool| &mut pool.functions,
             Plant::KeepKeys => |pool| &mut pool.wipes,
             Plant::Conceal => |pool| &mut pool.sessions,
+            Plant::Paraphrase | Plant::Blame => |pool| &mut pool.sayings,
             Plant::Endless => |pool| &mut pool.odd,
             Plant::StrangeKey | Plant::NoKey | Plant::WrongShare => |pool| &mut pool.fans,
             _ => return,

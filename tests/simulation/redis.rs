@@ -3,6 +3,7 @@
 //! Written from the protocol's description and sharing nothing with the code under test: requests are
 //! held to the one canonical form the proxy must forward, replies to the version they must be in.
 
+use crate::sayings;
 use crate::value::{self, Echo, Mark, Shape};
 
 /// A version of the protocol.
@@ -268,6 +269,7 @@ pub fn echo_reply(key: &[u8], echo: Echo, version: Version) -> Vec<u8> {
             };
             reply.extend_from_slice(text.as_bytes());
         }
+        Shape::Legal => return sayings::reply(key, echo, version),
         Shape::Empty => reply.extend_from_slice(b"*0\r\n"),
         Shape::NilArray => reply.extend_from_slice(version.nothing(b"*-1\r\n")),
     }

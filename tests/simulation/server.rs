@@ -16,6 +16,7 @@ use crate::memcache;
 use crate::network::{End, Owner, Read, WireId, Written};
 use crate::plant::Plant;
 use crate::redis::{self, Command, Version};
+use crate::sayings;
 use crate::scene::Scene;
 use crate::scripts;
 use crate::store::{Outcome, Store};
@@ -299,8 +300,7 @@ impl Server {
         }
         if conn.version == Version::Three && self.draw.permille(20) {
             // On a connection that clients share nobody has asked for it, and nobody may hear of it.
-            const PUSH: &[u8] = b">2\r\n$10\r\ninvalidate\r\n*1\r\n$3\r\nkey\r\n";
-            conn.batch.push((None, PUSH.to_vec()));
+            conn.batch.push((None, sayings::push(&mut self.draw)));
         }
         if let Some(reply) = self.about_connections(scene, conn, args) {
             return self.give(scene, conn, None, reply);
@@ -468,6 +468,8 @@ impl Server {
         }
         scene.plant_in_outcome(args, &mut outcome);
         scene.plant_in_muted(&mut outcome);
+        scene.plant_in_saying(args, &mut outcome);
+        scene.plant_blame(self.pool, args);
         if let Some(mark) = outcome.everywhere {
             let part = self.number as u32;
             outcome.marks.push(value::Mark { part, ..mark });

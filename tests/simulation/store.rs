@@ -126,7 +126,7 @@ impl Store {
                 let key = args.get(4).ok_or("XREAD without a key")?;
                 self.single(&upper, key, &[], version, &mut outcome)?;
             }
-            b"EVAL" if args.get(1).is_some_and(|text| text == b"return") => {
+            b"EVAL" | b"EVAL_RO" if args.get(1).is_some_and(|text| text == b"return") => {
                 let key = args.get(3).ok_or("EVAL without a key")?;
                 self.single(&upper, key, &args[4..], version, &mut outcome)?;
             }

@@ -82,10 +82,12 @@ pub enum Shape {
     Map,
     /// A set of one of each of the other kinds of RESP3.
     Kinds,
+    /// Anything a server may say, of at most so many bytes.
+    Legal,
 }
 
 impl Shape {
-    const ALL: [(char, Shape); 11] = [
+    const ALL: [(char, Shape); 12] = [
         ('V', Shape::Value),
         ('N', Shape::Nil),
         ('I', Shape::Number),
@@ -97,6 +99,7 @@ impl Shape {
         ('M', Shape::NilArray),
         ('P', Shape::Map),
         ('K', Shape::Kinds),
+        ('L', Shape::Legal),
     ];
 
     fn letter(self) -> char {

@@ -17,7 +17,7 @@ use nutcrab::stats::WorkerStats;
 use crate::agenda::{Event, Micros};
 use crate::control::{Order, Report, Returned};
 use crate::draw::Draw;
-use crate::heed::heed;
+use crate::heed::{blame, heed};
 use crate::network::{End, Note, Owner, Read, WireId, Written};
 use crate::scene::Scene;
 use crate::server::{Mood, Server};
@@ -494,13 +494,13 @@ impl Worker {
                     since,
                     cause,
                 } => {
-                    scene.ledger.note(scene.now, || {
-                        let worker = self.index;
-                        format!(
-                            "worker {worker}: pool {} server {}: {cause}",
-                            pool.0, server.0
-                        )
-                    });
+                    let worker = self.index;
+                    let text = || {
+                        let (pool, server) = (pool.0, server.0);
+                        format!("worker {worker}: pool {pool} server {server}: {cause}")
+                    };
+                    scene.ledger.note(scene.now, text);
+                    blame(scene, pool, &text());
                     let at = self.proxy.now();
                     scene
                         .reports
