@@ -44,7 +44,7 @@ pub const AUTH: u8 = 0x21;
 
 const REQUEST: u8 = 0x80;
 const REPLY: u8 = 0x81;
-const HEADER: usize = 24;
+pub const HEADER: usize = 24;
 
 const NOT_FOUND: u16 = 1;
 const EXISTS: u16 = 2;

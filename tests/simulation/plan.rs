@@ -195,14 +195,15 @@ impl Plan {
                 }
             }
             Plant::CutSlow => self.faults.push(Fault::SlowReader),
-            Plant::Grudge | Plant::Forgive => self.eject(),
+            Plant::Grudge | Plant::Forgive => self.fail_often(Fault::Refuse),
+            Plant::SendTwice => self.fail_often(Fault::Reset),
             _ => self.favour(plant),
         }
     }
 
-    /// Has servers refuse again and again, and leaves them out in between.
-    fn eject(&mut self) {
-        self.faults = vec![Fault::Refuse];
+    /// Has servers fail so again and again, and leaves them out in between.
+    fn fail_often(&mut self, fault: Fault) {
+        self.faults = vec![fault];
         (self.length, self.fault_gap) = (1_500_000, 50_000);
         for pool in &mut self.pools {
             (pool.clients, pool.requests) = (pool.clients.min(3), 40);

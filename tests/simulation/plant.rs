@@ -77,11 +77,13 @@ pub enum Plant {
     Paraphrase,
     /// A server that says something odd is held to have failed.
     Blame,
+    /// What was executed when its connection broke is sent again over another.
+    SendTwice,
 }
 
 impl Plant {
     /// Every one.
-    pub const ALL: [Plant; 32] = [
+    pub const ALL: [Plant; 33] = [
         Plant::SwapClients,
         Plant::SwapRequests,
         Plant::Lose,
@@ -114,6 +116,7 @@ impl Plant {
         Plant::WakeAnother,
         Plant::Paraphrase,
         Plant::Blame,
+        Plant::SendTwice,
     ];
 }
 
@@ -175,11 +178,15 @@ impl Scene {
         if is_wrong && outcome.reply == b"EXISTS\r\n" && self.strikes(Plant::StoreAnyway) {
             outcome.reply = b"STORED\r\n".to_vec();
         }
-        let is_statistics = args.first().is_some_and(|name| name == b"stats");
-        if is_statistics && self.strikes(Plant::Endless) {
-            outcome
-                .reply
-                .truncate(outcome.reply.len() - b"END\r\n".len());
+        let first = args.first().map(Vec::as_slice);
+        let end_len = match first {
+            Some(b"stats") => b"END\r\n".len(),
+            Some([binary::STAT]) => binary::HEADER,
+            _ => 0,
+        };
+        let end = outcome.reply.len().saturating_sub(end_len);
+        if end_len > 0 && self.strikes(Plant::Endless) {
+            outcome.reply.truncate(end);
         }
         let all_succeed = !self.plan.is_heavy();
         let heard = !outcome.reply.is_empty() && all_succeed;

@@ -89,10 +89,12 @@ impl Client {
         if !self.draw.permille(scene.plan.pools[self.pool].sayings) {
             return None;
         }
-        // Long ones take their time.
-        let most = match scene.plan.is_heavy() {
-            true => 2_000,
-            false => self.draw.pick(&[200, 20_000, 100_000, 500_000]),
+        // Long ones take their time, which not every plan gives.
+        let plan = &scene.plan;
+        let most = match plan.is_heavy() {
+            true if !self.goes_easy(scene) && self.draw.one_in(8) => 300_000,
+            false if plan.chunk >= 16 * 1024 => self.draw.pick(&[200, 20_000]),
+            _ => 2000,
         };
         let key = self.echo(seq, 0, Shape::Legal, most);
         let request = match self.draw.below(4) {

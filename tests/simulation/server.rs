@@ -55,6 +55,8 @@ pub struct Server {
     /// Whether it refuses the pool's password.
     pub locked: bool,
     pub(crate) conns: Vec<Option<Conn>>,
+    /// What was executed last on a connection that is no more, where that may be planted again.
+    orphan: Option<Vec<Vec<u8>>>,
     pub(crate) store: Store,
     pub(crate) changes: Changes,
     pub(crate) draw: Draw,
@@ -90,6 +92,8 @@ pub(crate) struct Conn {
     pub(crate) wake: Option<Micros>,
     /// Faults to be ended when the connection does, or is busy no more.
     pub(crate) open: Vec<Fault>,
+    /// What was executed last, where that may be planted again.
+    last: Option<Vec<Vec<u8>>>,
     /// Replies that were not put into `out` yet, each with the connection that asked.
     pub(crate) batch: Vec<(Option<u32>, Vec<u8>)>,
 }
@@ -105,6 +109,7 @@ impl Server {
             spell: None,
             locked: false,
             conns: Vec::new(),
+            orphan: None,
             store: Store {
                 server: index,
                 ..Store::default()
@@ -136,6 +141,7 @@ impl Server {
             busy_until: 0,
             wake: None,
             open: Vec::new(),
+            last: None,
             batch: Vec::new(),
         }));
         wire
@@ -188,6 +194,7 @@ impl Server {
     }
 
     fn forget(&mut self, scene: &mut Scene, conn: Conn) {
+        self.orphan = conn.last;
         for fault in conn.open {
             scene.ledger.end(scene.now, self.pool, fault);
         }
@@ -391,6 +398,13 @@ impl Server {
 
     /// Executes a command and gives the reply; says whether the connection lives.
     fn execute(&mut self, scene: &mut Scene, conn: &mut Conn, args: &[Vec<u8>]) -> bool {
+        if conn.last.is_none()
+            && let Some(sent) = self.orphan.take()
+            && scene.strikes(Plant::SendTwice)
+        {
+            // Its reply makes no difference.
+            self.outcome(scene, conn, &sent);
+        }
         let Some(Outcome {
             mut reply,
             marks,
@@ -425,6 +439,9 @@ impl Server {
             reply = foreign;
         }
         let asker = marks.first().map(|mark| mark.conn);
+        if !marks.is_empty() && scene.plant == Some(Plant::SendTwice) {
+            conn.last = Some(args.to_vec());
+        }
         // What becomes of a share that nobody looks at is not seen.
         let asker = asker.filter(|_| !reply.is_empty() && !is_share);
         self.give(scene, conn, asker, reply)
