@@ -153,7 +153,8 @@ pub fn explanations(text: &str, ejects: bool) -> Option<Vec<Fault>> {
             ]
         }
         "Connection reset by peer" | "Broken pipe" => {
-            vec![Eof, Garbage, Mute, Reset, Restart, Truncate]
+            // Of a transaction whose connection was given up, for whatever was said there.
+            vec![Eof, Foreign, Garbage, Mute, Reset, Restart, Truncate]
         }
         "unknown" => vec![Eof, Garbage, Mute, Restart, Truncate],
         "Invalid argument" => vec![Foreign, Garbage, Loading, Misfit, Surplus, Early],

@@ -52,6 +52,19 @@ pub enum Reply<'a> {
 /// The reply at the start of `bytes` and its length; `None` when it is not whole. What does not belong
 /// to the version is an error.
 pub fn read_reply(bytes: &[u8], version: Version) -> Result<Option<(Reply<'_>, usize)>, String> {
+    read_at(0, bytes, version)
+}
+
+/// The same, of what is so many levels deep. What goes deeper is compared byte by byte.
+fn read_at(
+    depth: usize,
+    bytes: &[u8],
+    version: Version,
+) -> Result<Option<(Reply<'_>, usize)>, String> {
+    const DEEPEST: usize = 64;
+    if depth > DEEPEST {
+        return Err("a reply deeper than was asked for".into());
+    }
     let Some((line, mut used)) = line(bytes) else {
         return Ok(None);
     };
@@ -88,7 +101,7 @@ pub fn read_reply(bytes: &[u8], version: Version) -> Result<Option<(Reply<'_>, u
             let len = count(text)? * if kind == b'%' { 2 } else { 1 };
             let mut elements = Vec::new();
             for _ in 0..len {
-                let Some((element, len)) = read_reply(&bytes[used..], version)? else {
+                let Some((element, len)) = read_at(depth + 1, &bytes[used..], version)? else {
                     return Ok(None);
                 };
                 elements.push(element);
