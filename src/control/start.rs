@@ -69,7 +69,11 @@ pub fn start(
     } = config;
     let worker_count = options.worker_count(process.workers, core_count);
     let pools: Vec<Arc<Pool>> = pools.into_iter().map(Arc::new).collect();
-    let budget = Budget::new(&pools, worker_count, posix::raise_open_files());
+    let large = Large {
+        requests: process.spare_connections,
+        replies: process.large_reply_connections,
+    };
+    let budget = Budget::new(&pools, large, worker_count, posix::raise_open_files());
     budget.check()?;
 
     let wish = process.client_connections.map(|wish| wish.get() as usize);
@@ -344,26 +348,35 @@ fn names(pools: &[Arc<Pool>]) -> Vec<PoolNames> {
 #[derive(Debug, PartialEq, Eq)]
 struct Budget {
     open_files: u64,
-    /// Most connections to servers, those for large messages included.
+    /// Most connections to servers, those for large requests included.
     server_connections: usize,
     /// The same without them.
     usual_connections: usize,
+    /// The most there may be for large requests and replies. Those for replies are opened as they are needed,
+    /// from what clients leave.
+    large_connections: usize,
     /// Most clients.
     client_limit: usize,
     /// The fewest descriptors with which every server can be reached and a client be let in.
     least: usize,
 }
 
+/// Connections of one worker to one server for large messages.
+#[derive(Clone, Copy, Debug)]
+struct Large {
+    requests: usize,
+    replies: usize,
+}
+
 impl Budget {
-    fn new(pools: &[Arc<Pool>], worker_count: usize, open_files: u64) -> Self {
-        let spares = Limits::default().spares;
+    fn new(pools: &[Arc<Pool>], large: Large, worker_count: usize, open_files: u64) -> Self {
         let connections = |spares: usize| {
             let pool = |pool: &Arc<Pool>| {
                 pool.servers.len() * (pool.server_connections.get() as usize + spares)
             };
             pools.iter().map(pool).sum::<usize>() * worker_count
         };
-        let server_connections = connections(spares);
+        let server_connections = connections(large.requests);
         let wanted = server_connections + pools.len() + OTHER_FILES + admin::FILES_MAX;
         let open = usize::try_from(open_files).unwrap_or(usize::MAX);
         // Compat: what is left when servers have theirs, as in twemproxy. Unlike there a limit too
@@ -374,6 +387,7 @@ impl Budget {
             open_files,
             server_connections,
             usual_connections: connections(0),
+            large_connections: connections(large.requests + large.replies) - connections(0),
             client_limit: client_limit.unwrap_or(open / 2).max(1),
             least: pools.iter().map(|pool| pool.servers.len()).sum::<usize>() * worker_count
                 + pools.len()
@@ -402,10 +416,7 @@ impl Budget {
         log.notice(format_args!(
             "{worker_count} workers; up to {} connections to servers (and {} for large messages), \
              {} clients, {} open files",
-            self.usual_connections,
-            self.server_connections - self.usual_connections,
-            self.client_limit,
-            self.open_files
+            self.usual_connections, self.large_connections, self.client_limit, self.open_files
         ));
         if self.server_connections as u64 > self.open_files / 2 {
             log.warn(format_args!(
@@ -436,19 +447,23 @@ mod tests {
 
     #[test]
     fn clients_get_what_servers_leave() {
-        let spares = Limits::default().spares;
-        let budget = Budget::new(&[pool(3, 2), pool(1, 1)], 2, 10_000);
+        let large = Large {
+            requests: 7,
+            replies: 10,
+        };
+        let budget = Budget::new(&[pool(3, 2), pool(1, 1)], large, 2, 10_000);
         assert_eq!(budget.usual_connections, 2 * (3 * 2 + 1));
-        assert_eq!(
-            budget.server_connections,
-            2 * (3 * (2 + spares) + 1 + spares)
-        );
+        assert_eq!(budget.server_connections, 2 * (3 * (2 + 7) + 1 + 7));
+        assert_eq!(budget.large_connections, 2 * 4 * 17);
         assert_eq!(
             budget.client_limit,
             10_000 - budget.server_connections - 2 - OTHER_FILES - admin::FILES_MAX
         );
         // Too few for the servers: half for the clients, whatever they can get.
-        assert_eq!(Budget::new(&[pool(300, 5)], 4, 1024).client_limit, 512);
+        assert_eq!(
+            Budget::new(&[pool(300, 5)], large, 4, 1024).client_limit,
+            512
+        );
     }
 
     #[test]

@@ -302,7 +302,7 @@ fn the_log_tells_what_runs_and_what_becomes_of_servers() {
              -a 127.0.0.1 closes it\n",
             stats.number()
         ),
-        " 2 workers; up to 6 connections to servers (and 8 for large messages), ".into(),
+        " 2 workers; up to 6 connections to servers (and 136 for large messages), ".into(),
     ] {
         assert!(log.contains(&line), "{line}: {log}");
     }
