@@ -123,6 +123,14 @@ const DIFFERENCES: &[(&str, &[&str])] = &[
         &["has no one answer in a pool of several servers"],
     ),
     ("unknown-command", &["-ERR unknown command '"]),
+    (
+        "while-listening",
+        &["-ERR Can't execute 'client'", "-ERR Can't execute 'exec'"],
+    ),
+    (
+        "while-watching",
+        &["-ERR database and protocol cannot be changed while keys are watched"],
+    ),
 ];
 
 /// Rows that no case sends, and why.

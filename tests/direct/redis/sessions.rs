@@ -30,6 +30,7 @@ const TRANSACTIONS: &str = r#"
     !in-transaction MULTI | MSET {k}a 1 {k}b | PING a b | SET {k}a 1 | EXEC
     MULTI | LPUSH {k}a 1 | INCR {k}a | GET {k}a | EXEC
     WATCH {k}a | MULTI | SET {k}a 1 | EXEC | WATCH {k}a | SET {k}a 2 | MULTI | GET {k}a | EXEC | GET {k}a
+    !while-watching WATCH {k}a | SELECT 1 | UNWATCH
     WATCH {k}a {k}b | UNWATCH | SET {k}a 2 | MULTI | GET {k}a | EXEC | WATCH | UNWATCH x
     WATCH {k}a | MULTI | SET {k}a 1 | DISCARD | GET {k}a
     MULTI | PING | ECHO text | SET {k}a 1 | EXEC
@@ -64,6 +65,7 @@ const WAITING: &str = r#"
 
 const SUBSCRIPTIONS: &str = r#"
     SUBSCRIBE a b a | UNSUBSCRIBE a | UNSUBSCRIBE | UNSUBSCRIBE | GET x
+    !while-listening@resp2 SUBSCRIBE a | CLIENT SETNAME me | EXEC | UNSUBSCRIBE
     SUBSCRIBE a | PING | PING text | GET x | UNSUBSCRIBE
     PSUBSCRIBE a* b* | PUNSUBSCRIBE a* | PUNSUBSCRIBE | PUNSUBSCRIBE
     SUBSCRIBE a | PSUBSCRIBE a* | UNSUBSCRIBE nothing | PUNSUBSCRIBE nothing* | UNSUBSCRIBE a
