@@ -201,7 +201,7 @@ counters! {
         subscriber_output_limit_hits Counter Nutcrab
             "clients closed because so many messages waited for them";
         memory_limit_hits Counter Nutcrab
-            "requests refused because the process was short of memory";
+            "requests refused because the process was short of memory, or for keys too many for what is free";
         memory_limit_closed Counter Nutcrab
             "connections closed because memory was scarce and much was kept for them";
         memory_limit_refused Counter Nutcrab
