@@ -14,6 +14,8 @@ pub struct FragmentReply {
     pub done: bool,
     /// Whether its head was taken off by the join.
     pub opened: bool,
+    /// Whether it follows the reply to another fragment on the same connection.
+    pub follows: bool,
     /// How many units the fragment carries.
     pub units: u32,
 }
@@ -30,14 +32,14 @@ pub struct Join {
 }
 
 impl Join {
-    /// The fragment whose bytes are passed on next, of those `order` names.
-    pub fn turn(&self, order: &[u16]) -> Option<u16> {
-        let unit = if self.left > 0 {
-            self.next.checked_sub(1)?
-        } else {
-            self.next
-        };
-        order.get(unit).copied()
+    /// Whether what comes next of `fragment` is not kept until others were passed on: it is its turn, or all
+    /// its units were passed on and only its end is missing. The join cannot end without that, and others
+    /// may come behind it on the same connection. `order` names the fragment of each unit.
+    pub fn may_go_on(&self, order: &[u16], fragment: u16) -> bool {
+        // `next` already points behind the unit at hand.
+        let unit = self.next.saturating_sub(usize::from(self.left > 0));
+        let rest = order.get(unit..).unwrap_or_default();
+        rest.first() == Some(&fragment) || !rest.contains(&fragment)
     }
 
     /// Passes on the parts that are small and stand whole in the first piece of their fragments, up to the

@@ -22,18 +22,23 @@ impl Proxy {
     #[doc(hidden)]
     pub fn check(&self) {
         let mut claims: HashMap<Claim, usize> = HashMap::new();
+        let mut unread: HashSet<Claim> = HashSet::new();
         for (id, link) in self.links.iter() {
             self.verify_link(id, link);
             for slot in &link.slots {
                 if let Some(client) = slot.client {
                     let claim = (client.conn().token(), slot.sequence, slot.fragment);
                     *claims.entry(claim).or_default() += 1;
+                    if link.blocked == Some(client) {
+                        unread.insert(claim);
+                    }
                 }
             }
         }
         let (mut charged, mut numbers) = (0, 0);
         for (id, client) in self.clients.iter() {
             self.verify_client(id, client, &claims);
+            verify_progress(id, client, &unread);
             charged += client.charged;
             numbers += usize::from(self.numbers.get(&client.number) == Some(&id));
         }
@@ -86,6 +91,10 @@ impl Proxy {
             let client = self.clients.find(blocker);
             let knows = client.is_some_and(|client| client.blocking.contains(&id));
             assert!(knows, "nothing will have it read again: {link:?}");
+            assert!(
+                self.may_be_unread(link),
+                "left unread for nothing: {link:?}"
+            );
         }
         for &paused in &link.paused {
             if let Some(client) = self.clients.find(paused) {
@@ -101,6 +110,24 @@ impl Proxy {
             is_greeted || link.sent == 0,
             "sent before the greeting: {link:?}"
         );
+    }
+
+    /// Whether a connection that is left unread has a client still that has no room for the reply at its
+    /// front, and keeps no other waiting.
+    fn may_be_unread(&self, link: &Link) -> bool {
+        let (Some(slot), Some(blocker)) = (link.slots.front(), link.blocked) else {
+            return false;
+        };
+        let Some(client) = self.clients.find(blocker) else {
+            return false;
+        };
+        let limits = &self.limits;
+        let in_parts = link.streaming || link.reply_len >= limits.cut_through as u64;
+        // Of a reply whose turn has not come, a window of its own may wait on the connection.
+        let is_early = !client.ring.is_head(slot.sequence) && link.partial.len() >= limits.window;
+        // The connection is read again once the client has less than a window to take.
+        let is_full = client.out.len() >= limits.window || client.is_full(slot, in_parts, limits);
+        link.is_alone() && slot.client == Some(blocker) && (is_full || is_early)
     }
 
     fn verify_client(&self, id: ClientId, client: &Client, claims: &HashMap<Claim, usize>) {
@@ -222,6 +249,33 @@ impl Proxy {
             }
         }
     }
+}
+
+/// A client that has taken all there is waits for nothing on a connection that is left unread until it has
+/// been answered something else. `unread` are the replies on connections that are left unread for their
+/// clients.
+fn verify_progress(id: ClientId, client: &Client, unread: &HashSet<Claim>) {
+    let Some((sequence, exchange)) = client.ring.iter().next() else {
+        return;
+    };
+    if !client.out.is_empty() {
+        return;
+    }
+    let token = id.conn().token();
+    let is_unread = |fragment| unread.contains(&(token, sequence, fragment));
+    let is_stuck = match exchange {
+        Exchange::Fanout(fanout) => {
+            let fragments = (0..).zip(&fanout.replies);
+            let mut owed = fragments.filter(|(_, reply)| !reply.done);
+            if fanout.join.started {
+                owed.any(|(fragment, _)| fanout.may_go_on(fragment) && is_unread(Some(fragment)))
+            } else {
+                fanout.pending > 0 && owed.all(|(fragment, _)| is_unread(Some(fragment)))
+            }
+        }
+        _ => is_unread(None),
+    };
+    assert!(!is_stuck, "waits for itself: {client:?}");
 }
 
 /// Whether the lane has a connection where those of its kind are.

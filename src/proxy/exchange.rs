@@ -172,9 +172,10 @@ impl Fanout {
         misfits.map(|&(_, link)| link)
     }
 
-    /// Whether something is there of every fragment.
+    /// Whether something is there of every fragment that does not follow another.
     pub fn has_begun(&self) -> bool {
-        let has_begun = |reply: &FragmentReply| reply.done || !reply.bytes.is_empty();
+        let has_begun =
+            |reply: &FragmentReply| reply.done || reply.follows || !reply.bytes.is_empty();
         self.replies.iter().all(has_begun)
     }
 
@@ -217,9 +218,9 @@ impl Fanout {
         held
     }
 
-    /// The fragment whose bytes are passed on next.
-    pub fn turn(&self) -> Option<u16> {
-        self.join.turn(&self.order)
+    /// Whether what comes next of a fragment is not kept until others were passed on.
+    pub fn may_go_on(&self, fragment: u16) -> bool {
+        self.join.may_go_on(&self.order, fragment)
     }
 }
 
@@ -359,9 +360,14 @@ impl Ring {
             .get_mut(sequence.wrapping_sub(self.head) as usize)
     }
 
+    pub fn get(&self, sequence: u32) -> Option<&Exchange> {
+        self.exchanges
+            .get(sequence.wrapping_sub(self.head) as usize)
+    }
+
     /// Whether nothing of the reply to this request is for the client.
-    pub fn is_silent(&mut self, sequence: u32) -> bool {
-        matches!(self.find(sequence), Some(Exchange::Silent))
+    pub fn is_silent(&self, sequence: u32) -> bool {
+        matches!(self.get(sequence), Some(Exchange::Silent))
     }
 
     /// Whether a part of a reply was passed on and the rest was not.

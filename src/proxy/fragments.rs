@@ -39,6 +39,9 @@ const UNIT_COST: usize = 64;
 /// Memory for more units than this is given back after use.
 pub(super) const UNITS_KEPT: usize = 1024;
 
+// What is noted of several lines to one server does not outlive the request.
+const _: () = assert!(UNITS_KEPT <= LINE_KEYS as usize);
+
 /// The part of a request that goes to one server.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Part {
@@ -157,9 +160,13 @@ impl Proxy {
                 fanout.labels.push(unit.key.of(bytes));
             }
         }
+        let in_lines = fanout.order.len() > most as usize;
         let Some(sequence) = self.push_fanout(id, fanout, &scratch.parts) else {
             return;
         };
+        if in_lines {
+            self.note_lines(id, sequence, &scratch.parts);
+        }
         for (fragment, part) in scratch.parts.iter().enumerate() {
             let fragment = fragment as u16;
             let units = &scratch.grouped[(part.end - part.count) as usize..part.end as usize];
@@ -191,6 +198,19 @@ impl Proxy {
             self.enqueued(link, slot, len);
         }
         self.advance(id);
+    }
+
+    /// A request is sent in several lines to one server: each but the first is answered behind another.
+    #[cold]
+    fn note_lines(&mut self, id: ClientId, sequence: u32, parts: &[Part]) {
+        if let Some(client) = self.clients.find_mut(id)
+            && let Some(Exchange::Fanout(fanout)) = client.ring.find(sequence)
+        {
+            let pairs = parts.iter().zip(parts.iter().skip(1));
+            for (reply, (before, part)) in fanout.replies.iter_mut().skip(1).zip(pairs) {
+                reply.follows = part.server == before.server;
+            }
+        }
     }
 
     /// Queues a whole request that could have been split, but has all its keys on one server.
@@ -404,6 +424,27 @@ impl Proxy {
         if client.is_some_and(|client| client.ring.is_head(sequence)) {
             self.advance(id);
         }
+    }
+
+    /// The split request at the head is answered, or is now, with an error.
+    pub(super) fn end_fanout(&mut self, id: ClientId, cause: Option<Cause>) -> bool {
+        let Some(client) = self.clients.find_mut(id) else {
+            return false;
+        };
+        let stamp = client.ring.head_stamp();
+        let Some(Exchange::Fanout(fanout)) = client.ring.pop() else {
+            return false;
+        };
+        client.ring.waiting_bytes -= fanout.held();
+        if let Some(cause) = cause {
+            let error = client.protocol.error_to(stamp, &cause.to_string());
+            client.out.push(error.bytes(), &mut self.buffers);
+            self.stats.pools[client.pool.index()].forward_error.add(1);
+        } else {
+            client.owed.put(fanout.mark, client.out.len());
+        }
+        self.recycle(fanout);
+        true
     }
 
     /// Takes back the memory of a split request that was answered.

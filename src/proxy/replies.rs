@@ -454,6 +454,8 @@ impl Proxy {
         client.ring.waiting_bytes -= freed;
         if is_head && (may_pass || client.ring.waiting_bytes >= self.limits.window) {
             self.advance(id);
+        } else if freed > 0 {
+            self.unblock(id);
         }
     }
 
@@ -650,27 +652,6 @@ impl Proxy {
             }
         }
         self.end_fanout(id, None)
-    }
-
-    /// The split request at the head is answered, or is now, with an error.
-    fn end_fanout(&mut self, id: ClientId, cause: Option<Cause>) -> bool {
-        let Some(client) = self.clients.find_mut(id) else {
-            return false;
-        };
-        let stamp = client.ring.head_stamp();
-        let Some(Exchange::Fanout(fanout)) = client.ring.pop() else {
-            return false;
-        };
-        client.ring.waiting_bytes -= fanout.held();
-        if let Some(cause) = cause {
-            let error = client.protocol.error_to(stamp, &cause.to_string());
-            client.out.push(error.bytes(), &mut self.buffers);
-            self.stats.pools[client.pool.index()].forward_error.add(1);
-        } else {
-            client.owed.put(fanout.mark, client.out.len());
-        }
-        self.recycle(fanout);
-        true
     }
 
     /// A client took output.

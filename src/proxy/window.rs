@@ -18,7 +18,7 @@ impl Client {
     /// Whether a reply to it, which is that to `slot` at the front of a connection, must wait for it to
     /// take what it has.
     #[inline]
-    pub fn is_full(&mut self, slot: &Slot, in_parts: bool, limits: &Limits) -> bool {
+    pub fn is_full(&self, slot: &Slot, in_parts: bool, limits: &Limits) -> bool {
         let most = if in_parts {
             limits.window
         } else {
@@ -27,16 +27,16 @@ impl Client {
         let (full, room) = (self.ring.waiting_bytes >= most, self.out.len() < most);
         let is_head = self.ring.is_head(slot.sequence);
         if let Some(fragment) = slot.fragment
-            && let Some(Exchange::Fanout(fanout)) = self.ring.find(slot.sequence)
+            && let Some(Exchange::Fanout(fanout)) = self.ring.get(slot.sequence)
         {
             if fanout.is_lost() {
                 return false;
             }
             if full && is_head {
                 // What waits must never keep back what it waits for: of a join that has started the
-                // fragment whose turn it is; before that, what lets it start.
+                // fragments that may go on; before that, what lets it start.
                 return if fanout.join.started {
-                    fanout.turn() != slot.fragment || !room
+                    !room || !fanout.may_go_on(fragment)
                 } else if fanout.has_begun() {
                     !room
                 } else {

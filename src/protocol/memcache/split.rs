@@ -55,7 +55,8 @@ pub fn is_error(reply: &Queue) -> bool {
 /// A value goes to the place of the next key that it names; keys between were not found.
 ///
 /// Nothing is passed on before each fragment is known to be answered with values or none: until then
-/// the client can still be given an error.
+/// the client can still be given an error. Only those that follow another on the same connection are not
+/// waited for: nothing of them can come before that is whole.
 pub fn join_values(
     join: &mut Join,
     replies: &mut [FragmentReply],
@@ -68,6 +69,7 @@ pub fn join_values(
         for reply in replies.iter() {
             match head(&reply.bytes, b"") {
                 Head::Value { .. } | Head::End => {}
+                Head::More if reply.follows && !reply.done => {}
                 other => return other.stops(reply.done),
             }
         }

@@ -3,7 +3,9 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::*;
+use crate::proxy::exchange::Exchange;
 use crate::proxy::ids::{ClientId, LinkId, Side};
+use crate::proxy::link::Slot;
 
 type Mistake = fn(&mut Proxy, ClientId, LinkId);
 
@@ -24,6 +26,21 @@ const MISTAKES: &[(&str, Mistake)] = &[
     }),
     ("a connection left unread for nobody", |proxy, id, link| {
         proxy.links.find_mut(link).expect("open").blocked = Some(id);
+    }),
+    ("a connection left unread without need", leave_unread),
+    ("a client that waits for itself", |proxy, id, link| {
+        let client = proxy.clients.find_mut(id).expect("open");
+        let later = client.ring.push(Exchange::Waiting);
+        client.ring.push_reply(&vec![b'v'; proxy.limits.slack()]);
+        let found = proxy.links.find_mut(link).expect("open");
+        let first = *found.slots.front().expect("a request");
+        let overtaking = Slot {
+            sequence: later,
+            ..first
+        };
+        found.slots.push_front(overtaking);
+        found.sent_slots += 1;
+        leave_unread(proxy, id, link);
     }),
     ("a client that paused for no connection", |proxy, id, _| {
         let client = proxy.clients.find_mut(id).expect("open");
@@ -46,6 +63,12 @@ const MISTAKES: &[(&str, Mistake)] = &[
         proxy.numbers.insert(77, id);
     }),
 ];
+
+fn leave_unread(proxy: &mut Proxy, id: ClientId, link: LinkId) {
+    proxy.links.find_mut(link).expect("open").blocked = Some(id);
+    let client = proxy.clients.find_mut(id).expect("open");
+    client.blocking.push(link);
+}
 
 #[test]
 fn every_mistake_in_the_books_is_seen() {

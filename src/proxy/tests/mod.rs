@@ -30,6 +30,7 @@ mod unblocking;
 mod unknown;
 mod unsent;
 mod waiting;
+mod window;
 mod wire;
 
 use std::collections::HashMap;
