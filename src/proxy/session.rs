@@ -32,6 +32,8 @@ pub(super) struct Session {
     /// Its request that another worker answers.
     pub elsewhere: Option<u32>,
     pub watching: Option<Watching>,
+    /// The connection of its own that its large transaction is to take.
+    pub reserved: Option<LinkId>,
     pub transaction: Option<Box<Transaction>>,
     pub subscriber: Option<Box<Subscriber>>,
     /// What is left of its request about subscriptions.
@@ -110,7 +112,8 @@ impl Proxy {
         let watching = session.watching.as_ref().and_then(|watching| watching.link);
         let listening = session.subscriber.iter().flat_map(|known| known.links());
         let blocked = session.blocked.iter().copied();
-        for link in blocked.chain(watching).chain(listening) {
+        let own = blocked.chain(watching).chain(session.reserved);
+        for link in own.chain(listening) {
             self.close_own(link);
         }
     }

@@ -422,11 +422,8 @@ impl Proxy {
         let Some(client) = self.clients.find_mut(id) else {
             return true;
         };
-        let watched = client
-            .session()
-            .watching
-            .take()
-            .and_then(|known| known.link);
+        let session = client.session();
+        let watched = session.watching.take().and_then(|known| known.link);
         let link = match (watched, std::mem::take(&mut transaction.permit)) {
             (Some(link), _) => Ok(link),
             (None, Permit::Given(link)) if self.links.find(link).is_some() => {
@@ -438,7 +435,7 @@ impl Proxy {
             (None, Permit::Given(_)) => Err(Cause::Reset),
             (None, Permit::Failed(cause)) => Err(cause),
             (None, Permit::Refused(words)) => {
-                self.answer(id, &aborted(&words));
+                self.unwatch_and(id, &aborted(&words));
                 return true;
             }
             (None, Permit::Unknown | Permit::Asked(_)) => match self.outlet(id, &transaction) {
@@ -453,6 +450,7 @@ impl Proxy {
         let link = match link {
             Ok(link) => link,
             Err(cause) => {
+                self.give_back_reserved(id);
                 self.answer_error(id, cause);
                 return true;
             }
@@ -476,12 +474,15 @@ impl Proxy {
             }
             return false;
         }
-        self.send_transaction(id, link, &transaction, watched.is_some());
+        let client = self.clients.find_mut(id);
+        let reserved = client.and_then(|client| client.session().reserved.take());
+        let is_own = watched.is_some() || reserved.is_some();
+        self.send_transaction(id, link, &transaction, is_own);
         true
     }
 
-    /// A transaction that would keep a connection busy which others share gets one of its client's own, as if
-    /// keys were watched.
+    /// A transaction that would keep a connection busy which others share gets one of its client's own.
+    /// Nothing is watched there, so if it is lost before the transaction is sent, that is an error as others.
     fn exec_large(&mut self, id: ClientId) -> bool {
         let Some(server) = self.known_server(id) else {
             return self.exec(id);
@@ -492,8 +493,7 @@ impl Proxy {
         if !client.ring.is_empty() {
             return false;
         }
-        let (group, router) = (client.group, self.pool(client.pool).router.clone());
-        let link = match self.take_own(id, group, server) {
+        let link = match self.take_own(id, client.group, server) {
             Ok(link) => link,
             Err(cause) => {
                 if let Some(client) = self.clients.find_mut(id) {
@@ -504,18 +504,21 @@ impl Proxy {
             }
         };
         let takes_multi = self.links.find(link).is_some_and(|link| link.takes_multi);
+        let permit = if takes_multi {
+            Permit::Given(link)
+        } else {
+            let asked = self.ask_for_multi(link, id, true);
+            asked.map_or(Permit::Unknown, Permit::Asked)
+        };
+        let is_asked = matches!(permit, Permit::Asked(_));
         if let Some(client) = self.clients.find_mut(id) {
-            client.session().watching = Some(Watching {
-                server,
-                router,
-                link: Some(link),
-                refused: None,
-            });
+            let session = client.session();
+            session.reserved = Some(link);
+            if let Some(transaction) = session.transaction.as_deref_mut() {
+                transaction.permit = permit;
+            }
         }
-        if !takes_multi && self.ask_for_multi(link, id, true).is_some() {
-            return false;
-        }
-        self.exec(id)
+        !is_asked && self.exec(id)
     }
 
     /// The server of the transaction's keys or, without any, of the first channel it publishes on.
@@ -602,9 +605,10 @@ impl Proxy {
         self.unwatch_and(id, b"+OK\r\n");
     }
 
-    /// Gives the connection that watched keys back, and the client its reply.
+    /// Gives the connection that watched keys back, or was reserved, and the client its reply.
     fn unwatch_and(&mut self, id: ClientId, reply: &[u8]) {
         let now = self.now;
+        self.give_back_reserved(id);
         if let Some(client) = self.clients.find_mut(id)
             && let Some(session) = client.session.as_deref_mut()
             && let Some(watching) = session.watching.take()
@@ -614,6 +618,16 @@ impl Proxy {
             self.give_back(link);
         }
         self.answer(id, reply);
+    }
+
+    /// Gives back the connection that was reserved for a large transaction, if one was.
+    fn give_back_reserved(&mut self, id: ClientId) {
+        if let Some(client) = self.clients.find_mut(id)
+            && let Some(session) = client.session.as_deref_mut()
+            && let Some(link) = session.reserved.take()
+        {
+            self.give_back(link);
+        }
     }
 }
 
@@ -630,9 +644,10 @@ impl super::client::Client {
             .is_some_and(|session| session.watching.is_some())
     }
 
-    /// Whether what it has queued needs a connection of its own.
+    /// Whether what it has queued needs a connection of its own, and has none yet.
     fn has_large_transaction(&self, limits: &Limits) -> bool {
         let session = self.session.as_ref();
+        let session = session.filter(|session| session.reserved.is_none());
         let queued = session.and_then(|session| session.transaction.as_ref());
         queued.is_some_and(|queued| queued.is_large(limits))
     }

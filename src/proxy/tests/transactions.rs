@@ -235,3 +235,82 @@ fn what_is_published_on_the_server_of_the_transaction_is_part_of_it() {
         assert_eq!(rig.take(rig.link(0)), "");
     }
 }
+
+#[test]
+fn a_large_transaction_whose_connection_is_lost_before_it_is_sent_gets_an_error_and_never_nil() {
+    // Nothing was watched: nil would say that a watched key was changed.
+    for cause in [Cause::Refused, Cause::Reset, Cause::TimedOut] {
+        let limits = Limits {
+            large_message: 1000,
+            ..Limits::default()
+        };
+        let (mut rig, client) = ready(pool(1), limits);
+        let shared = rig.link(0);
+        let set = ask(&format!("SET k {}", "v".repeat(2000)));
+        let behind = all(&["EXEC", "GET k"]);
+        rig.receive(client, ask("MULTI") + &set + &behind);
+        let own = rig.links.last().expect("a connection").1;
+        assert_ne!(own, shared);
+        if cause != Cause::Refused {
+            rig.establish();
+        }
+        rig.proxy.failed(own, cause);
+        rig.settle();
+        assert_eq!(
+            rig.take(client),
+            format!("+OK\r\n+QUEUED\r\n-ERR {cause}\r\n")
+        );
+        assert_eq!(rig.take(shared), ask("GET k"));
+        rig.receive(shared, "$-1\r\n");
+        assert_eq!(rig.take(client), "$-1\r\n");
+        // The transaction is over.
+        rig.receive(client, ask("EXEC"));
+        assert_eq!(rig.take(client), "-ERR EXEC without MULTI\r\n");
+    }
+}
+
+#[test]
+fn a_large_transaction_that_comes_to_nothing_gives_its_connection_back() {
+    let limits = Limits {
+        large_message: 1000,
+        ..Limits::default()
+    };
+    let (mut rig, client) = ready(pool(1), limits);
+    let set = ask(&format!("SET k {}", "v".repeat(2000)));
+    let requests = ask("MULTI") + &set + &ask("EXEC");
+    rig.receive(client, &requests);
+    rig.establish();
+    let own = rig.links.last().expect("a connection").1;
+    assert_eq!(rig.take(own), PROOF);
+    rig.receive(
+        own,
+        "-ERR unknown command 'MULTI'\r\n-ERR EXEC without MULTI\r\n",
+    );
+    let told = "+OK\r\n+QUEUED\r\n\
+                -EXECABORT Transaction discarded because of: ERR unknown command 'MULTI'\r\n";
+    assert_eq!(rig.take(client), told);
+    // The next one takes the same connection.
+    let links = rig.links.len();
+    rig.receive(client, &requests);
+    assert_eq!((rig.links.len(), rig.take(own).as_str()), (links, PROOF));
+    rig.receive(own, "+OK\r\n*0\r\n");
+    assert_eq!(rig.take(own), requests);
+}
+
+#[test]
+fn a_client_that_leaves_before_its_large_transaction_is_sent_takes_its_connection_along() {
+    let limits = Limits {
+        large_message: 1000,
+        ..Limits::default()
+    };
+    let (mut rig, client) = ready(pool(1), limits);
+    let set = ask(&format!("SET k {}", "v".repeat(2000)));
+    rig.receive(client, ask("MULTI") + &set + &ask("EXEC"));
+    rig.establish();
+    let own = rig.links.last().expect("a connection").1;
+    assert_eq!(rig.take(own), PROOF);
+    rig.proxy.failed(client, Cause::Reset);
+    rig.settle();
+    assert!(rig.is_closed(own), "nothing else would");
+    assert_eq!(rig.take(own), "");
+}
