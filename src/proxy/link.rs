@@ -468,7 +468,9 @@ impl Link {
         } else if self.uploader.is_some() {
             // The connection is lost, see `uploads`.
             Next::UploadAnswered
-        } else if matches!(self.kind, Kind::Spare | Kind::Detour) && self.slots.len() == 1 {
+        } else if matches!(self.kind, Kind::Spare | Kind::Detour | Kind::Overtaking)
+            && self.slots.len() == 1
+        {
             Next::SpareFreed
         } else {
             Next::Reply

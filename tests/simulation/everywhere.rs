@@ -530,7 +530,7 @@ impl Client {
         } else if !subsets(count).any(|some| is_it(&some)) {
             return Err("not what any of the servers say");
         }
-        if count > 1 {
+        if count > 1 || row.joining == Joining::One {
             scene.ledger.count(row.name);
         }
         Ok(())

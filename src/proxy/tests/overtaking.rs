@@ -40,6 +40,22 @@ fn the_order_to_end_a_script_overtakes_it() {
 }
 
 #[test]
+fn a_connection_whose_server_was_busy_for_long_is_closed_when_it_is_idle() {
+    let mut pool = pool(1);
+    pool.timeout = None;
+    let mut rig = Rig::new(pool);
+    let killer = rig.client();
+    rig.receive(killer, ask("SCRIPT KILL"));
+    rig.establish();
+    let link = rig.link(0);
+    rig.pass(Duration::from_secs(60));
+    rig.receive(link, NOT_BUSY);
+    assert_eq!(rig.take(killer), NOT_BUSY);
+    rig.pass(Duration::from_secs(60));
+    assert!(rig.is_closed(link));
+}
+
+#[test]
 fn a_server_that_does_not_take_the_order_is_not_ill_for_that() {
     let (mut rig, killer) = ready(pool(2), Limits::default());
     let before = rig.links.len();
