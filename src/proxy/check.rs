@@ -105,6 +105,11 @@ impl Proxy {
             link.paused.is_empty() || !link.out.is_empty(),
             "nothing will have its clients go on: {link:?}"
         );
+        let rests = link.state == State::Ready && link.is_idle() && link.may_retire();
+        assert!(
+            !rests || link.armed.is_set(),
+            "nothing will have it closed when it is not used: {link:?}"
+        );
         let is_greeted = link.state == State::Ready;
         assert!(
             is_greeted || link.sent == 0,

@@ -57,6 +57,11 @@ impl Timers {
 }
 
 impl Armed {
+    /// Whether there is an entry.
+    pub fn is_set(self) -> bool {
+        self.0 != Time::NEVER
+    }
+
     /// Whether the entry made for `at` is the connection's live one, which it then no longer is.
     pub fn fires(&mut self, at: Time) -> bool {
         let live = self.0 == at;

@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use super::*;
 use crate::proxy::exchange::Exchange;
 use crate::proxy::ids::{ClientId, LinkId, Side};
-use crate::proxy::link::Slot;
+use crate::proxy::link::{Kind, Slot};
 
 type Mistake = fn(&mut Proxy, ClientId, LinkId);
 
@@ -46,6 +46,17 @@ const MISTAKES: &[(&str, Mistake)] = &[
         let client = proxy.clients.find_mut(id).expect("open");
         client.held_by.queue = true;
     }),
+    (
+        "an idle connection that nothing closes",
+        |proxy, id, link| {
+            let link = proxy.links.find_mut(link).expect("open");
+            link.slots.clear();
+            link.armed = Default::default();
+            (link.kind, link.sent_slots) = (Kind::Overtaking, 0);
+            proxy.pools[0].lanes[0].overtaking = proxy.pools[0].lanes[0].primaries[0].take();
+            proxy.clients.find_mut(id).expect("open").ring.take_last();
+        },
+    ),
     ("a connection that no lane has", |proxy, _, _| {
         proxy.pools[0].lanes[0].primaries[0] = None;
     }),
