@@ -272,11 +272,10 @@ fn verify_progress(id: ClientId, client: &Client, unread: &HashSet<Claim>) {
         Exchange::Fanout(fanout) => {
             let fragments = (0..).zip(&fanout.replies);
             let mut owed = fragments.filter(|(_, reply)| !reply.done);
-            if fanout.join.started {
-                owed.any(|(fragment, _)| fanout.may_go_on(fragment) && is_unread(Some(fragment)))
-            } else {
-                fanout.pending > 0 && owed.all(|(fragment, _)| is_unread(Some(fragment)))
-            }
+            let is_needed = |fragment| fanout.join.started && fanout.may_go_on(fragment);
+            let are_all =
+                fanout.pending > 0 && owed.clone().all(|(fragment, _)| is_unread(Some(fragment)));
+            are_all || owed.any(|(fragment, _)| is_needed(fragment) && is_unread(Some(fragment)))
         }
         _ => is_unread(None),
     };
