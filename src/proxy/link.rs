@@ -73,6 +73,8 @@ pub(super) struct Link {
     pub stamps: VecDeque<Stamp>,
     /// Whether a part of the reply at the front was passed on.
     pub streaming: bool,
+    /// Whether a transaction may not have ended behind which another one begins.
+    pub may_queue: bool,
     /// Whether the reply at the front, of which a part was passed on, says that a transaction did not end.
     pub stuck: bool,
     /// Whether the last reply within a transaction of which a part was passed on was an error.
@@ -189,6 +191,8 @@ pub(super) enum Role {
     Multi,
     /// It ends one. If that fails, the server may go on to queue what it is asked.
     Exec,
+    /// It follows one whose end has failed: its reply shows whether the server queues what it is asked.
+    AfterExec,
     /// It ends one with nothing in it, which shows whether the server has transactions for us.
     Proof,
     /// It asks for the number of the connection.
@@ -245,6 +249,7 @@ impl Link {
             asked: Asked::default(),
             stamps: VecDeque::new(),
             streaming: false,
+            may_queue: false,
             stuck: false,
             streams_error: false,
             loading: false,
@@ -429,8 +434,10 @@ impl Link {
 pub(super) enum Next {
     /// Its next reply is read.
     Reply,
-    /// A transaction did not end.
+    /// A transaction did not end, as far as is known.
     Stuck,
+    /// A transaction did not end: what was asked behind it is queued.
+    Queued,
     /// What was to be a transaction was none: the server has refused MULTI.
     RanWithout,
     /// Whether the server has transactions for us is known; and whether it may be within one now.

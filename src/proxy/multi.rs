@@ -11,8 +11,11 @@
 //!      +------------+ the client is told     +------> closed, and the client is told what happened
 //! ```
 //!
-//! An EXEC that fails leaves the connection within a transaction; it is closed before anything behind it is
-//! taken for a reply.
+//! An EXEC that fails may leave the connection within a transaction, or not: a proxy behind this one says so
+//! when its server did not answer. The next reply tells: if its request was queued, the connection is closed
+//! before that is taken for a reply. Where nothing was asked behind the EXEC it is closed at once.
+
+use std::mem;
 
 use super::Proxy;
 use super::cause::Cause;
@@ -72,12 +75,21 @@ impl Link {
         let is_open = self.stuck || (!self.streaming && is_open(&start));
         match slot.role {
             Role::Usual => {}
+            Role::AfterExec if start.starts_with(b"+QUEUED\r\n") => return Next::Queued,
+            Role::AfterExec => {}
+            Role::Multi if mem::take(&mut self.may_queue) && !start.starts_with(b"+OK\r\n") => {
+                return Next::Queued;
+            }
             Role::Multi if self.streaming || !start.starts_with(b"+OK\r\n") => {
                 self.refusal = Some(words(&beginning::<WORDS_MAX>(&self.partial, last)));
             }
             Role::Multi => self.refusal = None,
             Role::Exec if self.refusal.is_some() => return Next::RanWithout,
-            Role::Exec if is_open => return Next::Stuck,
+            Role::Exec if is_open => match self.slots.get_mut(1) {
+                Some(next) if next.role == Role::Usual => next.role = Role::AfterExec,
+                Some(next) if next.role == Role::Multi => self.may_queue = true,
+                _ => return Next::Stuck,
+            },
             Role::Exec => {}
             Role::Number => {
                 self.note_number(&beginning(&self.partial, last));
@@ -148,6 +160,9 @@ impl Proxy {
             None
         };
         let next = link.note_transaction(slot, last);
+        if next == Next::Queued {
+            return self.close_link(id, Cause::Transaction);
+        }
         if next == Next::RanWithout && !link.streaming {
             let reply = link.ran_without(&mut self.buffers);
             self.settle(id, slot, Input::copied(&reply), Some(Next::Reply));

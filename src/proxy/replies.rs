@@ -304,7 +304,9 @@ impl Proxy {
         match next {
             Next::Reply => {}
             // The transaction may still be open: what comes next would be queued for ever.
-            Next::Stuck | Next::RanWithout => self.close_link(id, Cause::Transaction),
+            Next::Stuck | Next::Queued | Next::RanWithout => {
+                self.close_link(id, Cause::Transaction)
+            }
             Next::Proved { stuck } => self.multi_proved(id, slot, stuck),
             Next::Unblocked { woken } => self.wait_ended(slot, Ok(woken)),
             Next::RenewalRefused => self.renewal_refused(id),

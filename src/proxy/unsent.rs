@@ -95,7 +95,9 @@ impl Proxy {
             let len: u64 = group.iter().map(|slot| slot.len).sum();
             let goes_on = |slot: &Slot| {
                 let fails = |client| failed.contains(&client);
-                !slot.again && slot.role == Role::Usual && !whose(slot).is_none_or(fails)
+                !slot.again
+                    && matches!(slot.role, Role::Usual | Role::AfterExec)
+                    && !whose(slot).is_none_or(fails)
             };
             let Some(found) = self.links.find_mut(target) else {
                 break;
@@ -116,6 +118,7 @@ impl Proxy {
             for &slot in &group {
                 let again = Slot {
                     bundle,
+                    role: Role::Usual,
                     sent: Time::NEVER,
                     again: true,
                     ..slot
