@@ -28,6 +28,8 @@ pub struct Reply {
     version: Version,
     family: Family,
     marked: bool,
+    /// Levels that may be open at once.
+    levels: usize,
     stamp: Option<Stamp>,
     keys: Vec<Vec<u8>>,
 }
@@ -56,6 +58,7 @@ impl Reply {
             version: Version::default(),
             family: Family::Any,
             marked: false,
+            levels: 0,
             stamp: None,
             keys: Vec::new(),
         };
@@ -199,7 +202,9 @@ impl Reply {
             b'N' => self.start("*-1"),
             // Thousands of levels, with something behind each or not.
             b'D' => {
-                let depth = source.pick(&[63, 64, 65, 1000, DEEPEST]);
+                let wish = source.pick(&[63, 64, 65, 1000, DEEPEST]);
+                let depth = wish.min(DEEPEST - self.levels).max(1);
+                self.levels = DEEPEST.min(self.levels + depth);
                 for _ in 1..depth {
                     self.start("*2");
                     self.end();
