@@ -87,6 +87,8 @@ pub(super) struct Link {
     pub reply_len: u64,
     /// Bytes that were received but not looked at yet: the start of a line, or more while blocked.
     pub pending: Vec<u8>,
+    /// Whether clients wait for a connection like this one.
+    pub wanted: bool,
     /// The client whose window keeps this connection from being read.
     pub blocked: Option<ClientId>,
     /// When it was last read again after that: what came meanwhile is not late.
@@ -256,6 +258,7 @@ impl Link {
             begun: Time::NEVER,
             reply_len: 0,
             pending: Vec::new(),
+            wanted: false,
             blocked: None,
             released: Time::default(),
             shared_until: 0,

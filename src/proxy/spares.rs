@@ -85,6 +85,7 @@ impl Proxy {
             }
         }
         self.take_slow_spare(pool, lane);
+        self.note_wanted(pool, lane);
     }
 
     /// Starts the client's large request on a free connection, or fails it. Says whether it is settled
@@ -135,8 +136,35 @@ impl Proxy {
         }
     }
 
+    /// While clients wait for a spare connection none is left unread: the replies on them are taken off at
+    /// the server's speed.
+    fn note_wanted(&mut self, pool: PoolIndex, lane: LaneIndex) {
+        let found = self.pools[pool.index()].lane(lane);
+        let wanted = !found.waiting.is_empty();
+        let mut blocked = Vec::new();
+        for &id in &found.spares {
+            if let Some(link) = self.links.find_mut(id) {
+                link.wanted = wanted;
+                if wanted && link.blocked.is_some() {
+                    blocked.push(id);
+                }
+            }
+        }
+        for id in blocked {
+            self.release(id);
+        }
+    }
+
     /// Gives what is free to the clients that wait for it, the first ones first.
     pub(super) fn serve_waiting(&mut self, pool: PoolIndex, lane: LaneIndex) {
+        if self.pools[pool.index()].lane(lane).waiting.is_empty() {
+            return;
+        }
+        self.serve_those_waiting(pool, lane);
+        self.note_wanted(pool, lane);
+    }
+
+    fn serve_those_waiting(&mut self, pool: PoolIndex, lane: LaneIndex) {
         loop {
             let waiting = &self.pools[pool.index()].lane(lane).waiting;
             let Some((&number, &id)) = waiting.clients.first_key_value() else {
@@ -160,6 +188,7 @@ impl Proxy {
         if let Some(ticket) = ticket {
             let waiting = &mut self.pools[pool.index()].lane(ticket.lane).waiting;
             waiting.clients.remove(&ticket.number);
+            self.note_wanted(pool, ticket.lane);
         }
     }
 

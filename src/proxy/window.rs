@@ -50,11 +50,12 @@ impl Client {
 }
 
 impl Link {
-    /// Whether all that was asked here and not answered yet was asked by one client.
+    /// Whether all that was asked here and not answered yet was asked by one client, and no other waits for
+    /// the connection.
     #[inline]
     pub fn is_alone(&self) -> bool {
         let front = self.slots.front();
-        front.is_none_or(|front| front.end >= self.shared_until)
+        !self.wanted && front.is_none_or(|front| front.end >= self.shared_until)
     }
 }
 

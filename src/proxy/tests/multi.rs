@@ -197,3 +197,49 @@ fn what_waits_is_sent_so_that_it_does_not() {
         "{told}"
     );
 }
+
+#[test]
+fn an_exec_that_failed_costs_those_behind_it_nothing_if_the_transaction_is_over() {
+    let (mut rig, client) = ready(pool(1), Limits::default());
+    let [first, second, third] = [(); 3].map(|()| rig.client());
+    let shared = rig.link(0);
+    rig.receive(client, all(&["MULTI", "GET k", "EXEC"]));
+    rig.prove(shared);
+    rig.receive(first, ask("INCR b"));
+    rig.receive(first, ask("GET b"));
+    rig.receive(second, all(&["MULTI", "GET k", "EXEC"]));
+    rig.receive(third, all(&["MULTI", "GET k", "EXEC"]));
+    rig.receive(
+        shared,
+        "+OK\r\n+QUEUED\r\n-ERR Connection timed out\r\n:1\r\n$1\r\n1\r\n",
+    );
+    let reply = "+OK\r\n+QUEUED\r\n-ERR Connection timed out\r\n";
+    assert_eq!(rig.take(client), reply);
+    assert_eq!(rig.take(first), ":1\r\n$1\r\n1\r\n");
+    rig.receive(shared, reply);
+    assert_eq!(rig.take(second), reply);
+    rig.receive(shared, "+OK\r\n+QUEUED\r\n*1\r\n$-1\r\n");
+    assert_eq!(rig.take(third), "+OK\r\n+QUEUED\r\n*1\r\n$-1\r\n");
+    assert!(!rig.is_closed(shared));
+}
+
+#[test]
+fn a_transaction_behind_one_that_did_not_end_is_no_transaction() {
+    let (mut rig, client) = ready(pool(1), Limits::default());
+    let second = rig.client();
+    let shared = rig.link(0);
+    rig.receive(client, all(&["MULTI", "GET k", "EXEC"]));
+    rig.prove(shared);
+    rig.receive(second, all(&["MULTI", "GET k", "EXEC"]));
+    rig.receive(
+        shared,
+        "+OK\r\n+QUEUED\r\n-NOPERM no\r\n-ERR MULTI calls can not be nested\r\n+QUEUED\r\n",
+    );
+    assert!(rig.is_closed(shared));
+    assert!(rig.take(client).ends_with("-NOPERM no\r\n"));
+    let reply = rig.take(second);
+    assert!(
+        reply.contains("-ERR ") && !reply.contains("without it"),
+        "{reply}"
+    );
+}

@@ -219,3 +219,46 @@ fn thousands_wait_for_a_spare_connection_in_their_order() {
     let waited = rig.stats.pools[0].spare_connections_hits.read();
     assert_eq!(waited, CLIENTS as i64);
 }
+
+#[test]
+fn who_does_not_read_a_reply_keeps_no_connection_from_others() {
+    let (mut rig, first) = ready(
+        patient(1),
+        Limits {
+            window: 10_000,
+            ..limits()
+        },
+    );
+    let (head, value) = set("k", 100_000);
+    rig.receive(first, head + &value[..2000]);
+    rig.establish();
+    let spare = rig.link(0);
+    rig.receive(first, &value[2000..]);
+    rig.take(spare);
+    rig.full.push(first);
+    let old = format!("$2000000\r\n{}\r\n", "o".repeat(2_000_000));
+    let mut read = 0;
+    while read < old.len() && rig.proxy.wants_read(spare) {
+        let end = old.len().min(read + 50_000);
+        rig.receive(spare, &old[read..end]);
+        read = end;
+    }
+    assert!(read < old.len(), "it is left unread");
+    let second = rig.client();
+    let (head, value) = set("l", 100_000);
+    rig.receive(second, head + &value[..2000]);
+    assert!(rig.proxy.wants_read(spare));
+    while read < old.len() {
+        let end = old.len().min(read + 50_000);
+        rig.receive(spare, &old[read..end]);
+        read = end;
+    }
+    rig.receive(second, &value[2000..]);
+    assert!(
+        rig.take(spare)
+            .starts_with("*3\r\n$3\r\nSET\r\n$1\r\nl\r\n")
+    );
+    rig.receive(spare, "+OK\r\n");
+    assert_eq!(rig.take(second), "+OK\r\n");
+    assert!(!rig.is_closed(first));
+}
