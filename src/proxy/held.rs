@@ -7,7 +7,7 @@
 use super::Proxy;
 use super::client::{Client, Stage};
 use super::exchange::Exchange;
-use super::ids::LinkId;
+use super::ids::{ConnId, LinkId, Side};
 use super::link::{Link, Slot};
 use super::session::Session;
 use crate::route::ServerIndex;
@@ -92,5 +92,13 @@ impl Proxy {
         let clients: usize = self.clients.iter().map(|(_, client)| client.held()).sum();
         let links: usize = self.links.iter().map(|(_, link)| link.held()).sum();
         clients + links
+    }
+
+    /// Bytes that are kept for one client; none if it is gone.
+    pub fn held_for(&self, conn: ConnId) -> usize {
+        match conn.side() {
+            Side::Client(id) => self.clients.find(id).map_or(0, Client::held),
+            Side::Server(_) => 0,
+        }
     }
 }

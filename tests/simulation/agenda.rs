@@ -19,6 +19,10 @@ pub enum Event {
     Turn(usize),
     /// A client acts.
     Client(usize),
+    /// A hoarder acts.
+    Hoarder(usize),
+    /// The probe of a pool asks.
+    Probe(usize),
     /// A server looks at one of its connections.
     Server(usize, usize),
     /// The attempt of a worker's socket to connect comes to its end.

@@ -13,7 +13,7 @@ use crate::identity::Identity;
 use crate::judging::{Owned, Pending};
 use crate::ledger::Fault;
 use crate::muting::Wish;
-use crate::network::{End, Read, WireId, Written};
+use crate::network::{End, Owner, Read, WireId, Written};
 use crate::plant::Plant;
 use crate::redis::{self, Reply, Version};
 use crate::sayings;
@@ -197,7 +197,8 @@ impl Client {
         self.identity.connect(self.conn);
         self.wish = Wish::default();
         let peer = self.identity.peer;
-        self.wire = workers[self.worker].accept(scene, self.index, self.pool, peer);
+        let party = (Owner::Client(self.index), scene.plan.client_wire);
+        self.wire = workers[self.worker].accept(scene, party, self.pool, peer);
         self.state = State::Open;
         self.halved = false;
         let config = &scene.plan.pools[self.pool].config;
@@ -498,6 +499,7 @@ impl Client {
     /// The wire is broken.
     fn broken(&mut self, scene: &mut Scene) {
         let explained = scene.now <= self.blame_until
+            || scene.holdings.was_shed(self.wire)
             || scene.ledger.roster.is_aimed_at(self.conn)
             || scene
                 .ledger

@@ -44,6 +44,7 @@ mod grammar;
 mod greeting;
 mod heed;
 mod held;
+mod hoarding;
 mod identity;
 mod joins;
 mod judging;
@@ -72,6 +73,7 @@ mod value;
 mod verdicts;
 mod waits;
 mod waking;
+mod weighing;
 mod worker;
 mod world;
 

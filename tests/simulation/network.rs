@@ -42,6 +42,10 @@ impl End {
 pub enum Owner {
     /// A client.
     Client(usize),
+    /// A hoarder.
+    Hoarder(usize),
+    /// The probe of a pool.
+    Probe(usize),
     /// A worker's socket.
     Worker(usize, usize),
     /// A server's connection.
@@ -295,9 +299,11 @@ impl Network {
             };
         }
         let count = way.arrived.len().min(target.len());
-        for (slot, byte) in target.iter_mut().zip(way.arrived.drain(..count)) {
-            *slot = byte;
-        }
+        let (front, back) = way.arrived.as_slices();
+        let first = front.len().min(count);
+        target[..first].copy_from_slice(&front[..first]);
+        target[first..count].copy_from_slice(&back[..count - first]);
+        way.arrived.drain(..count);
         if std::mem::take(&mut way.wanted) {
             let delay = self.draw.micros(wire.traits.delay.0, wire.traits.delay.1);
             agenda.add(now + delay, Event::Room(id, end.other()));
@@ -411,6 +417,12 @@ impl Network {
         wire.owners.iter().all(|owner| *owner != Owner::Nobody)
             && !wire.broken[0]
             && !wire.broken[1]
+    }
+
+    /// Whether this end knows that the wire is broken, or that nothing more comes.
+    pub fn is_over(&self, (id, end): (WireId, End)) -> bool {
+        let wire = &self.wires[id];
+        wire.broken[end as usize] || wire.ways[end as usize].ended
     }
 
     /// Who has this end.

@@ -16,6 +16,7 @@ use nutcrab::route::Distribution;
 use crate::agenda::Micros;
 use crate::draw::Draw;
 use crate::everywhere;
+use crate::hoarding::HoardPlan;
 use crate::ledger::Fault;
 use crate::network::Traits;
 use crate::plant::Plant;
@@ -59,6 +60,8 @@ pub struct Plan {
     pub reply_faults: u32,
     /// Whether the workers are drained at the end, instead of the clients leaving.
     pub drains: bool,
+    /// Those who hold memory, and how much there is, where that matters.
+    pub hoard: Option<HoardPlan>,
     /// The mix-up that is planted, if one is.
     pub plant: Option<Plant>,
     /// The first draws of the run, where they are given.
@@ -148,7 +151,9 @@ impl Plan {
     pub fn new(seed: u64) -> Plan {
         let mut draw = Draw::new(seed);
         let quiet = draw.permille(150);
-        Self::drawn(seed, &mut draw, quiet)
+        let mut plan = Self::drawn(seed, &mut draw, quiet);
+        plan.draw_hoard();
+        plan
     }
 
     /// A short run that follows `script` where that says something, for the fuzzer.
@@ -194,6 +199,11 @@ impl Plan {
                     (pool.sessions, pool.kills) = (200, 100);
                 }
             }
+            Plant::ShedSmallest | Plant::RefuseAnyway | Plant::KeepMemory => {
+                let mut draw = Draw::new(self.seed);
+                self.hoard(&mut draw);
+            }
+            Plant::Overrun => self.hoard_beyond(&mut Draw::new(self.seed)),
             Plant::CutSlow => self.faults.push(Fault::SlowReader),
             Plant::Grudge | Plant::Forgive => self.fail_often(Fault::Refuse),
             Plant::SendTwice => self.fail_often(Fault::Reset),
@@ -253,6 +263,7 @@ impl Plan {
             faults,
             reply_faults: draw.pick(&[1, 3, 10]),
             drains: draw.one_in(3),
+            hoard: None,
             plant: None,
             script: Vec::new(),
         }
@@ -281,7 +292,7 @@ impl Plan {
 
     /// Whether nothing happens that could make a request fail.
     pub fn never_fails(&self) -> bool {
-        self.faults.is_empty() && !self.is_heavy() && !self.revokes()
+        self.faults.is_empty() && !self.is_heavy() && !self.revokes() && self.hoard.is_none()
     }
 
     /// Whether servers refuse MULTI from some time on: what is under way then may fail.
@@ -308,8 +319,10 @@ impl Plan {
     pub fn describe(&self) -> String {
         let pools: Vec<String> = self.pools.iter().map(PoolPlan::describe).collect();
         format!(
-            "{} workers, limits {:?}, chunk {}, gather {} us, wires {:?} {:?}, {} ms, faults {:?} {}\n{}",
+            "{} workers, hoard {:?}, limits {:?}, chunk {}, gather {} us, \
+             wires {:?} {:?}, {} ms, faults {:?} {}\n{}",
             self.workers,
+            self.hoard,
             self.limits,
             self.chunk,
             self.gather,

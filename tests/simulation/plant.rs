@@ -79,11 +79,19 @@ pub enum Plant {
     Blame,
     /// What was executed when its connection broke is sent again over another.
     SendTwice,
+    /// A client that holds next to nothing is closed for what it holds.
+    ShedSmallest,
+    /// Requests are refused for want of memory while a hoarder has it.
+    RefuseAnyway,
+    /// What hoarders held is never free again.
+    KeepMemory,
+    /// The workers are not told that memory gets scarce.
+    Overrun,
 }
 
 impl Plant {
     /// Every one.
-    pub const ALL: [Plant; 33] = [
+    pub const ALL: [Plant; 37] = [
         Plant::SwapClients,
         Plant::SwapRequests,
         Plant::Lose,
@@ -117,6 +125,10 @@ impl Plant {
         Plant::Paraphrase,
         Plant::Blame,
         Plant::SendTwice,
+        Plant::ShedSmallest,
+        Plant::RefuseAnyway,
+        Plant::KeepMemory,
+        Plant::Overrun,
     ];
 }
 

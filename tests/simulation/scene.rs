@@ -8,6 +8,7 @@ use crate::ledger::Ledger;
 use crate::network::Network;
 use crate::plan::Plan;
 use crate::plant::Plant;
+use crate::weighing::Holdings;
 
 /// How far a run is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -35,6 +36,8 @@ pub struct Scene {
     pub net: Network,
     /// The book.
     pub ledger: Ledger,
+    /// What is held.
+    pub holdings: Holdings,
     /// The plan.
     pub plan: Rc<Plan>,
     /// How far the run is.

@@ -467,7 +467,8 @@ impl Server {
             scene.ledger.count(memcache::BUNDLED);
             let pool = &scene.plan.pools[self.pool];
             let roomy = scene.plan.limits.window > 256 * 1024 && pool.ordinary <= 1000;
-            if roomy && !scene.plan.is_heavy() && self.draw.one_in(2) {
+            let in_time = !scene.plan.is_heavy() && scene.plan.hoard.is_none();
+            if roomy && in_time && self.draw.one_in(2) {
                 outcome.reply = memcache::turned_round(&outcome.reply);
             }
         }

@@ -11,23 +11,26 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use nutcrab::buffer::{Chunk, Input};
-use nutcrab::proxy::{Action, Call, Cause, CloseHow, ConnId, PoolIndex, Proxy, Settings, Time};
+use nutcrab::proxy::{
+    Action, Call, Cause, CloseHow, ConnId, PoolIndex, Proxy, Settings, Time, What,
+};
 use nutcrab::stats::WorkerStats;
 
 use crate::agenda::{Event, Micros};
 use crate::control::{Order, Report, Returned};
 use crate::draw::Draw;
 use crate::heed::{blame, heed};
-use crate::network::{End, Note, Owner, Read, WireId, Written};
+use crate::network::{End, Note, Owner, Read, Traits, WireId, Written};
 use crate::scene::Scene;
 use crate::server::{Mood, Server};
 use crate::verdicts::Returns;
+use crate::weighing::Scale;
 
 /// One worker.
 #[derive(Debug)]
 pub struct Worker {
-    index: usize,
-    proxy: Proxy,
+    pub(crate) index: usize,
+    pub(crate) proxy: Proxy,
     /// Its counters.
     pub stats: Arc<WorkerStats>,
     sockets: Vec<Option<Socket>>,
@@ -40,6 +43,7 @@ pub struct Worker {
     /// Clients it has.
     pub clients: usize,
     returns: Returns,
+    pub(crate) scale: Scale,
     /// Turns in a row that began and ended with a deadline that was due.
     spins: u32,
     /// Whether it was told to take leave.
@@ -124,9 +128,13 @@ impl Worker {
             seed: draw.next(),
             limits: plan.limits,
         };
+        let mut proxy = Proxy::new(&pools, Arc::clone(&stats), settings);
+        if scene.holdings.limit.is_some() {
+            proxy.set_balance(Arc::clone(&scene.holdings.balance));
+        }
         Self {
             index,
-            proxy: Proxy::new(&pools, Arc::clone(&stats), settings),
+            proxy,
             stats,
             sockets: Vec::new(),
             by_conn: BTreeMap::new(),
@@ -137,24 +145,23 @@ impl Worker {
             draw,
             clients: 0,
             returns: Returns::default(),
+            scale: Scale::default(),
             spins: 0,
             drained: false,
         }
     }
 
-    /// Hands a client over; gives the wire it is on.
+    /// Hands a client over, with how its wire behaves; gives the wire it is on.
     pub fn accept(
         &mut self,
         scene: &mut Scene,
-        client: usize,
+        (client, traits): (Owner, Traits),
         pool: usize,
         peer: Option<SocketAddr>,
     ) -> WireId {
         let socket = self.sockets.len();
         let owner = Owner::Worker(self.index, socket);
-        let wire = scene
-            .net
-            .open(Owner::Client(client), owner, scene.plan.client_wire);
+        let wire = scene.net.open(client, owner, traits);
         self.sockets
             .push(Some(Socket::new(None, Link::Client(wire))));
         self.inbox
@@ -188,7 +195,7 @@ impl Worker {
         self.turn_by(scene, at);
     }
 
-    fn turn_by(&mut self, scene: &mut Scene, at: Micros) {
+    pub(crate) fn turn_by(&mut self, scene: &mut Scene, at: Micros) {
         if self.turn_at.is_none_or(|turn| at < turn) {
             self.turn_at = Some(at);
             scene.agenda.add(at, Event::Turn(self.index));
@@ -269,6 +276,16 @@ impl Worker {
         }
         self.proxy.expire();
         self.act(scene, servers);
+        if self.must_weigh(scene) {
+            while self.tell_memory(scene) {
+                self.act(scene, servers);
+            }
+            self.act(scene, servers);
+            self.check_memory(scene);
+            if self.plant_shed(scene) {
+                self.act(scene, servers);
+            }
+        }
         self.check(scene);
         if !self.ready.is_empty() {
             self.stir(scene);
@@ -292,6 +309,11 @@ impl Worker {
                 self.by_conn.insert(conn, socket);
                 if let Some(known) = &mut self.sockets[socket] {
                     known.conn = Some(conn);
+                    if let Link::Client(wire) = known.link {
+                        self.enter(scene.net.owner((wire, End::Caller)), conn);
+                    }
+                }
+                if let Some(known) = &mut self.sockets[socket] {
                     // Bytes may have arrived before the core knew of the client.
                     known.readable = true;
                 }
@@ -379,6 +401,7 @@ impl Worker {
                         Input::shared(&self.chunk, count)
                     };
                     self.proxy.received(conn, input);
+                    self.has_read(scene, count);
                 }
                 Read::Nothing => {
                     known.readable = false;
@@ -408,10 +431,8 @@ impl Worker {
         {
             let mut slices = [IoSlice::new(&[]); 8];
             let count = output.io_slices(&mut slices);
-            let bytes: Vec<u8> = slices[..count]
-                .iter()
-                .flat_map(|slice| slice.to_vec())
-                .collect();
+            let slices: Vec<&[u8]> = slices[..count].iter().map(|slice| &**slice).collect();
+            let bytes = slices.concat();
             match scene.net.write(scene.now, &mut scene.agenda, end, &bytes) {
                 Written::Taken(count) => {
                     scene.ledger.detail(scene.now, || {
@@ -514,6 +535,9 @@ impl Worker {
                     scene.reports.push(Report::Return(call, outcome));
                 }
                 Action::Notice(notice) => {
+                    if let What::ShedClient { held } = notice.what {
+                        self.scale.shed = Some(held as u64);
+                    }
                     heed(scene, self.index, &notice);
                 }
             }
@@ -528,14 +552,26 @@ impl Worker {
         let Some(known) = self.sockets[socket].take() else {
             return;
         };
-        if matches!(known.link, Link::Client(_)) {
+        if let Link::Client(wire) = known.link {
             self.clients -= 1;
+            if let Some(held) = self.scale.shed.take() {
+                self.judge_shed(scene, wire, held);
+            }
         }
         let Some(end) = known.end() else { return };
         match how {
             CloseHow::Gracefully => scene.net.close(scene.now, &mut scene.agenda, end),
             CloseHow::Reset => scene.net.reset(scene.now, &mut scene.agenda, end),
         }
+    }
+
+    /// Its clients that are no hoarders.
+    pub(crate) fn honest(&self, scene: &Scene) -> impl Iterator<Item = &ConnId> {
+        self.by_conn.keys().filter(|conn| {
+            let end = self.find(**conn).and_then(Socket::end);
+            let owner = end.map(|(wire, _)| scene.net.owner((wire, End::Caller)));
+            matches!(owner, Some(Owner::Client(_)))
+        })
     }
 
     /// What must hold after every turn.

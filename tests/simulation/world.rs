@@ -17,11 +17,13 @@ use crate::agenda::{Agenda, Event, Micros};
 use crate::client::Client;
 use crate::control::Control;
 use crate::draw::Draw;
+use crate::hoarding::{Hoarder, Probe};
 use crate::ledger::{Fault, Ledger, Totals};
 use crate::network::{Network, Note, Owner};
 use crate::plan::Plan;
 use crate::scene::{Phase, Scene};
 use crate::server::Server;
+use crate::weighing::Holdings;
 use crate::worker::Worker;
 
 /// Requests of each client that must all succeed once faults have stopped.
@@ -42,6 +44,8 @@ pub struct World {
     pub(crate) clients: Vec<Client>,
     pub(crate) servers: Vec<Server>,
     pub(crate) workers: Vec<Worker>,
+    pub(crate) hoarders: Vec<Hoarder>,
+    pub(crate) probes: Vec<Probe>,
     control: Control,
 }
 
@@ -86,6 +90,7 @@ impl World {
             agenda: Agenda::default(),
             net: Network::new(draw.fork()),
             ledger: Ledger::new(&plan.books(), verbose),
+            holdings: Holdings::new(&plan),
             phase: Phase::Faults,
             plant: plan.plant,
             surplus: Vec::new(),
@@ -122,7 +127,14 @@ impl World {
                 scene.ledger.begin(0, pool, Fault::Overload);
             }
         }
+        let hoard = plan.hoard.iter().flat_map(|hoard| &hoard.hoarders);
+        let hoarders = hoard
+            .enumerate()
+            .map(|(index, hoarder)| Hoarder::new(&mut scene, index, *hoarder))
+            .collect();
         Self {
+            hoarders,
+            probes: Vec::new(),
             control: Control::new(&scene),
             scene,
             clients,
@@ -139,6 +151,10 @@ impl World {
         for client in &mut self.clients {
             let at = scene.draw.micros(0, 100_000);
             client.wake(scene, at);
+        }
+        for hoarder in &mut self.hoarders {
+            let at = scene.draw.micros(0, 300_000);
+            hoarder.wake(scene, at);
         }
         let (length, gap) = (scene.plan.length, scene.plan.fault_gap);
         scene.agenda.add(length, Event::Phase);
@@ -178,6 +194,8 @@ impl World {
                 self.control.stir(scene);
             }
             Event::Client(client) => self.clients[client].act(scene, &mut self.workers),
+            Event::Hoarder(hoarder) => self.hoarders[hoarder].act(scene, &mut self.workers),
+            Event::Probe(pool) => self.probe(pool),
             Event::Server(server, conn) => self.servers[server].act(scene, conn),
             Event::Dialled(worker, socket) => {
                 self.workers[worker].dialled(scene, &mut self.servers, socket);
@@ -203,6 +221,11 @@ impl World {
     fn tell(&mut self, owner: Owner, note: Note) {
         match owner {
             Owner::Client(client) => self.clients[client].stir(&mut self.scene),
+            Owner::Hoarder(hoarder) => {
+                let now = self.scene.now;
+                self.hoarders[hoarder].wake(&mut self.scene, now);
+            }
+            Owner::Probe(pool) => self.heard_by_probe(pool),
             Owner::Worker(worker, socket) => {
                 self.workers[worker].noted(&mut self.scene, socket, note);
             }
@@ -283,6 +306,7 @@ impl World {
         for client in &mut self.clients {
             client.calm(&mut self.scene);
         }
+        self.relieve();
         if self.scene.plan.is_heavy() {
             for pool in 0..self.scene.plan.pools.len() {
                 self.scene.ledger.end(self.scene.now, pool, Fault::Overload);
