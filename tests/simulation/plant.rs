@@ -130,6 +130,14 @@ impl Plant {
         Plant::KeepMemory,
         Plant::Overrun,
     ];
+
+    /// Whether it takes clients that hold much memory. Such runs carry megabytes and take long.
+    pub fn needs_hoarders(self) -> bool {
+        matches!(
+            self,
+            Plant::ShedSmallest | Plant::RefuseAnyway | Plant::KeepMemory | Plant::Overrun
+        )
+    }
 }
 
 /// Whether a client must notice that a reply is not its own. It cannot know it of a count: others
