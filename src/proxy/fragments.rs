@@ -91,7 +91,11 @@ impl Proxy {
         let Some(client) = self.clients.find(id) else {
             return;
         };
-        let most = (self.share(client.pool) / UNIT_COST).max(KEYS_MIN);
+        let most = if input.len() < KEYS_MIN {
+            usize::MAX
+        } else {
+            (self.share(client.pool) / UNIT_COST).max(KEYS_MIN)
+        };
         let pool = &self.pools[client.pool.index()];
         let mut scratch = mem::take(&mut self.scratch);
         let bytes = input.bytes();

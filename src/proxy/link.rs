@@ -96,6 +96,8 @@ pub(super) struct Link {
     /// Where, in the stream of appended bytes, the newest request ends that was asked by another client
     /// than the one before it.
     pub shared_until: u64,
+    /// Who asked last, as a number.
+    pub asker: u64,
     /// Whether it stands in the list of those to be read again.
     pub waking: bool,
     /// The client whose own it is.
@@ -262,6 +264,7 @@ impl Link {
             blocked: None,
             released: Time::default(),
             shared_until: 0,
+            asker: u64::MAX,
             waking: false,
             owner: None,
             listens: false,

@@ -16,6 +16,7 @@ use super::time::Time;
 use super::{Action, Proxy};
 use crate::protocol::{Protocol, ReplyScan, Version};
 use crate::route::ServerIndex;
+use crate::stats::ServerStats;
 
 impl Proxy {
     /// The connection that takes the next request of this client to this server.
@@ -265,11 +266,13 @@ impl Proxy {
         stats.in_queue.add(1);
         stats.in_queue_bytes.add(len);
         let mut stops = false;
-        if let Some(last) = link.slots.back()
-            && last.client != slot.client
-        {
-            link.shared_until = link.appended;
-            stops = link.blocked.is_some();
+        let asker = slot.client.map_or(u64::MAX, |client| client.conn().token());
+        if link.asker != asker {
+            link.asker = asker;
+            if !link.slots.is_empty() {
+                link.shared_until = link.appended;
+                stops = link.blocked.is_some();
+            }
         }
         link.slots.push_back(Slot {
             end: link.appended,
@@ -314,39 +317,28 @@ impl Proxy {
         if link.sent_slots == 0 {
             link.heard = self.now;
         }
-        self.count_sent(id);
-        let Some(link) = self.links.find(id) else {
+        let stats = &self.stats.pools[link.pool.index()].servers[link.server.index()];
+        link.count_sent(stats, self.now);
+        if link.uploader.is_none() && link.paused.is_empty() {
             return;
-        };
-        if let Some(client) = link.uploader
-            && link.out.len() < self.limits.window
-        {
+        }
+        let len = link.out.len();
+        let uploader = link.uploader.filter(|_| len < self.limits.window);
+        let mut paused = Vec::new();
+        if len < self.limits.queue {
+            paused = mem::take(&mut link.paused);
+        }
+        if let Some(client) = uploader {
             self.unstall(client);
         }
-        if let Some(link) = self.links.find_mut(id)
-            && !link.paused.is_empty()
-            && link.out.len() < self.limits.queue
-        {
-            let paused = mem::take(&mut link.paused);
-            self.resume(paused);
-        }
+        self.resume(paused);
     }
 
     /// Notes which requests were sent whole.
     pub(super) fn count_sent(&mut self, id: LinkId) {
-        let Some(link) = self.links.find_mut(id) else {
-            return;
-        };
-        let stats = &self.stats.pools[link.pool.index()].servers[link.server.index()];
-        while let Some(slot) = link.slots.get_mut(link.sent_slots)
-            && slot.end <= link.sent
-        {
-            slot.sent = self.now;
-            link.sent_slots += 1;
-            stats.in_queue.sub(1);
-            stats.in_queue_bytes.sub(slot.len);
-            stats.out_queue.add(1);
-            stats.out_queue_bytes.add(slot.len);
+        if let Some(link) = self.links.find_mut(id) {
+            let stats = &self.stats.pools[link.pool.index()].servers[link.server.index()];
+            link.count_sent(stats, self.now);
         }
     }
 
@@ -424,6 +416,23 @@ impl Proxy {
             // Never in the turn at hand: what is still due after a look at it would be looked at for ever.
             let next = next.max(self.now + Duration::from_micros(1));
             self.timers.arm(id.conn(), &mut link.armed, next);
+        }
+    }
+}
+
+impl Link {
+    /// Notes which requests were sent whole.
+    #[inline]
+    fn count_sent(&mut self, stats: &ServerStats, now: Time) {
+        while let Some(slot) = self.slots.get_mut(self.sent_slots)
+            && slot.end <= self.sent
+        {
+            slot.sent = now;
+            self.sent_slots += 1;
+            stats.in_queue.sub(1);
+            stats.in_queue_bytes.sub(slot.len);
+            stats.out_queue.add(1);
+            stats.out_queue_bytes.add(slot.len);
         }
     }
 }

@@ -14,17 +14,19 @@ const HEADER_MAX: usize = 512;
 /// Appends the units of a whole get, in order: its keys. `false` if there are more than `most`, of which
 /// some are left out.
 pub fn units(request: &[u8], most: usize, units: &mut Vec<Unit>) -> bool {
-    let mut keys = line_keys(request).1;
-    units.extend(keys.by_ref().take(most).map(|key| {
+    for key in line_keys(request).1 {
+        if units.len() == most {
+            return false;
+        }
         // With the space behind it, where there is one.
         let spaced = u32::from(request.get(key.end as usize) == Some(&b' '));
         let whole = Span {
             end: key.end + spaced,
             ..key
         };
-        Unit { key, whole }
-    }));
-    keys.next().is_none()
+        units.push(Unit { key, whole });
+    }
+    true
 }
 
 /// Writes a get like `request` with only `units` of it. As twemproxy does, with a space behind each
