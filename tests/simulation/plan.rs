@@ -189,8 +189,11 @@ impl Plan {
             }
             Plant::KillAnother | Plant::Miscount => {
                 self.widen();
-                let pools = self.pools.iter_mut();
-                pools.for_each(|pool| (pool.abouts, pool.kills) = (100, 50));
+                for pool in &mut self.pools {
+                    (pool.abouts, pool.kills) = (100, 50);
+                    // That would explain a connection that is cut.
+                    pool.no_multi = None;
+                }
             }
             Plant::WakeAnother => {
                 self.widen();
