@@ -54,8 +54,8 @@ impl Proxy {
         }
     }
 
-    /// The connection, if not too much waits for it. If much does, the client may ask this, but nothing
-    /// further until less waits: so a queue grows by one request of each client, and nobody is refused.
+    /// The connection, unless far too much waits for it. Where its queue is full the client may ask this, but
+    /// is not read further until the queue has drained: it grows by one request of each client.
     fn with_room(&mut self, id: ClientId, link: LinkId) -> Result<LinkId, Cause> {
         let Some(found) = self.links.find_mut(link) else {
             return Err(Cause::Invalid);
