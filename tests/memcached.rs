@@ -5,12 +5,12 @@
 mod support;
 
 use nutcrab::protocol::{
-    Answer, Commands, Family, Limits, Merge, Parse, Protocol, ReplyScan, Request, RequestScan,
+    Answer, Commands, Family, Limits, Merge, Parse, Parsed, Protocol, ReplyScan, RequestScan,
     Verdict,
 };
 use support::*;
 
-fn parse(bytes: &[u8]) -> Request {
+fn parse(bytes: &[u8]) -> Parsed {
     let commands = Commands::standard(Protocol::Memcache);
     match commands.parse(bytes, &mut RequestScan::default(), &Limits::MEMCACHE) {
         Parse::Done { request, len } => {
@@ -22,7 +22,7 @@ fn parse(bytes: &[u8]) -> Request {
 }
 
 /// Which replies the request can have.
-fn family(request: &Request) -> Family {
+fn family(request: &Parsed) -> Family {
     match request.verdict {
         Verdict::Everywhere(fan) if fan.merge == Merge::Stats => Family::Statistics,
         _ => Commands::standard(Protocol::Memcache).family(request.command),

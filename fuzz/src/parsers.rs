@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use nutcrab::buffer::{BufferPool, Queue};
 use nutcrab::protocol::memcache;
 use nutcrab::protocol::{
-    BadReply, Body, Commands, Family, Limits, Parse, Protocol, Refusal, ReplyScan, Request,
+    BadReply, Body, Commands, Family, Limits, Parse, Parsed, Protocol, Refusal, ReplyScan,
     RequestScan, Stamp, Unit, Verdict, Version,
 };
 
@@ -71,7 +71,7 @@ const BYTEWISE_MAX: usize = 300;
 #[derive(Debug, PartialEq)]
 enum Asked {
     /// A request and where it stands.
-    Request(Request, Range<usize>),
+    Request(Parsed, Range<usize>),
     /// No request; the reply that says so.
     Bad(Refusal),
 }
@@ -87,7 +87,7 @@ fn read_requests(
     let mut start = 0;
     let mut scan = RequestScan::default();
     // A request that was handed over as a head, the rest of it, and how far that has come.
-    let mut body: Option<(Request, Body, usize)> = None;
+    let mut body: Option<(Parsed, Body, usize)> = None;
     for end in ends {
         loop {
             if let Some((request, mut rest, from)) = body.take() {
@@ -95,15 +95,11 @@ fn read_requests(
                     Ok(fed) if fed.done => {
                         let request = match rest.excess() {
                             // As if it had been seen whole.
-                            Some(len) if !matches!(request.verdict, Verdict::Refuse(_)) => {
-                                Request {
-                                    verdict: Verdict::Refuse(
-                                        language.protocol.too_long(len, limits),
-                                    ),
-                                    key: Default::default(),
-                                    ..request
-                                }
-                            }
+                            Some(len) if !matches!(request.verdict, Verdict::Refuse(_)) => Parsed {
+                                verdict: Verdict::Refuse(language.protocol.too_long(len, limits)),
+                                key: Default::default(),
+                                ..request
+                            },
                             _ => request,
                         };
                         asked.push(Asked::Request(request, start..from + fed.used));
@@ -236,7 +232,7 @@ fn is_error_line(protocol: Protocol, refusal: &Refusal) {
 }
 
 /// A whole request means to its server what we took it for.
-fn understood(language: &Language, request: &Request, bytes: &[u8]) {
+fn understood(language: &Language, request: &Parsed, bytes: &[u8]) {
     let key = request.key.of(bytes);
     match &request.verdict {
         Verdict::Refuse(refusal) => return is_error_line(language.protocol, refusal),
@@ -296,7 +292,7 @@ fn understood(language: &Language, request: &Request, bytes: &[u8]) {
 }
 
 /// The fragments of a request, its units dealt to two servers, hold the same arguments together.
-fn fragments(language: &Language, request: &Request, bytes: &[u8]) {
+fn fragments(language: &Language, request: &Parsed, bytes: &[u8]) {
     let mut units = Vec::new();
     language
         .commands

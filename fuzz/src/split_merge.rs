@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use nutcrab::buffer::{BufferPool, Queue};
 use nutcrab::protocol::{
-    Commands, FragmentReply, Join, Joined, Labels, Parse, Plan, Protocol, ReplyScan, Request,
+    Commands, FragmentReply, Join, Joined, Labels, Parse, Parsed, Plan, Protocol, ReplyScan,
     RequestScan, Unit, Verdict,
 };
 
@@ -124,7 +124,7 @@ struct Fragments {
 impl Fragments {
     fn cut(
         commands: &Commands,
-        asked: &Request,
+        asked: &Parsed,
         request: &[u8],
         server_count: usize,
         bytes: &mut Bytes<'_>,
@@ -170,7 +170,7 @@ impl Fragments {
 /// given an error. The server of the fragment `broken` answers something that cannot be joined.
 fn join(
     language: &Language,
-    asked: &Request,
+    asked: &Parsed,
     fragments: &Fragments,
     store: &mut Store,
     broken: Option<usize>,

@@ -119,14 +119,14 @@ pub enum Parse {
     /// The first `len` bytes are one request.
     Done {
         /// What it asks.
-        request: Request,
+        request: Parsed,
         /// Its length in bytes.
         len: usize,
     },
     /// All bytes so far belong to one request, which is understood, and much of it is still to come.
     Head {
         /// What it asks; its spans lie in the bytes so far.
-        request: Request,
+        request: Parsed,
         /// What is still to come.
         body: Body,
     },
@@ -147,7 +147,7 @@ pub enum Parse {
 
 /// One request, understood.
 #[derive(Debug, PartialEq)]
-pub struct Request {
+pub struct Parsed {
     /// What is to be done with it.
     pub verdict: Verdict,
     /// What it is routed by, for the verdicts that are routed by one key.

@@ -1,12 +1,12 @@
 //! Requests of memcached's protocols read in pieces, for the tests of their parsers.
 
-use super::{Body, Commands, Limits, Parse, Protocol, Refusal, Request, RequestScan};
+use super::{Body, Commands, Limits, Parse, Parsed, Protocol, Refusal, RequestScan};
 
 /// What a client's bytes came to.
 #[derive(Debug, PartialEq)]
 pub enum Outcome {
     /// A request of so many bytes, its data block included.
-    Request(Request, usize),
+    Request(Parsed, usize),
     Bad(Refusal),
     /// All bytes belong to a request that is not whole.
     More,
@@ -17,7 +17,7 @@ pub enum Outcome {
 pub fn read(protocol: Protocol, bytes: &[u8], ends: &[usize], limits: &Limits) -> Outcome {
     let commands = Commands::standard(protocol);
     let mut scan = RequestScan::default();
-    let mut head: Option<(Request, Body, usize)> = None;
+    let mut head: Option<(Parsed, Body, usize)> = None;
     for end in ends.iter().copied().chain([bytes.len()]) {
         if let Some((request, mut body, start)) = head.take() {
             match body.feed(&bytes[start..end]) {

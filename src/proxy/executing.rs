@@ -18,7 +18,7 @@ use crate::buffer::Input;
 use crate::protocol::redis::inline::encode;
 use crate::protocol::redis::request::words;
 use crate::protocol::redis::unblocking;
-use crate::protocol::{Answer, Request, Topic};
+use crate::protocol::{Answer, Parsed, Topic};
 use crate::route::{Distribution, ServerIndex};
 
 /// What is to be published once a transaction has succeeded.
@@ -54,7 +54,7 @@ impl Link {
 
 impl Proxy {
     /// Whether a request publishes something.
-    pub(super) fn publishes(&self, id: ClientId, request: &Request) -> bool {
+    pub(super) fn publishes(&self, id: ClientId, request: &Parsed) -> bool {
         let client = self.clients.find(id);
         let commands = client.map(|client| &self.pool(client.pool).commands);
         let name = commands.map_or("", |commands| commands.name(request.command));

@@ -19,7 +19,7 @@ use super::time::Time;
 use super::{Proxy, Scratch};
 use crate::buffer::Input;
 use crate::protocol::{
-    Answer, BadReply, Family, Fan, FragmentReply, Join, Labels, Merge, Partial, Reach, Request,
+    Answer, BadReply, Family, Fan, FragmentReply, Join, Labels, Merge, Parsed, Partial, Reach,
     ScanTurn, Unit, Version,
 };
 use crate::route::ServerIndex;
@@ -80,13 +80,7 @@ impl Scratch {
 
 impl Proxy {
     /// A command whose units go where their keys live.
-    pub(super) fn split(
-        &mut self,
-        id: ClientId,
-        request: &Request,
-        merge: Merge,
-        input: Input<'_>,
-    ) {
+    pub(super) fn split(&mut self, id: ClientId, request: &Parsed, merge: Merge, input: Input<'_>) {
         let draw = self.draw();
         let Some(client) = self.clients.find(id) else {
             return;
@@ -145,7 +139,7 @@ impl Proxy {
     fn fan_out(
         &mut self,
         id: ClientId,
-        request: &Request,
+        request: &Parsed,
         merge: Merge,
         bytes: &[u8],
         most: u32,

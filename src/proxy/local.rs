@@ -15,7 +15,7 @@ use crate::protocol::redis::describe;
 use crate::protocol::redis::hello::{self, Hello};
 use crate::protocol::redis::request::words;
 use crate::protocol::redis::write::{Writer, bad_sub};
-use crate::protocol::{Commands, Excess, Local, Refusal, Request, Version};
+use crate::protocol::{Commands, Excess, Local, Parsed, Refusal, Version};
 
 const NO_HELLO_YET: &str = "NOAUTH HELLO must be called with the client already authenticated, \
     otherwise the HELLO <proto> AUTH <user> <pass> option can be used to authenticate the client \
@@ -90,7 +90,7 @@ impl Proxy {
         &mut self,
         id: ClientId,
         local: Local,
-        request: &Request,
+        request: &Parsed,
         input: Input<'_>,
     ) -> bool {
         if is_long(&local) && self.put_off_reply(id) {

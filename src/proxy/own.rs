@@ -22,7 +22,7 @@ use super::link::{Kind, Slot, State};
 use super::pool::GroupIndex;
 use super::time::Time;
 use crate::buffer::Input;
-use crate::protocol::{Answer, Request, Topic};
+use crate::protocol::{Answer, Parsed, Topic};
 use crate::route::ServerIndex;
 
 impl Proxy {
@@ -139,7 +139,7 @@ impl Proxy {
     pub(super) fn wait_for_keys(
         &mut self,
         id: ClientId,
-        request: &Request,
+        request: &Parsed,
         input: Input<'_>,
     ) -> bool {
         let Some(client) = self.clients.find(id) else {

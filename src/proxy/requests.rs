@@ -20,7 +20,7 @@ use crate::protocol::memcache::base64;
 use crate::protocol::memcache::request::at_once;
 use crate::protocol::redis::commands::Verb;
 use crate::protocol::{
-    Answer, Excess, Family, Key, Local, Parse, Refusal, Request, RequestScan, Verdict,
+    Answer, Excess, Family, Key, Local, Parse, Parsed, Refusal, RequestScan, Verdict,
 };
 use crate::route::ServerIndex;
 
@@ -298,7 +298,7 @@ impl Proxy {
     /// A whole request. Says whether it was taken; if not, it is to be read again when the client has
     /// been answered everything else.
     #[inline]
-    pub(super) fn handle(&mut self, id: ClientId, request: Request, input: Input<'_>) -> bool {
+    pub(super) fn handle(&mut self, id: ClientId, request: Parsed, input: Input<'_>) -> bool {
         let Some(client) = self.clients.find(id) else {
             return true;
         };
@@ -316,7 +316,7 @@ impl Proxy {
         taken
     }
 
-    pub(super) fn dispatch(&mut self, id: ClientId, request: Request, input: Input<'_>) -> bool {
+    pub(super) fn dispatch(&mut self, id: ClientId, request: Parsed, input: Input<'_>) -> bool {
         let Some(client) = self.clients.find_mut(id) else {
             return true;
         };
@@ -518,7 +518,7 @@ impl Proxy {
     pub(super) fn server_of_all(
         &mut self,
         id: ClientId,
-        request: &Request,
+        request: &Parsed,
         input: Input<'_>,
     ) -> Result<ServerIndex, Vec<u8>> {
         let server = self.route(id, request.key.of(input.bytes()));
@@ -529,7 +529,7 @@ impl Proxy {
     }
 
     /// A command with several keys that cannot be split.
-    fn forward_together(&mut self, id: ClientId, request: &Request, input: Input<'_>) {
+    fn forward_together(&mut self, id: ClientId, request: &Parsed, input: Input<'_>) {
         let server = self.route(id, request.key.of(input.bytes()));
         if self.is_refused_as_apart(id, request, input, server) {
             return self.answer(id, CROSS_SLOT);
@@ -544,7 +544,7 @@ impl Proxy {
     fn is_refused_as_apart(
         &mut self,
         id: ClientId,
-        request: &Request,
+        request: &Parsed,
         input: Input<'_>,
         server: Option<ServerIndex>,
     ) -> bool {
@@ -572,7 +572,7 @@ impl Proxy {
     fn is_together(
         &mut self,
         id: ClientId,
-        request: &Request,
+        request: &Parsed,
         bytes: &[u8],
         server: Option<ServerIndex>,
     ) -> bool {

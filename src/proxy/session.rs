@@ -13,7 +13,7 @@ use super::subscribe::Subscriber;
 use super::transaction::{Transaction, Watching};
 use crate::buffer::Input;
 use crate::protocol::redis::commands::Verb;
-use crate::protocol::{Local, Refusal, Request, Verdict, Version};
+use crate::protocol::{Local, Parsed, Refusal, Verdict, Version};
 
 /// Bytes that are read from a client that waits at a server, so that its end is seen.
 const BLOCKED_PENDING_MAX: usize = 64 * 1024;
@@ -163,7 +163,7 @@ impl Proxy {
     pub(super) fn within_session(
         &mut self,
         id: ClientId,
-        request: &Request,
+        request: &Parsed,
         input: Input<'_>,
     ) -> bool {
         let Some(client) = self.clients.find(id) else {

@@ -27,7 +27,7 @@ use crate::protocol::redis::commands::Verb;
 use crate::protocol::redis::request::words;
 use crate::protocol::redis::unblocking::{self, Unblocked};
 use crate::protocol::redis::write::Writer;
-use crate::protocol::{Answer, Key, Local, Merge, Request, Verdict, Version};
+use crate::protocol::{Answer, Key, Local, Merge, Parsed, Verdict, Version};
 use crate::route::{Router, ServerIndex};
 
 /// A transaction that was begun.
@@ -112,7 +112,7 @@ impl Proxy {
         &mut self,
         id: ClientId,
         verb: Verb,
-        request: &Request,
+        request: &Parsed,
         input: Input<'_>,
     ) -> bool {
         let Some(client) = self.clients.find_mut(id) else {
@@ -147,7 +147,7 @@ impl Proxy {
     }
 
     /// A request within a transaction.
-    pub(super) fn queue(&mut self, id: ClientId, request: &Request, input: Input<'_>) {
+    pub(super) fn queue(&mut self, id: ClientId, request: &Parsed, input: Input<'_>) {
         if let Some(client) = self.clients.find_mut(id)
             && let Some(transaction) = client.session().transaction.as_deref_mut()
         {
@@ -220,7 +220,7 @@ impl Proxy {
     fn unblocked(
         &self,
         id: ClientId,
-        request: &Request,
+        request: &Parsed,
         input: Input<'_>,
     ) -> Result<Option<Unblocked>, &'static [u8]> {
         let Some(client) = self
@@ -280,7 +280,7 @@ impl Proxy {
     fn place(
         &mut self,
         id: ClientId,
-        request: &Request,
+        request: &Parsed,
         input: Input<'_>,
     ) -> Result<Option<ServerIndex>, Vec<u8>> {
         let refused = |why: &str| format!("-ERR {why}\r\n").into_bytes();
@@ -553,7 +553,7 @@ impl Proxy {
             .is_some_and(|client| !client.ring.is_empty())
     }
 
-    fn watch(&mut self, id: ClientId, request: &Request, input: Input<'_>) {
+    fn watch(&mut self, id: ClientId, request: &Parsed, input: Input<'_>) {
         let server = match self.place(id, request, input) {
             Ok(Some(server)) => server,
             Ok(None) => return,

@@ -18,7 +18,7 @@ use super::time::Time;
 use super::{CloseHow, Proxy};
 use crate::buffer::{Input, Queue};
 use crate::protocol::memcache::request::at_once;
-use crate::protocol::{Answer, BadBody, Body, Family, Protocol, Request, Verdict};
+use crate::protocol::{Answer, BadBody, Body, Family, Parsed, Protocol, Verdict};
 use crate::route::ServerIndex;
 
 impl Proxy {
@@ -26,7 +26,7 @@ impl Proxy {
     pub(super) fn begin_upload(
         &mut self,
         id: ClientId,
-        request: Request,
+        request: Parsed,
         input: Input<'_>,
         body: Body,
     ) {
@@ -117,7 +117,7 @@ impl Proxy {
     fn route_upload(
         &mut self,
         id: ClientId,
-        request: &Request,
+        request: &Parsed,
         input: Input<'_>,
     ) -> Option<ServerIndex> {
         let key = request.key.of(input.bytes());

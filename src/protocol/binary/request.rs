@@ -6,7 +6,7 @@
 use super::commands::{Body as Form, Key, Row, Rule, Table, is_statistic};
 use super::{HEADER_LEN, REQUEST, Stamp, Status};
 use crate::protocol::{
-    Answer, Body, Fan, Limits, Local, Merge, Parse, Partial, Reach, Refusal, Request, RequestScan,
+    Answer, Body, Fan, Limits, Local, Merge, Parse, Parsed, Partial, Reach, Refusal, RequestScan,
     Span, Verdict,
 };
 
@@ -56,7 +56,7 @@ pub fn parse(bytes: &[u8], _scan: &mut RequestScan, table: &Table, limits: &Limi
     } else if row.rule == Rule::Stat && !is_statistic(key.of(bytes)) {
         refuse(Some(index), stamp, Status::NotFound)
     } else {
-        Request {
+        Parsed {
             verdict: verdict(row, stamp, lengths),
             key,
             command: Some(index),
@@ -96,8 +96,8 @@ fn verdict(row: &Row, stamp: Stamp, lengths: Lengths) -> Verdict {
     }
 }
 
-fn refuse(command: Option<u16>, stamp: Stamp, status: Status) -> Request {
-    Request {
+fn refuse(command: Option<u16>, stamp: Stamp, status: Status) -> Parsed {
+    Parsed {
         verdict: Verdict::Refuse(Refusal::whole(stamp.error(status))),
         key: Span::default(),
         command,
@@ -106,7 +106,7 @@ fn refuse(command: Option<u16>, stamp: Stamp, status: Status) -> Request {
 }
 
 /// The request with this header, of whose body some is there.
-fn with_body(request: Request, bytes: &[u8], lengths: Lengths, limits: &Limits) -> Parse {
+fn with_body(request: Parsed, bytes: &[u8], lengths: Lengths, limits: &Limits) -> Parse {
     let whole = lengths.whole();
     let missing = whole.saturating_sub(bytes.len() as u64);
     if missing == 0 {

@@ -18,7 +18,7 @@ use memchr::{memchr, memchr2};
 use super::commands::{Form, Row, Rule, Stats, Table, stats};
 use super::{Words, base64};
 use crate::protocol::{
-    Answer, Body, Excess, Fan, Key, Limits, Local, Merge, Parse, Partial, Reach, Refusal, Request,
+    Answer, Body, Excess, Fan, Key, Limits, Local, Merge, Parse, Parsed, Partial, Reach, Refusal,
     RequestScan, Span, Verdict,
 };
 
@@ -193,8 +193,8 @@ fn refusal(complaint: Complaint) -> Refusal {
     }
 }
 
-fn refuse(command: Option<u16>, complaint: Complaint) -> Request {
-    Request {
+fn refuse(command: Option<u16>, complaint: Complaint) -> Parsed {
+    Parsed {
         verdict: Verdict::Refuse(refusal(complaint)),
         key: Span::default(),
         command,
@@ -211,7 +211,7 @@ fn answer(silent: bool) -> Answer {
 }
 
 #[inline]
-fn done(request: Request, len: usize) -> Parse {
+fn done(request: Parsed, len: usize) -> Parse {
     Parse::Done { request, len }
 }
 
@@ -263,7 +263,7 @@ struct Line<'a> {
 
 impl Line<'_> {
     #[inline]
-    fn keys(&self, mut keys: Words<'_>) -> Request {
+    fn keys(&self, mut keys: Words<'_>) -> Parsed {
         let Some(first) = keys.next() else {
             return self.refuse(Complaint::Error);
         };
@@ -309,7 +309,7 @@ impl Line<'_> {
             // Negative or refused, as the version of memcached has it.
             self.request(Verdict::Expired(args.words[2]), args.words[0])
         };
-        let request = Request {
+        let request = Parsed {
             answer: answer(silent),
             ..request
         };
@@ -336,7 +336,7 @@ impl Line<'_> {
     }
 
     /// A meta command without a data block.
-    fn meta(&self, text: &[u8], mut words: Words<'_>) -> Request {
+    fn meta(&self, text: &[u8], mut words: Words<'_>) -> Parsed {
         match words.next() {
             Some(key) => self.meta_request(text, key, words),
             // As memcached does: only `me` looks at its words itself.
@@ -346,7 +346,7 @@ impl Line<'_> {
     }
 
     /// A meta command whose flags are `flags`. Each is told by its first byte.
-    fn meta_request(&self, text: &[u8], key: Span, flags: Words<'_>) -> Request {
+    fn meta_request(&self, text: &[u8], key: Span, flags: Words<'_>) -> Parsed {
         if !self.is_key(key) {
             return self.refuse(Complaint::Format);
         }
@@ -383,13 +383,13 @@ impl Line<'_> {
         } else {
             Verdict::Forward
         };
-        Request {
+        Parsed {
             answer: if quiet { Answer::Maybe } else { Answer::Always },
             ..self.request(verdict, key)
         }
     }
 
-    fn deleted(&self, args: Args<'_>) -> Request {
+    fn deleted(&self, args: Args<'_>) -> Parsed {
         let silent = args.is_silent_from(1);
         // A time may stand behind the key, if it is 0.
         let zero = args.count > 1 && args.word(1) == b"0";
@@ -401,14 +401,14 @@ impl Line<'_> {
             2 | 3 => self.refuse(Complaint::Usage),
             _ => return self.refuse(Complaint::Error),
         };
-        Request {
+        Parsed {
             answer: answer(silent),
             ..request
         }
     }
 
     /// A command with a key, and a word behind it that must be `valid`.
-    fn changed(&self, args: Args<'_>, valid: fn(&[u8]) -> bool, complaint: Complaint) -> Request {
+    fn changed(&self, args: Args<'_>, valid: fn(&[u8]) -> bool, complaint: Complaint) -> Parsed {
         let silent = args.is_silent_from(2);
         let request = match args.count {
             2 | 3 if !self.is_key(args.words[0]) => self.refuse(self.about(args.words[0])),
@@ -416,14 +416,14 @@ impl Line<'_> {
             2 | 3 => self.request(Verdict::Forward, args.words[0]),
             _ => return self.refuse(Complaint::Error),
         };
-        Request {
+        Parsed {
             answer: answer(silent),
             ..request
         }
     }
 
     /// `gat`: an expiry time, then keys.
-    fn touched_keys(&self, text: &[u8], mut words: Words<'_>) -> Request {
+    fn touched_keys(&self, text: &[u8], mut words: Words<'_>) -> Parsed {
         let Some(expiry) = words.next() else {
             return self.refuse(Complaint::Error);
         };
@@ -437,7 +437,7 @@ impl Line<'_> {
         self.keys(words)
     }
 
-    fn verbosity(&self, args: Args<'_>) -> Request {
+    fn verbosity(&self, args: Args<'_>) -> Parsed {
         let silent = args.is_silent_from(0);
         let request = match args.count {
             1 if silent => self.everywhere(Merge::First),
@@ -447,13 +447,13 @@ impl Line<'_> {
             1 | 2 => self.everywhere(Merge::First),
             _ => return self.refuse(Complaint::Error),
         };
-        Request {
+        Parsed {
             answer: answer(silent),
             ..request
         }
     }
 
-    fn flush(&self, args: Args<'_>) -> Request {
+    fn flush(&self, args: Args<'_>) -> Parsed {
         let silent = args.is_silent_from(0);
         let delayed = args.count > usize::from(silent);
         let request = match args.count {
@@ -462,13 +462,13 @@ impl Line<'_> {
             0..=2 => self.everywhere(Merge::First),
             _ => return self.refuse(Complaint::Error),
         };
-        Request {
+        Parsed {
             answer: answer(silent),
             ..request
         }
     }
 
-    fn stats(&self, args: Args<'_>) -> Request {
+    fn stats(&self, args: Args<'_>) -> Parsed {
         if args.count == 0 {
             return self.request(Verdict::Local(Local::Stats), Span::default());
         }
@@ -481,7 +481,7 @@ impl Line<'_> {
         }
     }
 
-    fn everywhere(&self, merge: Merge) -> Request {
+    fn everywhere(&self, merge: Merge) -> Parsed {
         if !self.sound {
             return self.refuse(Complaint::Format);
         }
@@ -493,7 +493,7 @@ impl Line<'_> {
         self.request(Verdict::Everywhere(fan), Span::default())
     }
 
-    fn bare(&self) -> Request {
+    fn bare(&self) -> Parsed {
         let verdict = match self.row.rule {
             Rule::Quit => Verdict::Local(Local::Quit),
             Rule::Noop => Verdict::Local(Local::Say(b"MN\r\n")),
@@ -505,11 +505,11 @@ impl Line<'_> {
     }
 
     /// A command that is known and not passed on.
-    fn refuse_command(&self) -> Request {
+    fn refuse_command(&self) -> Parsed {
         self.not_passed_on(self.row.name.as_bytes())
     }
 
-    fn not_passed_on(&self, name: &[u8]) -> Request {
+    fn not_passed_on(&self, name: &[u8]) -> Parsed {
         let text = [name, b" is not passed on by the proxy"].concat();
         let refusal = Refusal::new("CLIENT_ERROR ", &text);
         self.request(Verdict::Refuse(refusal), Span::default())
@@ -530,8 +530,8 @@ impl Line<'_> {
     }
 
     #[inline]
-    fn request(&self, verdict: Verdict, key: Span) -> Request {
-        Request {
+    fn request(&self, verdict: Verdict, key: Span) -> Parsed {
+        Parsed {
             verdict,
             key,
             command: self.command,
@@ -539,13 +539,13 @@ impl Line<'_> {
         }
     }
 
-    fn refuse(&self, complaint: Complaint) -> Request {
+    fn refuse(&self, complaint: Complaint) -> Parsed {
         refuse(self.command, complaint)
     }
 }
 
 /// The request whose line takes `len` bytes and is followed by a block of `data` bytes and CR LF.
-fn with_data(request: Request, bytes: &[u8], len: usize, data: u64, limits: &Limits) -> Parse {
+fn with_data(request: Parsed, bytes: &[u8], len: usize, data: u64, limits: &Limits) -> Parse {
     let end = len + data as usize;
     match bytes.get(end..end + 2) {
         Some(b"\r\n") => done(request, end + 2),

@@ -10,7 +10,7 @@ use super::inline::{self, Inline};
 use super::keys;
 use crate::protocol::body::{Number, number_line};
 use crate::protocol::{
-    Answer, BadBody, Body, Excess, Key, Limits, Local, Parse, Refusal, Request, RequestScan, Span,
+    Answer, BadBody, Body, Excess, Key, Limits, Local, Parse, Parsed, Refusal, RequestScan, Span,
     Verdict,
 };
 
@@ -37,7 +37,7 @@ pub fn parse(bytes: &[u8], scan: &mut RequestScan, table: &Table, limits: &Limit
             };
         }
         match array_header(bytes, limits) {
-            Header::Request(args, len) => {
+            Header::Parsed(args, len) => {
                 scan.args = args;
                 scan.position = len as u32;
             }
@@ -177,8 +177,8 @@ enum Unfit {
 }
 
 /// The request whose first arguments are there, if they say all that must be known of it.
-fn understand_head(bytes: &[u8], scan: &RequestScan, table: &Table) -> Option<Request> {
-    let request = |verdict, key| Request {
+fn understand_head(bytes: &[u8], scan: &RequestScan, table: &Table) -> Option<Parsed> {
+    let request = |verdict, key| Parsed {
         verdict,
         key,
         command: scan.command,
@@ -235,7 +235,7 @@ fn key_too_long(len: u64, limits: &Limits) -> Refusal {
 }
 
 /// The request whose bytes are all there.
-fn understand(bytes: &[u8], scan: &RequestScan, table: &Table, limits: &Limits) -> Request {
+fn understand(bytes: &[u8], scan: &RequestScan, table: &Table, limits: &Limits) -> Parsed {
     let Some(mut command) = scan.command else {
         return request(unknown_or_learn(scan.first[0].of(bytes), table), None);
     };
@@ -247,7 +247,7 @@ fn understand(bytes: &[u8], scan: &RequestScan, table: &Table, limits: &Limits) 
         };
         (command, row) = (found, table.row(found));
     }
-    let request = |verdict, key| Request {
+    let request = |verdict, key| Parsed {
         verdict,
         key,
         command: Some(command),
@@ -274,7 +274,7 @@ fn understand(bytes: &[u8], scan: &RequestScan, table: &Table, limits: &Limits) 
         }
         Rule::Blocking(_) => {
             match held_to_limit(forward(bytes, scan, table, command), bytes, table, limits) {
-                Request {
+                Parsed {
                     verdict: Verdict::Refuse(refusal),
                     ..
                 } => refuse(refusal),
@@ -305,7 +305,7 @@ fn understand(bytes: &[u8], scan: &RequestScan, table: &Table, limits: &Limits) 
 
 /// `request`, unless one of its keys is too long: only a first argument was held against the limit while
 /// it was read.
-fn held_to_limit(request: Request, bytes: &[u8], table: &Table, limits: &Limits) -> Request {
+fn held_to_limit(request: Parsed, bytes: &[u8], table: &Table, limits: &Limits) -> Parsed {
     if bytes.len() <= limits.key {
         return request;
     }
@@ -318,7 +318,7 @@ fn held_to_limit(request: Request, bytes: &[u8], table: &Table, limits: &Limits)
     let mut lengths = keys.iter().map(|key| key.span().len());
     match lengths.find(|&len| len > limits.key) {
         None => request,
-        Some(len) => Request {
+        Some(len) => Parsed {
             verdict: Verdict::Refuse(key_too_long(len as u64, limits)),
             ..request
         },
@@ -326,8 +326,8 @@ fn held_to_limit(request: Request, bytes: &[u8], table: &Table, limits: &Limits)
 }
 
 /// A request to the server of its keys.
-fn forward(bytes: &[u8], scan: &RequestScan, table: &Table, command: u16) -> Request {
-    let request = |verdict, key| Request {
+fn forward(bytes: &[u8], scan: &RequestScan, table: &Table, command: u16) -> Parsed {
+    let request = |verdict, key| Parsed {
         verdict,
         key,
         command: Some(command),
@@ -377,8 +377,8 @@ fn forward(bytes: &[u8], scan: &RequestScan, table: &Table, command: u16) -> Req
 }
 
 /// A script, which names its keys only to say where it runs.
-fn script(bytes: &[u8], scan: &RequestScan, table: &Table, command: u16) -> Request {
-    let request = |verdict, key| Request {
+fn script(bytes: &[u8], scan: &RequestScan, table: &Table, command: u16) -> Parsed {
+    let request = |verdict, key| Parsed {
         verdict,
         key,
         command: Some(command),
@@ -403,7 +403,7 @@ fn script(bytes: &[u8], scan: &RequestScan, table: &Table, command: u16) -> Requ
 }
 
 /// SCAN: the cursor says which server's turn it is.
-fn scan_request(bytes: &[u8], scan: &RequestScan, table: &Table, command: u16) -> Request {
+fn scan_request(bytes: &[u8], scan: &RequestScan, table: &Table, command: u16) -> Parsed {
     let verdict = if !table.has_several() {
         Verdict::Keyless
     } else {
@@ -434,8 +434,8 @@ fn says_block(bytes: &[u8]) -> bool {
 }
 
 /// A request that is not routed by a key.
-fn request(verdict: Verdict, command: Option<u16>) -> Request {
-    Request {
+fn request(verdict: Verdict, command: Option<u16>) -> Parsed {
+    Parsed {
         verdict,
         key: Span::default(),
         command,
@@ -544,7 +544,7 @@ pub fn words(bytes: &[u8]) -> Vec<&[u8]> {
 /// What the first line of a request says.
 enum Header {
     /// The number of its arguments, and the bytes the line takes.
-    Request(u32, usize),
+    Parsed(u32, usize),
     /// There is no request, but a line of this length.
     Nothing(usize),
     More,
@@ -560,7 +560,7 @@ fn array_header(bytes: &[u8], limits: &Limits) -> Header {
     match number_line(&bytes[1..]) {
         Number::More => Header::More,
         Number::Line { value, len } if value >= 1 && value <= u64::from(limits.args) => {
-            Header::Request(value as u32, len + 1)
+            Header::Parsed(value as u32, len + 1)
         }
         Number::Line { value, .. } if value >= 1 => {
             let refusal = if limits.stranger {

@@ -41,7 +41,7 @@ fn in_pieces(bytes: &[u8], cuts: impl IntoIterator<Item = usize>) -> Parse {
 
 /// Parses the words whole, byte by byte and cut at every point, with something behind them, and
 /// gives what all agree on.
-fn check(words: &[&str]) -> Request {
+fn check(words: &[&str]) -> Parsed {
     let words: Vec<&[u8]> = words.iter().map(|word| word.as_bytes()).collect();
     let bytes = encode(&words);
     let expected = whole(&bytes);
@@ -532,7 +532,7 @@ fn a_key_behind_the_first_that_is_too_long_costs_only_its_request() {
     assert!(matches!(
         whole(&bytes),
         Parse::Done {
-            request: Request {
+            request: Parsed {
                 verdict: Verdict::Together,
                 ..
             },

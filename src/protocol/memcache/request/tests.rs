@@ -15,7 +15,7 @@ fn check(bytes: &[u8]) -> Outcome {
 }
 
 /// The request in `bytes`, which must be all of them; what follows must not matter.
-fn request(bytes: &[u8]) -> Request {
+fn request(bytes: &[u8]) -> Parsed {
     for behind in [&b""[..], b"get a\r\n", b"\r\n", b"\0"] {
         let bytes_len = bytes.len();
         match check(&[bytes, behind].concat()) {
