@@ -8,14 +8,13 @@
 use super::Proxy;
 use super::cause::Cause;
 use super::exchange::Exchange;
-use super::heavy::Print;
 use super::ids::ClientId;
-use super::link::Slot;
 use super::pool::GroupIndex;
+use super::request::Request;
 use crate::buffer::{BufferPool, Input, Queue};
+use crate::protocol::Topic;
 use crate::protocol::redis::commands::Verb;
 use crate::protocol::redis::info::{Facts, QUESTION, REPLY_MAX};
-use crate::protocol::{Answer, Topic};
 use crate::route::ServerIndex;
 
 /// A command whose reply waits for what a server says.
@@ -36,13 +35,13 @@ pub(super) struct Asking {
 }
 
 impl Asking {
-    pub fn new(verb: Verb, request: &[u8], group: GroupIndex, mute: bool) -> Self {
+    pub fn new(verb: Verb, topic: Topic, request: &[u8], group: GroupIndex, mute: bool) -> Self {
         Self {
             verb,
             request: request.to_vec(),
             group,
             mute,
-            topic: Topic::NONE,
+            topic,
             tried: 0,
             heard: Vec::new(),
         }
@@ -61,8 +60,7 @@ impl Asking {
 
 impl Proxy {
     /// Holds the client's command back until a server of the group has answered.
-    pub(super) fn ask(&mut self, id: ClientId, mut asking: Asking) {
-        asking.topic = self.topic;
+    pub(super) fn ask(&mut self, id: ClientId, asking: Asking) {
         let Some(client) = self.clients.find_mut(id) else {
             return;
         };
@@ -102,17 +100,12 @@ impl Proxy {
                     continue;
                 }
             };
-            if let Some(target) = self.links.find_mut(link) {
-                target.out.push(QUESTION, &mut self.buffers);
-            }
-            // The request at hand, if there is one, may be another client's.
-            let slot = Slot {
+            let request = Request {
                 topic,
-                print: Print::NONE,
-                ..self.slot(id, sequence, None, Answer::Always)
+                ..Request::own(id)
             };
-            self.enqueued(link, slot, QUESTION.len() as u64);
-            return;
+            let slot = request.slot(sequence, self.now);
+            return self.send_bytes(link, slot, QUESTION);
         }
     }
 

@@ -17,12 +17,13 @@ use super::link::Slot;
 use super::owed::{Mark, Owed};
 use super::pending::Pending;
 use super::pool::GroupIndex;
+use super::request::Request;
 use super::session::{Mute, Session};
 use super::spares::Ticket;
 use super::time::Time;
 use super::timer::Armed;
 use crate::buffer::{BufferPool, Input, Queue};
-use crate::protocol::{Answer, Body, Family, Protocol, RequestScan, Topic};
+use crate::protocol::{Body, Protocol, RequestScan};
 use crate::route::ServerIndex;
 
 /// What one client has asked and is owed.
@@ -133,12 +134,8 @@ pub(super) struct Upload {
     pub stage: Stage,
     /// Where it goes.
     pub server: ServerIndex,
-    /// Whether it will be answered.
-    pub answer: Answer,
-    /// What it is counted under.
-    pub topic: Topic,
-    /// Which replies it can have.
-    pub family: Family,
+    /// Who asked, and what its reply must know of it.
+    pub request: Request,
     /// When something of it came last.
     pub heard: Time,
     /// Its place among those that wait for a connection of their own.

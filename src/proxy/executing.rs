@@ -13,12 +13,13 @@ use super::exchange::Exchange;
 use super::ids::{ClientId, LinkId, PoolIndex};
 use super::link::{Link, Role, Slot, beginning};
 use super::pool::GroupIndex;
+use super::request::Request;
 use super::transaction::{EXEC, MULTI, Transaction};
 use crate::buffer::Input;
 use crate::protocol::redis::inline::encode;
 use crate::protocol::redis::request::words;
 use crate::protocol::redis::unblocking;
-use crate::protocol::{Answer, Parsed, Topic};
+use crate::protocol::{Answer, Parsed};
 use crate::route::{Distribution, ServerIndex};
 
 /// What is to be published once a transaction has succeeded.
@@ -54,10 +55,10 @@ impl Link {
 
 impl Proxy {
     /// Whether a request publishes something.
-    pub(super) fn publishes(&self, id: ClientId, request: &Parsed) -> bool {
+    pub(super) fn publishes(&self, id: ClientId, parsed: &Parsed) -> bool {
         let client = self.clients.find(id);
         let commands = client.map(|client| &self.pool(client.pool).commands);
-        let name = commands.map_or("", |commands| commands.name(request.command));
+        let name = commands.map_or("", |commands| commands.name(parsed.command));
         matches!(name, "PUBLISH" | "SPUBLISH")
     }
 
@@ -84,11 +85,12 @@ impl Proxy {
     /// Sends a transaction over a connection on which it is known to be one.
     pub(super) fn send_transaction(
         &mut self,
-        id: ClientId,
+        request: &Request,
         link: LinkId,
         transaction: &Transaction,
         watched: bool,
     ) {
+        let id = request.client;
         let Some(client) = self.clients.find_mut(id) else {
             return;
         };
@@ -107,27 +109,26 @@ impl Proxy {
         let server = self.links.find(link).map(|link| link.server);
         let mut elsewhere = self.homes(pool, transaction);
         elsewhere.retain(|(_, home)| Some(*home) != server);
-        let slot = |role, client, proxy: &Self| Slot {
+        let slot = |role: Role, client| Slot {
             client,
             role,
-            family: role.family(),
-            ..proxy.slot(id, sequence, None, Answer::Always)
+            ..request.of_family(role.family()).slot(sequence, self.now)
         };
-        let (multi, nobody) = (slot(Role::Multi, None, self), slot(Role::Usual, None, self));
-        let exec = slot(Role::Exec, Some(id), self);
-        self.send_part(link, MULTI, multi);
+        let (multi, nobody) = (slot(Role::Multi, None), slot(Role::Usual, None));
+        let exec = slot(Role::Exec, Some(id));
+        self.send_bytes(link, multi, MULTI);
         for index in 0..transaction.ends.len() {
             let request = part(transaction, index);
             let is_elsewhere = elsewhere.binary_search_by_key(&index, |(other, _)| *other);
             if is_elsewhere.is_ok() {
-                self.send_part(link, &in_place_of(request), nobody);
+                self.send_bytes(link, nobody, &in_place_of(request));
             } else if takes_moments && transaction.waits.binary_search(&index).is_ok() {
-                self.send_part(link, &unblocking::hasten(request), nobody);
+                self.send_bytes(link, nobody, &unblocking::hasten(request));
             } else {
-                self.send_part(link, request, nobody);
+                self.send_bytes(link, nobody, request);
             }
         }
-        self.send_part(link, EXEC, exec);
+        self.send_bytes(link, exec, EXEC);
         if !elsewhere.is_empty()
             && let Some(link) = self.links.find_mut(link)
         {
@@ -145,13 +146,6 @@ impl Proxy {
         }
     }
 
-    pub(super) fn send_part(&mut self, link: LinkId, part: &[u8], slot: Slot) {
-        if let Some(target) = self.links.find_mut(link) {
-            target.out.push(part, &mut self.buffers);
-        }
-        self.enqueued(link, slot, part.len() as u64);
-    }
-
     /// Publishes what a transaction has published on channels of other servers.
     pub(super) fn publish(&mut self, pool: PoolIndex, posts: Posts) {
         for (server, request) in posts.requests {
@@ -164,10 +158,9 @@ impl Proxy {
             };
             let slot = Slot {
                 client: None,
-                topic: Topic::NONE,
-                ..self.slot(posts.client, 0, None, Answer::Always)
+                ..Request::own(posts.client).slot(0, self.now)
             };
-            self.send_part(link, &request, slot);
+            self.send_bytes(link, slot, &request);
         }
     }
 }

@@ -12,8 +12,8 @@ use std::mem;
 use super::cause::Cause;
 use super::exchange::{Exchange, Fanout};
 use super::ids::ClientId;
-use super::link::Slot;
 use super::owed::Mark;
+use super::request::Request;
 use super::scripts::SCRIPT_MAX;
 use super::time::Time;
 use super::{Proxy, Scratch};
@@ -80,7 +80,14 @@ impl Scratch {
 
 impl Proxy {
     /// A command whose units go where their keys live.
-    pub(super) fn split(&mut self, id: ClientId, request: &Parsed, merge: Merge, input: Input<'_>) {
+    pub(super) fn split(
+        &mut self,
+        request: &Request,
+        parsed: &Parsed,
+        merge: Merge,
+        input: Input<'_>,
+    ) {
+        let id = request.client;
         let draw = self.draw();
         let Some(client) = self.clients.find(id) else {
             return;
@@ -95,7 +102,7 @@ impl Proxy {
         let bytes = input.bytes();
         scratch.units.clear();
         let units = &mut scratch.units;
-        if !pool.commands.units(bytes, request.command, most, units) {
+        if !pool.commands.units(bytes, parsed.command, most, units) {
             // Splitting it would take more memory than one client may have.
             let stats = &self.stats.pools[client.pool.index()];
             stats.memory_limit_hits.add(1);
@@ -121,11 +128,13 @@ impl Proxy {
                     && scratch.servers.iter().all(|&server| Some(server) == first) =>
             {
                 if merge == Merge::Values && self.limits.strict {
-                    self.family = Family::Values;
+                    let request = request.of_family(Family::Values);
+                    self.forward_values(&request, first, input, &scratch.units);
+                } else {
+                    self.forward(request, first, input);
                 }
-                self.forward_split(id, first, input, request.answer, &scratch.units);
             }
-            Some(_) => self.fan_out(id, request, merge, bytes, most, &mut scratch),
+            Some(_) => self.fan_out(request, parsed, merge, bytes, most, &mut scratch),
         }
         scratch.units.clear();
         scratch.units.shrink_to(UNITS_KEPT);
@@ -138,13 +147,14 @@ impl Proxy {
     /// Sends fragments of at most `most` units to each server concerned, in the order of the servers.
     fn fan_out(
         &mut self,
-        id: ClientId,
-        request: &Parsed,
+        request: &Request,
+        parsed: &Parsed,
         merge: Merge,
         bytes: &[u8],
         most: u32,
         scratch: &mut Scratch,
     ) {
+        let id = request.client;
         let Some(client) = self.clients.find(id) else {
             return;
         };
@@ -159,7 +169,7 @@ impl Proxy {
             }
         }
         let in_lines = fanout.order.len() > most as usize;
-        let Some(sequence) = self.push_fanout(id, fanout, &scratch.parts) else {
+        let Some(sequence) = self.push_fanout(request, fanout, &scratch.parts) else {
             return;
         };
         if in_lines {
@@ -168,7 +178,7 @@ impl Proxy {
         for (fragment, part) in scratch.parts.iter().enumerate() {
             let fragment = fragment as u16;
             let units = &scratch.grouped[(part.end - part.count) as usize..part.end as usize];
-            let link = match self.link_for(id, part.server) {
+            let link = match self.link_for(request, part.server) {
                 Ok(link) => link,
                 Err(cause) => {
                     self.fail_fragment(id, sequence, fragment, cause);
@@ -181,19 +191,11 @@ impl Proxy {
             {
                 fanout.links.push((fragment, link));
             }
-            let slot = Slot {
-                family: self.family,
-                ..self.slot(id, sequence, Some(fragment), Answer::Always)
-            };
-            let Some(target) = self.links.find_mut(link) else {
-                continue;
-            };
-            let before = target.out.len();
-            let commands = &self.pools[pool_index.index()].commands;
-            let (out, pool) = (&mut target.out, &mut self.buffers);
-            commands.fragment(bytes, request.command, units, out, pool);
-            let len = (target.out.len() - before) as u64;
-            self.enqueued(link, slot, len);
+            let slot = request.fragment_slot(sequence, fragment, self.now);
+            self.send(link, slot, |out, buffers, pool| {
+                pool.commands
+                    .fragment(bytes, parsed.command, units, out, buffers);
+            });
         }
         self.advance(id);
     }
@@ -211,17 +213,15 @@ impl Proxy {
         }
     }
 
-    /// Queues a whole request that could have been split, but has all its keys on one server.
-    fn forward_split(
+    /// Queues a whole get that could have been split, but has all its keys on one server.
+    fn forward_values(
         &mut self,
-        id: ClientId,
+        request: &Request,
         server: Option<ServerIndex>,
         input: Input<'_>,
-        answer: Answer,
         units: &[Unit],
     ) {
-        if let Some(link) = self.forward(id, server, input, answer)
-            && self.family == Family::Values
+        if let Some(link) = self.forward(request, server, input)
             && let Some(target) = self.links.find_mut(link)
         {
             let keys = units.iter().map(|unit| unit.key.of(input.bytes()));
@@ -230,16 +230,18 @@ impl Proxy {
     }
 
     /// A command that every server answers.
-    pub(super) fn everywhere(&mut self, id: ClientId, fan: Fan, input: Input<'_>, answer: Answer) {
+    pub(super) fn everywhere(&mut self, request: &Request, fan: Fan, input: Input<'_>) {
+        let mut request = *request;
         if fan.merge == Merge::Stats && self.limits.strict {
-            self.family = Family::Statistics;
+            request.family = Family::Statistics;
         }
+        let (id, answer) = (request.client, request.answer);
         let Some(client) = self.clients.find(id) else {
             return;
         };
         let pool_index = client.pool;
         if fan.reach == Reach::Busy {
-            return self.overtake(id, fan, input);
+            return self.overtake(&request, fan, input);
         }
         if fan.merge == Merge::Forget {
             self.forget_scripts(pool_index);
@@ -257,14 +259,14 @@ impl Proxy {
             [] if answer == Answer::Never => {}
             [] => self.answer_error(id, Cause::Refused),
             [only] if !fan.merge.concerns_us() => {
-                self.forward(id, Some(only), input, answer);
+                self.forward(&request, Some(only), input);
             }
             _ if answer == Answer::Never => {
                 for &server in &scratch.servers {
-                    self.forward(id, Some(server), input, answer);
+                    self.forward(&request, Some(server), input);
                 }
             }
-            _ => self.send_everywhere(id, fan, input, answer, &mut scratch),
+            _ => self.send_everywhere(&request, fan, input, &mut scratch),
         }
         scratch.servers.shrink_to(UNITS_KEPT);
         self.scratch = scratch;
@@ -273,12 +275,12 @@ impl Proxy {
     /// Sends the request to each of several servers, in their order.
     fn send_everywhere(
         &mut self,
-        id: ClientId,
+        request: &Request,
         fan: Fan,
         input: Input<'_>,
-        answer: Answer,
         scratch: &mut Scratch,
     ) {
+        let id = request.client;
         scratch.parts.clear();
         scratch
             .parts
@@ -298,30 +300,20 @@ impl Proxy {
                 fanout.labels.push(servers[server.index()].name.as_bytes());
             }
         }
-        let Some(sequence) = self.push_fanout(id, fanout, &scratch.parts) else {
+        let Some(sequence) = self.push_fanout(request, fanout, &scratch.parts) else {
             return;
         };
         for (fragment, part) in scratch.parts.iter().enumerate() {
             let fragment = fragment as u16;
-            let link = match self.link_for(id, part.server) {
+            let link = match self.link_for(request, part.server) {
                 Ok(link) => link,
                 Err(cause) => {
                     self.fail_fragment(id, sequence, fragment, cause);
                     continue;
                 }
             };
-            let mut slot = self.slot(id, sequence, Some(fragment), answer);
-            let mut len = input.len() as u64;
-            if let Some(target) = self.links.find_mut(link) {
-                slot.family = self.family;
-                target.out.push_input(input, &mut self.buffers);
-                if answer != Answer::Always {
-                    let marker = target.protocol.marker();
-                    target.out.push(marker, &mut self.buffers);
-                    len += marker.len() as u64;
-                }
-            }
-            self.enqueued(link, slot, len);
+            let slot = request.fragment_slot(sequence, fragment, self.now);
+            self.send(link, slot, |out, buffers, _| out.push_input(input, buffers));
         }
         self.advance(id);
     }
@@ -329,7 +321,8 @@ impl Proxy {
     /// SCAN: the server whose turn it is, is asked with its own cursor.
     ///
     /// An ejected server is passed over, as its keys are.
-    pub(super) fn scan(&mut self, id: ClientId, cursor: u64, input: Input<'_>) {
+    pub(super) fn scan(&mut self, request: &Request, cursor: u64, input: Input<'_>) {
+        let id = request.client;
         let Some(client) = self.clients.find(id) else {
             return;
         };
@@ -354,41 +347,33 @@ impl Proxy {
             servers,
         };
         let part = Part::whole(ServerIndex(server));
-        let link = match self.link_for(id, part.server) {
+        let link = match self.link_for(request, part.server) {
             Ok(link) => link,
             Err(cause) => return self.answer_error(id, cause),
         };
         let mut fanout = self.scratch.fanout(Merge::Scan(turn), Partial::Fail);
         fanout.order.push(0);
-        let Some(sequence) = self.push_fanout(id, fanout, &[part]) else {
+        let Some(sequence) = self.push_fanout(request, fanout, &[part]) else {
             return;
         };
-        let slot = Slot {
-            family: self.family,
-            ..self.slot(id, sequence, Some(0), Answer::Always)
-        };
-        let Some(target) = self.links.find_mut(link) else {
-            return;
-        };
-        let before = target.out.len();
-        let commands = &self.pools[pool_index.index()].commands;
-        commands.scan_request(input.bytes(), own, &mut target.out, &mut self.buffers);
-        let len = (target.out.len() - before) as u64;
-        self.enqueued(link, slot, len);
+        let slot = request.fragment_slot(sequence, 0, self.now);
+        self.send(link, slot, |out, buffers, pool| {
+            pool.commands.scan_request(input.bytes(), own, out, buffers);
+        });
     }
 
     /// Notes that a reply is owed which is joined from one of each part.
     pub(super) fn push_fanout(
         &mut self,
-        id: ClientId,
+        request: &Request,
         mut fanout: Box<Fanout>,
         parts: &[Part],
     ) -> Option<u32> {
-        let client = self.clients.find_mut(id)?;
+        let client = self.clients.find_mut(request.client)?;
         fanout.mute = client.is_mute();
         fanout.version = client.version();
         fanout.mark = Mark {
-            topic: self.topic,
+            topic: request.topic,
             begun: Time::default(),
         };
         fanout.given = None;

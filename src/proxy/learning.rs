@@ -8,9 +8,10 @@ use super::cause::Cause;
 use super::exchange::Exchange;
 use super::ids::ClientId;
 use super::link::beginning;
+use super::request::Request;
 use super::scripts::{Errand, Purpose};
 use crate::buffer::{Input, Queue};
-use crate::protocol::{Answer, Parse, RequestScan};
+use crate::protocol::{Parse, RequestScan};
 use crate::route::ServerIndex;
 
 /// About a command that is not known, where only one that is can be served.
@@ -21,9 +22,15 @@ const ANSWER_MAX: usize = 256 * 1024;
 
 impl Proxy {
     /// Asks `server` about the command of a request.
-    pub(super) fn learn(&mut self, id: ClientId, server: Option<ServerIndex>, input: Input<'_>) {
+    pub(super) fn learn(
+        &mut self,
+        request: &Request,
+        server: Option<ServerIndex>,
+        input: Input<'_>,
+    ) {
+        let id = request.client;
         let link = match server {
-            Some(server) => self.link_for(id, server),
+            Some(server) => self.link_for(request, server),
             None => Err(Cause::Refused),
         };
         let link = match link {
@@ -39,17 +46,14 @@ impl Proxy {
         let errand = Errand {
             mute: client.mute,
             purpose: Purpose::Learn,
-            topic: self.topic,
+            topic: request.topic,
             request: input.bytes().to_vec(),
             answer: Vec::new(),
         };
         client.barrier = true;
         let sequence = client.ring.push(Exchange::Errand(Box::new(errand)));
-        let slot = self.slot(id, sequence, None, Answer::Always);
-        if let Some(target) = self.links.find_mut(link) {
-            target.out.push(&question, &mut self.buffers);
-        }
-        self.enqueued(link, slot, question.len() as u64);
+        let slot = request.of_any_family().slot(sequence, self.now);
+        self.send_bytes(link, slot, &question);
     }
 
     /// A reply came for a request that was kept. Says whether it is to be passed on after all.
@@ -124,7 +128,13 @@ impl Proxy {
             let may_pass = client.ring.is_empty() && !client.is_in_transaction();
             return match refusal {
                 Some(refusal) => self.answer(id, refusal.bytes()),
-                None if may_pass => self.pass_unknown(id, Input::copied(&errand.request)),
+                None if may_pass => {
+                    let request = Request {
+                        topic: errand.topic,
+                        ..Request::own(id)
+                    };
+                    self.pass_unknown(&request, Input::copied(&errand.request));
+                }
                 None => self.answer(id, NOT_KNOWN),
             };
         }

@@ -12,6 +12,7 @@ use super::ids::{ClientId, LinkId, PoolIndex};
 use super::link::{Kind, Link, Slot, State};
 use super::notice::What;
 use super::pool::{LaneIndex, LaneKey};
+use super::request::Request;
 use super::time::Time;
 use super::{Action, Proxy};
 use crate::protocol::{Protocol, ReplyScan, Version};
@@ -21,7 +22,12 @@ use crate::stats::ServerStats;
 impl Proxy {
     /// The connection that takes the next request of this client to this server.
     #[inline]
-    pub(super) fn link_for(&mut self, id: ClientId, server: ServerIndex) -> Result<LinkId, Cause> {
+    pub(super) fn link_for(
+        &mut self,
+        request: &Request,
+        server: ServerIndex,
+    ) -> Result<LinkId, Cause> {
+        let id = request.client;
         let Some(client) = self.clients.find_mut(id) else {
             return Err(Cause::Invalid);
         };
@@ -35,7 +41,7 @@ impl Proxy {
             return self.with_room(id, link);
         }
         let found = &mut self.pools[pool.index()];
-        let heavy = found.heavy.has(self.print, self.now);
+        let heavy = found.heavy.has(request.print, self.now);
         let lane_index = found.lane_of(group, server);
         let primaries = &found.lane(lane_index).primaries;
         let place = id.slot() % primaries.len();

@@ -7,6 +7,7 @@ use super::asking::Asking;
 use super::cause::Cause;
 use super::ids::ClientId;
 use super::pool::GroupIndex;
+use super::request::Request;
 use super::session::{Mute, Session};
 use super::telling::is_long;
 use crate::buffer::Input;
@@ -88,11 +89,12 @@ impl Proxy {
     /// Says whether it was taken, see [`Proxy::handle`].
     pub(super) fn answer_locally(
         &mut self,
-        id: ClientId,
+        request: &Request,
         local: Local,
-        request: &Parsed,
+        parsed: &Parsed,
         input: Input<'_>,
     ) -> bool {
+        let id = request.client;
         if is_long(&local) && self.put_off_reply(id) {
             return false;
         }
@@ -106,26 +108,27 @@ impl Proxy {
             Local::Sasl => self.sasl(id, input.bytes()),
             Local::Redis(
                 verb @ (Verb::Multi | Verb::Exec | Verb::Discard | Verb::Watch | Verb::Unwatch),
-            ) => return self.transaction_command(id, verb, request, input),
-            Local::Redis(Verb::Wait) => return self.wait(id, input),
+            ) => return self.transaction_command(request, verb, parsed, input),
+            Local::Redis(Verb::Wait) => return self.wait(request, input),
             Local::Redis(Verb::Client) if self.is_early_unblock(id, input) => return false,
-            Local::Redis(verb) => self.obey(id, verb, input.bytes()),
+            Local::Redis(verb) => self.obey(request, verb, input.bytes()),
         }
         true
     }
 
-    fn obey(&mut self, id: ClientId, verb: Verb, request: &[u8]) {
+    fn obey(&mut self, request: &Request, verb: Verb, bytes: &[u8]) {
+        let id = request.client;
         let Some(client) = self.clients.find(id) else {
             return;
         };
         let limit = self.pool(client.pool).config.limits.local;
-        if request.len() > longest(verb, limit) {
+        if bytes.len() > longest(verb, limit) {
             let text =
                 format!("ERR the request is longer than local_request_limit ({limit} bytes)");
             let refusal = Refusal::new("-", text.as_bytes()).beyond(Excess::Local);
             return self.refuse(id, &refusal);
         }
-        let words = words(request);
+        let words = words(bytes);
         let text = words.get(1).copied().unwrap_or_default();
         let mut reply = Writer::new(client.version());
         match verb {
@@ -146,14 +149,14 @@ impl Proxy {
                 reply.status("RESET");
             }
             Verb::Hello => match self.hello(id, &words) {
-                Ok(Some(group)) => return self.ask_on(id, verb, request, group),
+                Ok(Some(group)) => return self.ask_on(request, verb, bytes, group),
                 Ok(None) => return,
                 Err(error) => {
                     reply.error(&error);
                 }
             },
             Verb::Select => match self.select(id, text) {
-                Ok(Some(group)) => return self.ask_on(id, verb, request, group),
+                Ok(Some(group)) => return self.ask_on(request, verb, bytes, group),
                 Ok(None) => {
                     reply.status("OK");
                 }
@@ -165,9 +168,9 @@ impl Proxy {
                 if self.pool(client.pool).facts.is_none() {
                     let group = client.group;
                     self.pools[client.pool.index()].stay(group);
-                    return self.ask_on(id, verb, request, group);
+                    return self.ask_on(request, verb, bytes, group);
                 }
-                reply.verbatim(&self.info(id, request));
+                reply.verbatim(&self.info(id, bytes));
             }
             Verb::Client => match self.client_command(id, &words, &mut reply) {
                 Told::Reply => {}
@@ -181,7 +184,7 @@ impl Proxy {
                 Commands::Redis(table) => describe::answer(&words, table, &mut reply),
                 Commands::Memcache(_) | Commands::Binary(_) => {}
             },
-            Verb::Config => return self.config_get(id, request),
+            Verb::Config => return self.config_get(request, bytes),
             Verb::Time => {
                 let now = self.wall();
                 reply.array(2).bulk((now / 1_000_000).to_string());
@@ -192,7 +195,7 @@ impl Proxy {
             | Verb::Ssubscribe
             | Verb::Unsubscribe
             | Verb::Punsubscribe
-            | Verb::Sunsubscribe => return self.subscription_command(id, verb, request),
+            | Verb::Sunsubscribe => return self.subscription_command(request, verb, bytes),
             // Not answered here, or not here alone.
             Verb::Multi | Verb::Exec | Verb::Discard | Verb::Watch | Verb::Unwatch | Verb::Wait => {
                 return;
@@ -205,9 +208,10 @@ impl Proxy {
         self.answer(id, &reply.into_bytes());
     }
 
-    fn ask_on(&mut self, id: ClientId, verb: Verb, request: &[u8], group: GroupIndex) {
+    fn ask_on(&mut self, request: &Request, verb: Verb, bytes: &[u8], group: GroupIndex) {
+        let id = request.client;
         let mute = self.clients.find(id).is_some_and(|client| client.is_mute());
-        self.ask(id, Asking::new(verb, request, group, mute));
+        self.ask(id, Asking::new(verb, request.topic, bytes, group, mute));
     }
 
     /// The reply to a command for which a server was asked.

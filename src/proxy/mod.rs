@@ -58,6 +58,7 @@ mod pool;
 mod pressure;
 mod replete;
 mod replies;
+mod request;
 mod requests;
 mod retries;
 mod scripts;
@@ -84,7 +85,7 @@ use std::time::Duration;
 
 use crate::buffer::{BufferPool, Chunk, Input, Queue};
 use crate::config;
-use crate::protocol::{Family, Key, Topic, Unit};
+use crate::protocol::{Key, Unit};
 use crate::route::{Router, ServerIndex};
 use crate::stats::{Stats, WorkerStats};
 
@@ -103,7 +104,6 @@ use census::Census;
 use client::Client;
 use dirty::Dirty;
 use exchange::Fanout;
-use heavy::Print;
 use ids::{ClientId, LinkId, Side, Slab};
 use link::Link;
 use pool::{GroupIndex, Pool};
@@ -231,14 +231,8 @@ pub struct Proxy {
     workers: u64,
     /// Microseconds since the epoch at time zero.
     epoch: u64,
-    /// What the request at hand is counted under.
-    topic: Topic,
-    /// Which replies the request at hand can have.
-    family: Family,
     /// Connections on which a get was answered with values of other keys.
     misfits: Vec<LinkId>,
-    /// What is remembered of its key.
-    print: Print,
     draws: u64,
     /// See [`Proxy::moved`].
     moved: u64,
@@ -322,10 +316,7 @@ impl Proxy {
             place: settings.worker.0,
             workers: u64::from(settings.worker.1).max(1),
             epoch: 0,
-            topic: Topic::NONE,
-            family: Family::Any,
             misfits: Vec::new(),
-            print: Print::NONE,
             draws: settings.seed | 1,
             moved: 0,
             released: 0,

@@ -20,13 +20,12 @@ use std::mem;
 use super::Proxy;
 use super::cause::Cause;
 use super::exchange::Exchange;
-use super::heavy::Print;
 use super::ids::{ClientId, LinkId};
 use super::link::{Kind, Link, Next, Role, Slot, beginning};
 use super::pool::REFUSED_PAUSE;
+use super::request::Request;
 use super::transaction::{EXEC, MULTI};
 use crate::buffer::{BufferPool, Input};
-use crate::protocol::{Answer, Topic};
 
 /// Of what a server says when it refuses, clients are told so much.
 const WORDS_MAX: usize = 256;
@@ -184,19 +183,14 @@ impl Proxy {
         } else {
             None
         };
-        let slot = |role, is_owed: bool, proxy: &Self| Slot {
+        let slot = |role, is_owed: bool| Slot {
             client: sequence.filter(|_| is_owed).map(|_| id),
             role,
-            topic: Topic::NONE,
-            print: Print::NONE,
-            ..proxy.slot(id, sequence.unwrap_or(0), None, Answer::Always)
+            ..Request::own(id).slot(sequence.unwrap_or(0), self.now)
         };
-        let (multi, exec) = (
-            slot(Role::Multi, false, self),
-            slot(Role::Proof, true, self),
-        );
-        self.send_part(link, MULTI, multi);
-        self.send_part(link, EXEC, exec);
+        let (multi, exec) = (slot(Role::Multi, false), slot(Role::Proof, true));
+        self.send_bytes(link, multi, MULTI);
+        self.send_bytes(link, exec, EXEC);
         sequence
     }
 

@@ -10,9 +10,9 @@ use std::time::Duration;
 use super::Proxy;
 use super::client::State;
 use super::ids::ClientId;
+use super::request::Request;
 use super::session::Mute;
 use super::subscribe::{NAME_COST, kind_of};
-use crate::protocol::Topic;
 use crate::protocol::redis::commands::Verb;
 use crate::protocol::redis::request::{args_from, counted};
 
@@ -28,16 +28,17 @@ pub(super) struct Names {
     said: Option<Vec<u8>>,
     /// Whether errors are wanted.
     mute: Mute,
-    topic: Topic,
+    request: Request,
 }
 
 impl Proxy {
     /// SUBSCRIBE, UNSUBSCRIBE and those for patterns and shards.
-    pub(super) fn subscription_command(&mut self, id: ClientId, verb: Verb, request: &[u8]) {
+    pub(super) fn subscription_command(&mut self, request: &Request, verb: Verb, words: &[u8]) {
+        let id = request.client;
         let Some(client) = self.clients.find(id) else {
             return;
         };
-        let (count, start) = counted(request);
+        let (count, start) = counted(words);
         if count.saturating_mul(NAME_COST) > self.limits.subscriptions {
             // Each is answered by itself.
             return self.refuse_subscription(id);
@@ -48,10 +49,10 @@ impl Proxy {
             ends,
             said: None,
             mute: client.mute,
-            topic: self.topic,
+            request: request.of_any_family(),
         };
         let more = if count > 1 {
-            let left = self.name_slice(id, &names, &request[start..]);
+            let left = self.name_slice(id, &names, &words[start..]);
             if !left.is_empty() {
                 names.said = Some(left.to_vec());
             }
@@ -76,7 +77,7 @@ impl Proxy {
             if names.ends {
                 self.unsubscribe(id, names.kind, name);
             } else {
-                self.subscribe(id, names.kind, name);
+                self.subscribe(&names.request, names.kind, name);
             }
         }
         said.get(done..).filter(|_| done > 0).unwrap_or_default()
@@ -119,7 +120,6 @@ impl Proxy {
             return;
         }
         let usual = mem::replace(&mut client.mute, names.mute);
-        self.topic = names.topic;
         let more = match names.said.take() {
             Some(said) => {
                 let left = self.name_slice(id, &names, &said);

@@ -8,16 +8,18 @@
 use super::Proxy;
 use super::cause::Cause;
 use super::fragments::Part;
-use super::ids::{ClientId, LinkId, PoolIndex};
+use super::ids::{LinkId, PoolIndex};
 use super::link::Kind;
 use super::pool::GroupIndex;
+use super::request::Request;
 use crate::buffer::Input;
-use crate::protocol::{Answer, Fan, Merge};
+use crate::protocol::{Fan, Merge};
 use crate::route::ServerIndex;
 
 impl Proxy {
     /// Sends the request to every server, past all that was asked of it before.
-    pub(super) fn overtake(&mut self, id: ClientId, fan: Fan, input: Input<'_>) {
+    pub(super) fn overtake(&mut self, request: &Request, fan: Fan, input: Input<'_>) {
+        let id = request.client;
         let Some(client) = self.clients.find_mut(id) else {
             return;
         };
@@ -34,18 +36,17 @@ impl Proxy {
         let parts: Vec<Part> = servers.iter().copied().map(Part::whole).collect();
         let mut fanout = self.scratch.fanout(fan.merge, fan.partial);
         fanout.order.extend(0..parts.len() as u16);
-        let Some(sequence) = self.push_fanout(id, fanout, &parts) else {
+        let Some(sequence) = self.push_fanout(request, fanout, &parts) else {
             return;
         };
         for (fragment, server) in servers.into_iter().enumerate() {
             let fragment = fragment as u16;
             match self.overtaking_link(pool, group, server) {
                 Ok(link) => {
-                    if let Some(target) = self.links.find_mut(link) {
-                        target.out.push_input(input, &mut self.buffers);
-                    }
-                    let slot = self.slot(id, sequence, Some(fragment), Answer::Always);
-                    self.enqueued(link, slot, input.len() as u64);
+                    let slot = request
+                        .of_any_family()
+                        .fragment_slot(sequence, fragment, self.now);
+                    self.send(link, slot, |out, buffers, _| out.push_input(input, buffers));
                 }
                 Err(cause) => self.fail_fragment(id, sequence, fragment, cause),
             }

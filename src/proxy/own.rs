@@ -20,9 +20,10 @@ use super::exchange::Exchange;
 use super::ids::{ClientId, LinkId};
 use super::link::{Kind, Slot, State};
 use super::pool::GroupIndex;
+use super::request::Request;
 use super::time::Time;
 use crate::buffer::Input;
-use crate::protocol::{Answer, Parsed, Topic};
+use crate::protocol::{Answer, Parsed};
 use crate::route::ServerIndex;
 
 impl Proxy {
@@ -112,45 +113,33 @@ impl Proxy {
         self.rearm_link(id);
     }
 
-    /// Sends a request over a connection of the client's own. Without an exchange nobody gets the reply.
-    pub(super) fn send_own(
-        &mut self,
-        id: ClientId,
-        link: LinkId,
-        input: Input<'_>,
-        exchange: Option<(u32, Option<u16>)>,
-        queued: Time,
-    ) {
-        if let Some(target) = self.links.find_mut(link) {
-            target.out.push_input(input, &mut self.buffers);
-        }
-        let (sequence, fragment) = exchange.unwrap_or_default();
+    /// Sends a request over a connection of the client's own, whose reply goes to nobody.
+    pub(super) fn send_unheard(&mut self, id: ClientId, link: LinkId, bytes: &[u8], queued: Time) {
         let slot = Slot {
-            client: exchange.map(|_| id),
-            topic: exchange.map_or(Topic::NONE, |_| self.topic),
-            queued,
-            ..self.slot(id, sequence, fragment, Answer::Always)
+            client: None,
+            ..Request::own(id).slot(0, queued)
         };
-        self.enqueued(link, slot, input.len() as u64);
+        self.send_bytes(link, slot, bytes);
     }
 
     /// A command that may wait at the server of its keys. Says whether it was taken, see
     /// [`Proxy::handle`].
     pub(super) fn wait_for_keys(
         &mut self,
-        id: ClientId,
-        request: &Parsed,
+        request: &Request,
+        parsed: &Parsed,
         input: Input<'_>,
     ) -> bool {
+        let id = request.client;
         let Some(client) = self.clients.find(id) else {
             return true;
         };
         if !client.ring.is_empty() {
             return false;
         }
-        match self.server_of_all(id, request, input) {
+        match self.server_of_all(id, parsed, input) {
             Ok(server) => {
-                self.block_on(id, server, input);
+                self.block_on(request, server, input);
             }
             Err(error) => self.answer(id, &error),
         }
@@ -159,7 +148,13 @@ impl Proxy {
 
     /// Sends a command that may wait at its server as long as it likes. What the client asks behind it
     /// waits as well, as it does in Redis.
-    fn block_on(&mut self, id: ClientId, server: ServerIndex, input: Input<'_>) -> Option<LinkId> {
+    fn block_on(
+        &mut self,
+        request: &Request,
+        server: ServerIndex,
+        input: Input<'_>,
+    ) -> Option<LinkId> {
+        let id = request.client;
         let client = self.clients.find(id)?;
         let link = match self.take_own(id, client.group, server) {
             Ok(link) => link,
@@ -174,18 +169,15 @@ impl Proxy {
         client.session().blocked.push(link);
         let sequence = client.ring.push(Exchange::owed(mute, Answer::Always));
         self.ask_number(id, link);
-        self.send_own(id, link, input, Some((sequence, None)), Time::NEVER);
-        let target = self.links.find_mut(link);
-        if let Some(slot) = target.and_then(|target| target.slots.back_mut()) {
-            slot.family = self.family;
-        }
+        let slot = request.slot(sequence, Time::NEVER);
+        self.send(link, slot, |out, buffers, _| out.push_input(input, buffers));
         Some(link)
     }
 
     /// Sends a command of which nothing is known to the only server there is. What it does to its connection
     /// is not known either, nor whether more than a reply follows: the connection is closed behind that.
-    pub(super) fn pass_unknown(&mut self, id: ClientId, input: Input<'_>) {
-        if let Some(link) = self.block_on(id, ServerIndex(0), input)
+    pub(super) fn pass_unknown(&mut self, request: &Request, input: Input<'_>) {
+        if let Some(link) = self.block_on(request, ServerIndex(0), input)
             && let Some(link) = self.links.find_mut(link)
         {
             link.spent = true;

@@ -6,11 +6,11 @@ use super::exchange::Exchange;
 use super::fragments::UNITS_KEPT;
 use super::heavy::Print;
 use super::ids::{ClientId, LinkId};
-use super::link::{Role, Slot};
+use super::link::Slot;
 use super::notice::What;
 use super::pending::Pending;
+use super::request::Request;
 use super::session::Mute;
-use super::time::Time;
 use super::{Action, CloseHow, Proxy};
 use crate::buffer::Input;
 use crate::config::CrossShard;
@@ -316,15 +316,31 @@ impl Proxy {
         taken
     }
 
-    pub(super) fn dispatch(&mut self, id: ClientId, request: Parsed, input: Input<'_>) -> bool {
+    /// The request with what its command's row says of it.
+    pub(super) fn request(&self, id: ClientId, parsed: &Parsed) -> Request {
+        let Some(client) = self.clients.find(id) else {
+            return Request::own(id);
+        };
+        let pool = &self.pools[client.pool.index()];
+        let (topic, family) = pool.row(client.protocol, parsed.command);
+        Request {
+            client: id,
+            topic,
+            family: if self.limits.strict {
+                family
+            } else {
+                Family::Any
+            },
+            print: Print::NONE,
+            answer: parsed.answer,
+        }
+    }
+
+    pub(super) fn dispatch(&mut self, id: ClientId, parsed: Parsed, input: Input<'_>) -> bool {
+        let request = self.request(id, &parsed);
         let Some(client) = self.clients.find_mut(id) else {
             return true;
         };
-        let pool = &self.pools[client.pool.index()];
-        (self.topic, self.family) = pool.row(client.protocol, request.command);
-        if !self.limits.strict {
-            self.family = Family::Any;
-        }
         if client.ring.stamped {
             client.ring.stamp = client.protocol.stamp(input.bytes());
         }
@@ -332,48 +348,49 @@ impl Proxy {
             // Only the value of the `set` that says who a text client is matters, not what else is in its
             // line.
             let text = client.protocol == Protocol::Memcache;
-            let is_quit = request.verdict == Verdict::Local(Local::Quit);
-            if needs_password(&request.verdict) || text && !is_quit {
+            let is_quit = parsed.verdict == Verdict::Local(Local::Quit);
+            if needs_password(&parsed.verdict) || text && !is_quit {
                 self.refuse_stranger(id, input);
                 return true;
             }
         }
-        if client.session.is_some() && self.within_session(id, &request, input) {
+        if client.session.is_some() && self.within_session(&request, &parsed, input) {
             return true;
         }
-        match request.verdict {
+        match parsed.verdict {
             Verdict::Forward => {
-                let key = request.key.of(input.bytes());
+                let key = parsed.key.of(input.bytes());
                 let server = self.route(id, key);
-                self.print = Print::of(key);
-                self.forward(id, server, input, request.answer);
-                self.print = Print::NONE;
+                let print = Print::of(key);
+                self.forward(&Request { print, ..request }, server, input);
             }
             Verdict::Encoded => {
-                let server = self.route_encoded(id, request.key.of(input.bytes()));
-                self.forward(id, server, input, request.answer);
+                let server = self.route_encoded(id, parsed.key.of(input.bytes()));
+                self.forward(&request, server, input);
             }
             Verdict::Expired(expiry) => {
-                let server = self.route(id, request.key.of(input.bytes()));
+                let server = self.route(id, parsed.key.of(input.bytes()));
                 let bytes = at_once(input.bytes(), expiry);
-                self.forward(id, server, Input::copied(&bytes), request.answer);
+                self.forward(&request, server, Input::copied(&bytes));
             }
-            Verdict::Together => self.forward_together(id, &request, input),
-            Verdict::Split(merge) => self.split(id, &request, merge, input),
-            Verdict::Everywhere(fan) => self.everywhere(id, fan, input, request.answer),
+            Verdict::Together => self.forward_together(&request, &parsed, input),
+            Verdict::Split(merge) => self.split(&request, &parsed, merge, input),
+            Verdict::Everywhere(fan) => self.everywhere(&request, fan, input),
             Verdict::Keyless => {
                 let server = self.route(id, PLACEHOLDER);
-                if !self.forward_script(id, server, request.command, input) {
-                    self.forward(id, server, input, request.answer);
+                if !self.forward_script(&request, server, parsed.command, input) {
+                    self.forward(&request, server, input);
                 }
             }
-            Verdict::Scan(cursor) => self.scan(id, cursor, input),
+            Verdict::Scan(cursor) => self.scan(&request, cursor, input),
             Verdict::Learn => {
                 let server = self.route(id, PLACEHOLDER);
-                self.learn(id, server, input);
+                self.learn(&request, server, input);
             }
-            Verdict::Blocking => return self.wait_for_keys(id, &request, input),
-            Verdict::Local(local) => return self.answer_locally(id, local, &request, input),
+            Verdict::Blocking => return self.wait_for_keys(&request, &parsed, input),
+            Verdict::Local(local) => {
+                return self.answer_locally(&request, local, &parsed, input);
+            }
             Verdict::Refuse(refusal) if request.answer != Answer::Never => {
                 self.refuse(id, &refusal);
             }
@@ -438,13 +455,13 @@ impl Proxy {
     /// error.
     pub(super) fn forward(
         &mut self,
-        id: ClientId,
+        request: &Request,
         server: Option<ServerIndex>,
         input: Input<'_>,
-        answer: Answer,
     ) -> Option<LinkId> {
+        let (id, answer) = (request.client, request.answer);
         let link = match server {
-            Some(server) => self.link_for(id, server),
+            Some(server) => self.link_for(request, server),
             None => Err(Cause::Refused),
         };
         let link = match link {
@@ -462,80 +479,41 @@ impl Proxy {
         };
         let sequence = client.ring.push(Exchange::owed(client.is_mute(), answer));
         if answer == Answer::Always
-            && let Some((bundle, len)) = target.bundle(input.bytes(), self.print, &mut self.buffers)
+            && let Some((bundle, len)) =
+                target.bundle(input.bytes(), request.print, &mut self.buffers)
         {
-            let slot = Slot {
-                bundle,
-                family: self.family,
-                ..self.slot(id, sequence, None, answer)
-            };
-            self.enqueued(link, slot, len);
+            let slot = request.slot(sequence, self.now);
+            self.enqueued(link, Slot { bundle, ..slot }, len);
             return Some(link);
         }
-        let mut len = input.len() as u64;
-        let protocol = target.protocol;
-        target.out.push_input(input, &mut self.buffers);
-        if answer != Answer::Always {
-            let marker = protocol.marker();
-            target.out.push(marker, &mut self.buffers);
-            len += marker.len() as u64;
-        }
-        let slot = Slot {
-            family: self.family,
-            ..self.slot(id, sequence, None, answer)
-        };
-        self.enqueued(link, slot, len);
+        let slot = request.slot(sequence, self.now);
+        self.send(link, slot, |out, buffers, _| out.push_input(input, buffers));
         Some(link)
-    }
-
-    /// A slot for a request that is complete.
-    pub(super) fn slot(
-        &self,
-        id: ClientId,
-        sequence: u32,
-        fragment: Option<u16>,
-        answer: Answer,
-    ) -> Slot {
-        Slot {
-            client: Some(id),
-            sequence,
-            fragment,
-            topic: self.topic,
-            print: self.print,
-            queued: self.now,
-            sent: Time::NEVER,
-            end: 0,
-            len: 0,
-            marked: answer != Answer::Always,
-            family: Family::Any,
-            bundle: 0,
-            role: Role::Usual,
-            again: false,
-        }
     }
 
     /// The server all keys of a request live on, or the error to answer.
     pub(super) fn server_of_all(
         &mut self,
         id: ClientId,
-        request: &Parsed,
+        parsed: &Parsed,
         input: Input<'_>,
     ) -> Result<ServerIndex, Vec<u8>> {
-        let server = self.route(id, request.key.of(input.bytes()));
-        if self.is_refused_as_apart(id, request, input, server) {
+        let server = self.route(id, parsed.key.of(input.bytes()));
+        if self.is_refused_as_apart(id, parsed, input, server) {
             return Err(CROSS_SLOT.to_vec());
         }
         server.ok_or_else(|| b"-ERR Connection refused\r\n".to_vec())
     }
 
     /// A command with several keys that cannot be split.
-    fn forward_together(&mut self, id: ClientId, request: &Parsed, input: Input<'_>) {
-        let server = self.route(id, request.key.of(input.bytes()));
-        if self.is_refused_as_apart(id, request, input, server) {
+    fn forward_together(&mut self, request: &Request, parsed: &Parsed, input: Input<'_>) {
+        let id = request.client;
+        let server = self.route(id, parsed.key.of(input.bytes()));
+        if self.is_refused_as_apart(id, parsed, input, server) {
             return self.answer(id, CROSS_SLOT);
         }
-        if !self.forward_script(id, server, request.command, input) {
-            self.forward(id, server, input, request.answer);
+        if !self.forward_script(request, server, parsed.command, input) {
+            self.forward(request, server, input);
         }
     }
 
@@ -544,7 +522,7 @@ impl Proxy {
     fn is_refused_as_apart(
         &mut self,
         id: ClientId,
-        request: &Parsed,
+        parsed: &Parsed,
         input: Input<'_>,
         server: Option<ServerIndex>,
     ) -> bool {
@@ -553,14 +531,14 @@ impl Proxy {
         };
         let pool = client.pool;
         if self.pool(pool).server_count() == 1
-            || self.is_together(id, request, input.bytes(), server)
+            || self.is_together(id, parsed, input.bytes(), server)
         {
             return false;
         }
         self.stats.pools[pool.index()].cross_shard.add(1);
         let rule = self.pool(pool).config.cross_shard;
-        if self.pools[pool.index()].note_apart(request.command) {
-            let command = self.pool(pool).commands.name(request.command);
+        if self.pools[pool.index()].note_apart(parsed.command) {
+            let command = self.pool(pool).commands.name(parsed.command);
             let command = command.to_ascii_lowercase();
             self.notice_client(id, What::CrossShard { command, rule });
         }
@@ -572,7 +550,7 @@ impl Proxy {
     fn is_together(
         &mut self,
         id: ClientId,
-        request: &Parsed,
+        parsed: &Parsed,
         bytes: &[u8],
         server: Option<ServerIndex>,
     ) -> bool {
@@ -585,7 +563,7 @@ impl Proxy {
         }
         let keys = &mut self.scratch.keys;
         keys.clear();
-        pool.commands.keys(bytes, request.command, keys);
+        pool.commands.keys(bytes, parsed.command, keys);
         let together = keys.iter().all(|key| match key {
             Key::Plain(key) => pool.router.pick(key.of(bytes), 0) == server,
             // What stands for the star is not known, so the hash tag must stand before it.

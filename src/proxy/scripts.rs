@@ -8,9 +8,9 @@ use std::collections::{HashMap, VecDeque};
 
 use super::Proxy;
 use super::exchange::{Exchange, Fanout};
-use super::heavy::Print;
 use super::ids::{ClientId, PoolIndex};
 use super::link::Slot;
+use super::request::Request;
 use super::session::Mute;
 use crate::buffer::{Input, Queue};
 use crate::protocol::{Answer, Merge, Topic};
@@ -167,11 +167,12 @@ impl Proxy {
     /// Queues a request that names a script which can be loaded again. Says whether it did.
     pub(super) fn forward_script(
         &mut self,
-        id: ClientId,
+        request: &Request,
         server: Option<ServerIndex>,
         command: Option<u16>,
         input: Input<'_>,
     ) -> bool {
+        let id = request.client;
         let (Some(client), Some(server)) = (self.clients.find(id), server) else {
             return false;
         };
@@ -188,13 +189,13 @@ impl Proxy {
             return false;
         }
         let mute = client.mute;
-        let Ok(link) = self.link_for(id, server) else {
+        let Ok(link) = self.link_for(request, server) else {
             return false;
         };
         let errand = Errand {
             mute,
             purpose: Purpose::Script(server),
-            topic: self.topic,
+            topic: request.topic,
             request: input.bytes().to_vec(),
             answer: Vec::new(),
         };
@@ -202,11 +203,8 @@ impl Proxy {
             return false;
         };
         let sequence = client.ring.push(Exchange::Errand(Box::new(errand)));
-        let slot = self.slot(id, sequence, None, Answer::Always);
-        if let Some(target) = self.links.find_mut(link) {
-            target.out.push_input(input, &mut self.buffers);
-        }
-        self.enqueued(link, slot, input.len() as u64);
+        let slot = request.of_any_family().slot(sequence, self.now);
+        self.send(link, slot, |out, buffers, _| out.push_input(input, buffers));
         true
     }
 
@@ -241,27 +239,21 @@ impl Proxy {
         let Some(load) = name.and_then(|name| pool.scripts.load(name)).map(Box::from) else {
             return false;
         };
-        self.print = Print::NONE;
-        let Ok(link) = self.link_for(id, server) else {
+        let request = Request {
+            topic: errand.topic,
+            ..Request::own(id)
+        };
+        let Ok(link) = self.link_for(&request, server) else {
             return false;
         };
-        // The request at hand, if there is one, is another client's.
-        let again = Slot {
-            topic: errand.topic,
-            print: Print::NONE,
-            ..self.slot(id, sequence, None, Answer::Always)
-        };
+        let again = request.slot(sequence, self.now);
         let question = Slot {
             client: None,
             ..again
         };
         let load: Box<[u8]> = load;
-        for (slot, bytes) in [(question, &load[..]), (again, &errand.request[..])] {
-            if let Some(target) = self.links.find_mut(link) {
-                target.out.push(bytes, &mut self.buffers);
-            }
-            self.enqueued(link, slot, bytes.len() as u64);
-        }
+        self.send_bytes(link, question, &load);
+        self.send_bytes(link, again, &errand.request);
         true
     }
 }

@@ -9,6 +9,7 @@ use super::client::Client;
 use super::ids::{ClientId, LinkId, PoolIndex};
 use super::names::Names;
 use super::pool::GroupIndex;
+use super::request::Request;
 use super::subscribe::Subscriber;
 use super::transaction::{Transaction, Watching};
 use crate::buffer::Input;
@@ -162,20 +163,21 @@ impl Proxy {
     /// A request of a client that is not as it was at first. Says whether that was all about it.
     pub(super) fn within_session(
         &mut self,
-        id: ClientId,
-        request: &Parsed,
+        request: &Request,
+        parsed: &Parsed,
         input: Input<'_>,
     ) -> bool {
+        let id = request.client;
         let Some(client) = self.clients.find(id) else {
             return true;
         };
-        let verb = match request.verdict {
+        let verb = match parsed.verdict {
             Verdict::Local(Local::Redis(verb)) => Some(verb),
             _ => None,
         };
         let is_one_of = |verbs: &[Verb]| verb.is_some_and(|verb| verbs.contains(&verb));
-        if let Verdict::Refuse(refusal) = &request.verdict
-            && self.pool(client.pool).commands.name(request.command) == "EXEC"
+        if let Verdict::Refuse(refusal) = &parsed.verdict
+            && self.pool(client.pool).commands.name(parsed.command) == "EXEC"
         {
             self.abort_transaction(id, refusal.bytes());
             return true;
@@ -183,16 +185,16 @@ impl Proxy {
         if client.is_in_transaction() {
             let is_about_it = is_one_of(ABOUT_TRANSACTIONS);
             if !is_about_it {
-                self.queue(id, request, input);
+                self.queue(request, parsed, input);
             }
             return !is_about_it;
         }
-        let is_refused = matches!(request.verdict, Verdict::Refuse(_));
+        let is_refused = matches!(parsed.verdict, Verdict::Refuse(_));
         if !client.only_listens() || is_one_of(WHILE_LISTENING) || is_refused {
             return false;
         }
         let commands = &self.pool(client.pool).commands;
-        let name = commands.name(request.command).to_ascii_lowercase();
+        let name = commands.name(parsed.command).to_ascii_lowercase();
         let text = format!(
             "ERR Can't execute '{name}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / \
              RESET are allowed in this context"

@@ -1,11 +1,11 @@
 //! `CONFIG GET`: what the servers are set to, and what the proxy itself decides.
 
 use super::Proxy;
-use super::ids::ClientId;
+use super::request::Request;
 use crate::buffer::Input;
 use crate::config;
 use crate::protocol::redis::settings::{asked, is_name, merged};
-use crate::protocol::{Answer, Fan, FragmentReply, Merge, Partial, Reach, Version};
+use crate::protocol::{Fan, FragmentReply, Merge, Partial, Reach, Version};
 
 /// All live servers are asked.
 const ALL: Fan = Fan {
@@ -16,8 +16,8 @@ const ALL: Fan = Fan {
 
 impl Proxy {
     /// Answers `CONFIG GET`, or asks the servers first where the answer is theirs.
-    pub(super) fn config_get(&mut self, id: ClientId, request: &[u8]) {
-        let Some(client) = self.clients.find(id) else {
+    pub(super) fn config_get(&mut self, request: &Request, bytes: &[u8]) {
+        let Some(client) = self.clients.find(request.client) else {
             return;
         };
         let config = &self.pool(client.pool).config;
@@ -26,11 +26,11 @@ impl Proxy {
             let mut names = own.iter().map(|own| own.0.as_bytes());
             is_name(name) && names.any(|own| own.eq_ignore_ascii_case(name))
         };
-        if asked(request).iter().all(is_own) {
-            let reply = joined(config, request, &[nothing()], client.version());
-            return self.answer(id, &reply);
+        if asked(bytes).iter().all(is_own) {
+            let reply = joined(config, bytes, &[nothing()], client.version());
+            return self.answer(request.client, &reply);
         }
-        self.everywhere(id, ALL, Input::copied(request), Answer::Always);
+        self.everywhere(request, ALL, Input::copied(bytes));
     }
 }
 

@@ -98,9 +98,9 @@ impl Proxy {
         else {
             return true;
         };
-        let (server, answer) = (upload.server, upload.answer);
+        let server = upload.server;
         match self.free_spare(pool, lane, server) {
-            Ok(Some(link)) => self.stream(id, link, answer),
+            Ok(Some(link)) => self.stream(id, link),
             Ok(None) => return false,
             Err(cause) => self.fail_upload(id, cause),
         }
@@ -234,7 +234,7 @@ impl Proxy {
         let Some(upload) = self.upload_of(id) else {
             return;
         };
-        let answer = upload.answer;
+        let answer = upload.request.answer;
         if let Stage::Wait(mut queue) = std::mem::replace(&mut upload.stage, Stage::Discard) {
             queue.clear(&mut self.buffers);
         }

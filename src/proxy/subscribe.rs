@@ -19,10 +19,10 @@ use super::client::Ending;
 use super::exchange::{Exchange, Fanout};
 use super::ids::{ClientId, LinkId};
 use super::pool::GroupIndex;
+use super::request::Request;
 use super::session::Session;
 use super::time::Time;
 use super::{CloseHow, Proxy};
-use crate::buffer::Input;
 use crate::protocol::redis::commands::Verb;
 use crate::protocol::redis::inline::encode;
 use crate::protocol::redis::write::Writer;
@@ -164,7 +164,8 @@ impl Proxy {
         self.refuse_over(id, "subscription_limit", limit, &text);
     }
 
-    pub(super) fn subscribe(&mut self, id: ClientId, kind: usize, name: &[u8]) {
+    pub(super) fn subscribe(&mut self, asking: &Request, kind: usize, name: &[u8]) {
+        let id = asking.client;
         let limit = self.limits.subscriptions;
         let Some(client) = self.clients.find_mut(id) else {
             return;
@@ -210,14 +211,13 @@ impl Proxy {
             }
         }
         let request = encode(&[NAMES[kind][0].as_bytes(), name]);
-        let now = self.now;
         for (fragment, server) in servers.into_iter().enumerate() {
             let fragment = fragment as u16;
             match self.listening_link(id, server) {
                 Ok(link) => {
                     self.note_subscribed(id, kind, name, link);
-                    let exchange = Some((sequence, Some(fragment)));
-                    self.send_own(id, link, Input::copied(&request), exchange, now);
+                    let slot = asking.fragment_slot(sequence, fragment, self.now);
+                    self.send_bytes(link, slot, &request);
                 }
                 Err(cause) => self.fail_fragment(id, sequence, fragment, cause),
             }
@@ -250,7 +250,7 @@ impl Proxy {
         let request = encode(&[NAMES[kind][1].as_bytes(), name]);
         for link in self.forget_name(id, kind, name) {
             if self.links.find(link).is_some() {
-                self.send_own(id, link, Input::copied(&request), None, Time::NEVER);
+                self.send_unheard(id, link, &request, Time::NEVER);
             }
         }
     }
@@ -461,12 +461,12 @@ impl Proxy {
             let known = known.unwrap_or_default();
             let request = encode(&[NAMES[kind][0].as_bytes(), &name]);
             for &link in meant.iter().filter(|link| !known.contains(link)) {
-                self.send_own(id, link, Input::copied(&request), None, Time::NEVER);
+                self.send_unheard(id, link, &request, Time::NEVER);
             }
             let request = encode(&[NAMES[kind][1].as_bytes(), &name]);
             for &link in known.iter().filter(|link| !meant.contains(link)) {
                 if self.links.find(link).is_some() {
-                    self.send_own(id, link, Input::copied(&request), None, Time::NEVER);
+                    self.send_unheard(id, link, &request, Time::NEVER);
                 }
             }
         }

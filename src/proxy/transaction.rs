@@ -21,6 +21,7 @@ use super::limits::Limits;
 use super::link::Link;
 use super::multi::{Permit, aborted};
 use super::notice::What;
+use super::request::Request;
 use super::requests::{CROSS_SLOT, PLACEHOLDER};
 use crate::buffer::Input;
 use crate::protocol::redis::commands::Verb;
@@ -110,11 +111,12 @@ impl Proxy {
     /// not, it is to be read again when the client has been answered everything else.
     pub(super) fn transaction_command(
         &mut self,
-        id: ClientId,
+        request: &Request,
         verb: Verb,
-        request: &Parsed,
+        parsed: &Parsed,
         input: Input<'_>,
     ) -> bool {
+        let id = request.client;
         let Some(client) = self.clients.find_mut(id) else {
             return true;
         };
@@ -129,9 +131,9 @@ impl Proxy {
             // It may take another connection than what was asked before, and must not be served first.
             Verb::Exec if client.is_watching() && !client.ring.is_empty() => return false,
             Verb::Exec if client.has_large_transaction(&self.limits) && !client.is_watching() => {
-                return self.exec_large(id);
+                return self.exec_large(request);
             }
-            Verb::Exec => return self.exec(id),
+            Verb::Exec => return self.exec(request),
             Verb::Discard if !open => self.answer(id, b"-ERR DISCARD without MULTI\r\n"),
             Verb::Discard => {
                 client.session().transaction = None;
@@ -139,15 +141,16 @@ impl Proxy {
             }
             Verb::Watch if open => self.answer(id, b"-ERR WATCH inside MULTI is not allowed\r\n"),
             Verb::Watch if !client.ring.is_empty() => return false,
-            Verb::Watch => self.watch(id, request, input),
-            Verb::Unwatch if open => self.queue(id, request, input),
+            Verb::Watch => self.watch(request, parsed, input),
+            Verb::Unwatch if open => self.queue(request, parsed, input),
             _ => self.unwatch(id),
         }
         true
     }
 
     /// A request within a transaction.
-    pub(super) fn queue(&mut self, id: ClientId, request: &Parsed, input: Input<'_>) {
+    pub(super) fn queue(&mut self, request: &Request, parsed: &Parsed, input: Input<'_>) {
+        let id = request.client;
         if let Some(client) = self.clients.find_mut(id)
             && let Some(transaction) = client.session().transaction.as_deref_mut()
         {
@@ -155,20 +158,20 @@ impl Proxy {
                 // In vain, and the client was told so.
                 transaction.give_up();
             }
-            transaction.asking = request.verdict == Verdict::Learn;
+            transaction.asking = parsed.verdict == Verdict::Learn;
         }
-        if request.verdict == Verdict::Learn {
+        if parsed.verdict == Verdict::Learn {
             let server = self.route(id, PLACEHOLDER);
-            return self.learn(id, server, input);
+            return self.learn(request, server, input);
         }
-        let unblocked = self.unblocked(id, request, input);
+        let unblocked = self.unblocked(id, parsed, input);
         let place = match &unblocked {
             Err(refused) => Err(refused.to_vec()),
-            Ok(_) => self.place(id, request, input),
+            Ok(_) => self.place(id, parsed, input),
         };
         let unblocked = unblocked.unwrap_or_default();
         let waits = unblocked.as_ref().is_some_and(|form| form.waits);
-        let publishes = self.publishes(id, request);
+        let publishes = self.publishes(id, parsed);
         let bytes = unblocked
             .as_ref()
             .map_or(input.bytes(), |form| &form.request);
@@ -196,7 +199,7 @@ impl Proxy {
                     if waits {
                         transaction.waits.push(transaction.ends.len());
                     }
-                    transaction.flushes |= forgets(&request.verdict);
+                    transaction.flushes |= forgets(&parsed.verdict);
                     if publishes {
                         transaction.publishes.push(transaction.ends.len());
                     }
@@ -220,17 +223,17 @@ impl Proxy {
     fn unblocked(
         &self,
         id: ClientId,
-        request: &Parsed,
+        parsed: &Parsed,
         input: Input<'_>,
     ) -> Result<Option<Unblocked>, &'static [u8]> {
         let Some(client) = self
             .clients
             .find(id)
-            .filter(|_| request.verdict == Verdict::Blocking)
+            .filter(|_| parsed.verdict == Verdict::Blocking)
         else {
             return Ok(None);
         };
-        let name = self.pool(client.pool).commands.name(request.command);
+        let name = self.pool(client.pool).commands.name(parsed.command);
         let form = unblocking::unblocked(input.bytes(), name).ok_or(NOT_IN_TRANSACTION)?;
         Ok(Some(form))
     }
@@ -280,7 +283,7 @@ impl Proxy {
     fn place(
         &mut self,
         id: ClientId,
-        request: &Parsed,
+        parsed: &Parsed,
         input: Input<'_>,
     ) -> Result<Option<ServerIndex>, Vec<u8>> {
         let refused = |why: &str| format!("-ERR {why}\r\n").into_bytes();
@@ -288,11 +291,11 @@ impl Proxy {
             return Ok(None);
         };
         let pool = &self.pools[client.pool.index()];
-        if NOT_QUEUED.contains(&pool.commands.name(request.command)) {
+        if NOT_QUEUED.contains(&pool.commands.name(parsed.command)) {
             return Err(refused("Command not allowed inside a transaction"));
         }
-        let is_script = pool.commands.is_script(request.command);
-        match &request.verdict {
+        let is_script = pool.commands.is_script(parsed.command);
+        match &parsed.verdict {
             // What is wrong with its number of keys the server says when it runs.
             Verdict::Refuse(refusal)
                 if is_script && refusal.excess().is_none() && words(input.bytes()).len() >= 3 =>
@@ -312,15 +315,14 @@ impl Proxy {
         if pool.server_count() == 1 {
             return Ok(Some(ServerIndex(0)));
         }
-        if self.publishes(id, request) {
+        if self.publishes(id, parsed) {
             // It goes where the transaction goes, or behind it.
             return Ok(None);
         }
         let mut known = self.known_server(id);
         let mut keys = std::mem::take(&mut self.scratch.keys);
         keys.clear();
-        pool.commands
-            .keys(input.bytes(), request.command, &mut keys);
+        pool.commands.keys(input.bytes(), parsed.command, &mut keys);
         let mut outcome = Ok(());
         if keys.is_empty() && !is_script {
             outcome = Err(NOT_IN_TRANSACTION.to_vec());
@@ -379,7 +381,8 @@ impl Proxy {
     }
 
     /// EXEC. Says whether it was taken: it waits while a server is asked whether it has transactions.
-    fn exec(&mut self, id: ClientId) -> bool {
+    fn exec(&mut self, request: &Request) -> bool {
+        let id = request.client;
         let Some(client) = self.clients.find_mut(id) else {
             return true;
         };
@@ -408,17 +411,18 @@ impl Proxy {
             self.unwatch_and(id, &reply.into_bytes());
         } else if transaction.ends.is_empty() && session.watching.is_none() {
             self.answer(id, b"*0\r\n");
-        } else if !transaction.waits.is_empty() && self.asks_version(id, &mut transaction) {
+        } else if !transaction.waits.is_empty() && self.asks_version(request, &mut transaction) {
             self.put_back(id, transaction);
             return false;
         } else {
-            return self.exec_on_link(id, transaction);
+            return self.exec_on_link(request, transaction);
         }
         true
     }
 
     /// Sends the transaction, if it is known that it will be one.
-    fn exec_on_link(&mut self, id: ClientId, mut transaction: Box<Transaction>) -> bool {
+    fn exec_on_link(&mut self, request: &Request, mut transaction: Box<Transaction>) -> bool {
+        let id = request.client;
         let Some(client) = self.clients.find_mut(id) else {
             return true;
         };
@@ -439,10 +443,10 @@ impl Proxy {
                 return true;
             }
             (None, Permit::Unknown | Permit::Asked(_)) => match self.outlet(id, &transaction) {
-                Some(server) => self.link_for(id, server),
+                Some(server) => self.link_for(request, server),
                 // The server on which scripts without keys run outside a transaction, too.
                 None => match self.route(id, b"") {
-                    Some(server) => self.link_for(id, server),
+                    Some(server) => self.link_for(request, server),
                     None => Err(Cause::Refused),
                 },
             },
@@ -477,15 +481,16 @@ impl Proxy {
         let client = self.clients.find_mut(id);
         let reserved = client.and_then(|client| client.session().reserved.take());
         let is_own = watched.is_some() || reserved.is_some();
-        self.send_transaction(id, link, &transaction, is_own);
+        self.send_transaction(request, link, &transaction, is_own);
         true
     }
 
     /// A transaction that would keep a connection busy which others share gets one of its client's own.
     /// Nothing is watched there, so if it is lost before the transaction is sent, that is an error as others.
-    fn exec_large(&mut self, id: ClientId) -> bool {
+    fn exec_large(&mut self, request: &Request) -> bool {
+        let id = request.client;
         let Some(server) = self.known_server(id) else {
-            return self.exec(id);
+            return self.exec(request);
         };
         let Some(client) = self.clients.find(id) else {
             return true;
@@ -518,7 +523,7 @@ impl Proxy {
                 transaction.permit = permit;
             }
         }
-        !is_asked && self.exec(id)
+        !is_asked && self.exec(request)
     }
 
     /// The server of the transaction's keys or, without any, of the first channel it publishes on.
@@ -536,7 +541,8 @@ impl Proxy {
 
     /// Asks the servers for their version, if nothing is known of it. Says whether the client is to wait for
     /// that.
-    fn asks_version(&mut self, id: ClientId, transaction: &mut Transaction) -> bool {
+    fn asks_version(&mut self, request: &Request, transaction: &mut Transaction) -> bool {
+        let id = request.client;
         let asked = std::mem::replace(&mut transaction.asked_version, true);
         let Some(client) = self.clients.find(id).filter(|_| !asked) else {
             return false;
@@ -546,15 +552,16 @@ impl Proxy {
             return false;
         }
         self.pools[pool.index()].stay(group);
-        self.ask(id, Asking::new(Verb::Info, b"", group, true));
+        self.ask(id, Asking::new(Verb::Info, request.topic, b"", group, true));
         // Where no server can be asked that is known at once.
         self.clients
             .find(id)
             .is_some_and(|client| !client.ring.is_empty())
     }
 
-    fn watch(&mut self, id: ClientId, request: &Parsed, input: Input<'_>) {
-        let server = match self.place(id, request, input) {
+    fn watch(&mut self, request: &Request, parsed: &Parsed, input: Input<'_>) {
+        let id = request.client;
+        let server = match self.place(id, parsed, input) {
             Ok(Some(server)) => server,
             Ok(None) => return,
             Err(error) => return self.answer(id, &error),
@@ -585,7 +592,6 @@ impl Proxy {
             self.ask_for_multi(link, id, false);
         }
         // Its reply tells that the keys are watched; until then nothing of them may be read.
-        let now = self.now;
         let Some(client) = self.clients.find_mut(id) else {
             return;
         };
@@ -598,7 +604,8 @@ impl Proxy {
         client.barrier = true;
         let exchange = Exchange::owed(client.is_mute(), Answer::Always);
         let sequence = client.ring.push(exchange);
-        self.send_own(id, link, input, Some((sequence, None)), now);
+        let slot = request.of_any_family().slot(sequence, self.now);
+        self.send(link, slot, |out, buffers, _| out.push_input(input, buffers));
     }
 
     fn unwatch(&mut self, id: ClientId) {
@@ -614,7 +621,7 @@ impl Proxy {
             && let Some(watching) = session.watching.take()
             && let Some(link) = watching.link
         {
-            self.send_own(id, link, Input::copied(UNWATCH), None, now);
+            self.send_unheard(id, link, UNWATCH, now);
             self.give_back(link);
         }
         self.answer(id, reply);

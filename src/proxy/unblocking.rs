@@ -23,10 +23,11 @@ use super::heavy::Print;
 use super::ids::{ClientId, LinkId};
 use super::link::{Link, Role, Slot, State};
 use super::local::Told;
+use super::request::Request;
 use super::time::Time;
 use crate::buffer::Input;
 use crate::protocol::redis::write::Writer;
-use crate::protocol::{Answer, Protocol, Topic};
+use crate::protocol::{Protocol, Topic};
 
 /// Asks a server for the number of a connection.
 pub(super) const NUMBER: &[u8] = b"*2\r\n$6\r\nCLIENT\r\n$2\r\nID\r\n";
@@ -127,13 +128,11 @@ impl Proxy {
     pub(super) fn ask_number(&mut self, id: ClientId, link: LinkId) {
         let slot = Slot {
             client: None,
-            topic: Topic::NONE,
-            print: Print::NONE,
             // Nothing is late while a client waits for as long as it likes.
             queued: Time::NEVER,
             role: Role::Number,
             family: Role::Number.family(),
-            ..self.slot(id, 0, None, Answer::Always)
+            ..Request::own(id).slot(0, self.now)
         };
         let Some(target) = self.links.find_mut(link) else {
             return;
@@ -142,7 +141,7 @@ impl Proxy {
             return;
         }
         target.asks_number = true;
-        self.send_part(link, NUMBER, slot);
+        self.send_bytes(link, slot, NUMBER);
     }
 
     /// Ends what a client of this worker waits for.
@@ -242,7 +241,7 @@ impl Proxy {
             role: Role::Unblock,
             again: false,
         };
-        self.send_part(shared, request.as_bytes(), slot);
+        self.send_bytes(shared, slot, request.as_bytes());
         Ok(())
     }
 

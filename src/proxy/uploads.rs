@@ -13,12 +13,13 @@ use super::client::{Ending, Stage, State, Upload, asked_bit};
 use super::exchange::Exchange;
 use super::heavy::Print;
 use super::ids::{ClientId, LinkId};
-use super::link::{Role, Slot};
+use super::link::Slot;
+use super::request::Request;
 use super::time::Time;
 use super::{CloseHow, Proxy};
 use crate::buffer::{Input, Queue};
 use crate::protocol::memcache::request::at_once;
-use crate::protocol::{Answer, BadBody, Body, Family, Parsed, Protocol, Verdict};
+use crate::protocol::{Answer, BadBody, Body, Parsed, Protocol, Verdict};
 use crate::route::ServerIndex;
 
 impl Proxy {
@@ -26,34 +27,29 @@ impl Proxy {
     pub(super) fn begin_upload(
         &mut self,
         id: ClientId,
-        request: Parsed,
+        parsed: Parsed,
         input: Input<'_>,
         body: Body,
     ) {
+        let request = self.request(id, &parsed);
         let Some(client) = self.clients.find_mut(id) else {
             return;
         };
         client.ring.stamp = client.protocol.stamp(input.bytes());
-        let (pool, authenticated, protocol) = (client.pool, client.authenticated, client.protocol);
+        let (pool, authenticated) = (client.pool, client.authenticated);
         let answer = request.answer;
-        let (topic, mut family) = self.pool(pool).row(protocol, request.command);
-        if !self.limits.strict {
-            family = Family::Any;
-        }
         let discard = Upload {
             body,
             stage: Stage::Discard,
             server: ServerIndex(0),
-            answer,
-            topic,
-            family,
+            request,
             heard: self.now,
             ticket: None,
             marked: self.now,
             taken: 0,
             slow: false,
         };
-        let upload = match request.verdict {
+        let upload = match parsed.verdict {
             Verdict::Refuse(refusal) => {
                 self.spoil_transaction(id);
                 if answer != Answer::Never {
@@ -72,7 +68,7 @@ impl Proxy {
                 }
                 discard
             }
-            _ => match self.route_upload(id, &request, input) {
+            _ => match self.route_upload(id, &parsed, input) {
                 None => {
                     if answer != Answer::Never {
                         self.answer_error(id, Cause::Refused);
@@ -82,14 +78,14 @@ impl Proxy {
                 Some(server) => {
                     let large = self.limits.large_message;
                     if input.len() as u64 + discard.body.announced() > large
-                        && matches!(request.verdict, Verdict::Forward | Verdict::Expired(_))
+                        && matches!(parsed.verdict, Verdict::Forward | Verdict::Expired(_))
                     {
                         // What is written large will be read large.
-                        let print = Print::of(request.key.of(input.bytes()));
+                        let print = Print::of(parsed.key.of(input.bytes()));
                         self.pools[pool.index()].heavy.note(print, self.now);
                     }
                     let mut queue = Queue::new();
-                    match request.verdict {
+                    match parsed.verdict {
                         Verdict::Expired(expiry) => {
                             let bytes = at_once(input.bytes(), expiry);
                             queue.push_input_snug(Input::copied(&bytes));
@@ -221,27 +217,21 @@ impl Proxy {
             return;
         };
         let pool = client.pool;
-        (self.topic, self.family) = (upload.topic, upload.family);
         self.give_up_ticket(pool, upload.ticket);
         match upload.stage {
             Stage::Gather(queue) | Stage::Wait(queue) => {
-                self.forward_gathered(id, upload.server, queue, upload.answer);
+                self.forward_gathered(&upload.request, upload.server, queue);
             }
-            Stage::Stream(link) => self.uploaded(link, upload.answer),
+            Stage::Stream(link) => self.uploaded(link, upload.request.answer),
             Stage::Discard => {}
         }
         self.end_request(id);
     }
 
     /// Queues a gathered request, as `forward` does with one that stands in one place.
-    fn forward_gathered(
-        &mut self,
-        id: ClientId,
-        server: ServerIndex,
-        mut queue: Queue,
-        answer: Answer,
-    ) {
-        let link = match self.link_for(id, server) {
+    fn forward_gathered(&mut self, request: &Request, server: ServerIndex, mut queue: Queue) {
+        let (id, answer) = (request.client, request.answer);
+        let link = match self.link_for(request, server) {
             Ok(link) => link,
             Err(cause) => {
                 queue.clear(&mut self.buffers);
@@ -255,19 +245,10 @@ impl Proxy {
             return;
         };
         let sequence = client.ring.push(Exchange::owed(client.is_mute(), answer));
-        let mut slot = self.slot(id, sequence, None, answer);
-        let mut len = queue.len() as u64;
-        if let Some(target) = self.links.find_mut(link) {
-            let protocol = target.protocol;
-            slot.family = self.family;
-            target.out.append(&mut queue, &mut self.buffers);
-            if answer != Answer::Always {
-                let marker = protocol.marker();
-                target.out.push(marker, &mut self.buffers);
-                len += marker.len() as u64;
-            }
-        }
-        self.enqueued(link, slot, len);
+        let slot = request.slot(sequence, self.now);
+        self.send(link, slot, |out, buffers, _| {
+            out.append(&mut queue, buffers)
+        });
     }
 
     /// Bytes of a large request were appended to its own connection's output.
@@ -308,7 +289,7 @@ impl Proxy {
     }
 
     /// Starts sending the client's large request over `link`.
-    pub(super) fn stream(&mut self, id: ClientId, link: LinkId, answer: Answer) {
+    pub(super) fn stream(&mut self, id: ClientId, link: LinkId) {
         let Some(client) = self.clients.find_mut(id) else {
             return;
         };
@@ -324,23 +305,12 @@ impl Proxy {
         self.timers.arm(id.conn(), &mut client.armed, look);
         client.asked |= asked_bit(upload.server);
         let stamp = client.ring.stamp;
-        let family = upload.family;
+        let request = upload.request;
+        let sequence = client.ring.push(Exchange::owed(mute, request.answer));
+        // Neither sent nor late before its last byte is there.
         let slot = Slot {
-            client: Some(id),
-            sequence: client.ring.push(Exchange::owed(mute, answer)),
-            fragment: None,
-            topic: upload.topic,
-            print: Print::NONE,
-            // Neither sent nor late before its last byte is there.
-            queued: Time::NEVER,
-            sent: Time::NEVER,
             end: u64::MAX,
-            len: 0,
-            marked: answer != Answer::Always,
-            family,
-            bundle: 0,
-            role: Role::Usual,
-            again: false,
+            ..request.slot(sequence, Time::NEVER)
         };
         client.barrier = true;
         let len = queue.len() as u64;

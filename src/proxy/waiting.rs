@@ -14,6 +14,7 @@ use super::client::asked_bit;
 use super::exchange::Exchange;
 use super::fragments::Part;
 use super::ids::{ClientId, LinkId};
+use super::request::Request;
 use super::time::Time;
 use super::{CloseHow, Proxy};
 use crate::buffer::Input;
@@ -23,7 +24,8 @@ use crate::route::ServerIndex;
 
 impl Proxy {
     /// WAIT and WAITAOF. Says whether it was taken, see [`Proxy::handle`].
-    pub(super) fn wait(&mut self, id: ClientId, input: Input<'_>) -> bool {
+    pub(super) fn wait(&mut self, request: &Request, input: Input<'_>) -> bool {
+        let id = request.client;
         let Some(client) = self.clients.find(id) else {
             return true;
         };
@@ -53,7 +55,7 @@ impl Proxy {
         let of_each = |&server: &ServerIndex| requests.map(|_| Part::whole(server));
         let parts: Vec<Part> = servers.iter().flat_map(of_each).collect();
         let fanout = self.scratch.fanout(Merge::Waited, Partial::Fail);
-        let Some(sequence) = self.push_fanout(id, fanout, &parts) else {
+        let Some(sequence) = self.push_fanout(request, fanout, &parts) else {
             return true;
         };
         if let Some(client) = self.clients.find_mut(id) {
@@ -63,9 +65,11 @@ impl Proxy {
         let mut fragment = 0;
         for link in links {
             self.ask_number(id, link);
-            for request in requests {
-                let exchange = Some((sequence, Some(fragment)));
-                self.send_own(id, link, Input::copied(request), exchange, Time::NEVER);
+            for bytes in requests {
+                let slot = request
+                    .of_any_family()
+                    .fragment_slot(sequence, fragment, Time::NEVER);
+                self.send_bytes(link, slot, bytes);
                 fragment += 1;
             }
         }
