@@ -152,7 +152,7 @@ impl Proxy {
         match pool.commands.parse(&errand.request, &mut scan, limits) {
             Parse::Done { request, .. } => {
                 self.asked_for_transaction(id);
-                if !self.dispatch(id, request, Input::copied(&errand.request)) {
+                if !self.dispatch(id, &request, Input::copied(&errand.request)) {
                     // It waits at its server, and the client is owed other replies before.
                     self.answer(id, b"-ERR the command is known now, ask again\r\n");
                 }

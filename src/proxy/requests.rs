@@ -175,7 +175,7 @@ impl Proxy {
             match commands.parse(rest.bytes(), &mut client.scan, limits) {
                 Parse::Done { request, len } => {
                     client.scan = RequestScan::default();
-                    if !self.handle(id, request, rest.slice(0..len)) {
+                    if !self.handle(id, &request, rest.slice(0..len)) {
                         self.hold_back(id);
                         return used;
                     }
@@ -247,7 +247,7 @@ impl Proxy {
         let mut scan = RequestScan::default();
         let parse = pool.commands.parse(bytes, &mut scan, limits);
         if let Parse::Done { request, len } = parse {
-            return self.handle(id, request, Input::copied(&bytes[..len]));
+            return self.handle(id, &request, Input::copied(&bytes[..len]));
         }
         self.begin_request(id);
         if let Parse::Bad(refusal) = parse {
@@ -298,16 +298,16 @@ impl Proxy {
     /// A whole request. Says whether it was taken; if not, it is to be read again when the client has
     /// been answered everything else.
     #[inline]
-    pub(super) fn handle(&mut self, id: ClientId, request: Parsed, input: Input<'_>) -> bool {
+    pub(super) fn handle(&mut self, id: ClientId, parsed: &Parsed, input: Input<'_>) -> bool {
         let Some(client) = self.clients.find(id) else {
             return true;
         };
         if matches!(client.mute, Mute::No | Mute::Yes) {
             // What it wishes from now on begins with its next request.
-            return self.dispatch(id, request, input);
+            return self.dispatch(id, parsed, input);
         }
         self.begin_request(id);
-        let taken = self.dispatch(id, request, input);
+        let taken = self.dispatch(id, parsed, input);
         if taken {
             self.end_request(id);
         } else {
@@ -336,8 +336,8 @@ impl Proxy {
         }
     }
 
-    pub(super) fn dispatch(&mut self, id: ClientId, parsed: Parsed, input: Input<'_>) -> bool {
-        let request = self.request(id, &parsed);
+    pub(super) fn dispatch(&mut self, id: ClientId, parsed: &Parsed, input: Input<'_>) -> bool {
+        let request = self.request(id, parsed);
         let Some(client) = self.clients.find_mut(id) else {
             return true;
         };
@@ -354,10 +354,10 @@ impl Proxy {
                 return true;
             }
         }
-        if client.session.is_some() && self.within_session(&request, &parsed, input) {
+        if client.session.is_some() && self.within_session(&request, parsed, input) {
             return true;
         }
-        match parsed.verdict {
+        match &parsed.verdict {
             Verdict::Forward => {
                 let key = parsed.key.of(input.bytes());
                 let server = self.route(id, key);
@@ -370,31 +370,31 @@ impl Proxy {
             }
             Verdict::Expired(expiry) => {
                 let server = self.route(id, parsed.key.of(input.bytes()));
-                let bytes = at_once(input.bytes(), expiry);
+                let bytes = at_once(input.bytes(), *expiry);
                 self.forward(&request, server, Input::copied(&bytes));
             }
-            Verdict::Together => self.forward_together(&request, &parsed, input),
-            Verdict::Split(merge) => self.split(&request, &parsed, merge, input),
-            Verdict::Everywhere(fan) => self.everywhere(&request, fan, input),
+            Verdict::Together => self.forward_together(&request, parsed, input),
+            Verdict::Split(merge) => self.split(&request, parsed, *merge, input),
+            Verdict::Everywhere(fan) => self.everywhere(&request, *fan, input),
             Verdict::Keyless => {
                 let server = self.route(id, PLACEHOLDER);
                 if !self.forward_script(&request, server, parsed.command, input) {
                     self.forward(&request, server, input);
                 }
             }
-            Verdict::Scan(cursor) => self.scan(&request, cursor, input),
+            Verdict::Scan(cursor) => self.scan(&request, *cursor, input),
             Verdict::Learn => {
                 let server = self.route(id, PLACEHOLDER);
                 self.learn(&request, server, input);
             }
-            Verdict::Blocking => return self.wait_for_keys(&request, &parsed, input),
+            Verdict::Blocking => return self.wait_for_keys(&request, parsed, input),
             Verdict::Local(local) => {
-                return self.answer_locally(&request, local, &parsed, input);
+                return self.answer_locally(&request, *local, parsed, input);
             }
             Verdict::Refuse(refusal) if request.answer != Answer::Never => {
-                self.refuse(id, &refusal);
+                self.refuse(id, refusal);
             }
-            Verdict::Refuse(refusal) => self.note_excess(id, &refusal, "refused"),
+            Verdict::Refuse(refusal) => self.note_excess(id, refusal, "refused"),
         }
         true
     }

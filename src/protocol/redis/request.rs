@@ -8,6 +8,7 @@ use memchr::memchr;
 use super::commands::{Blocking, Keys, Rule, Table};
 use super::inline::{self, Inline};
 use super::keys;
+use super::straight;
 use crate::protocol::body::{Number, number_line};
 use crate::protocol::{
     Answer, BadBody, Body, Excess, Key, Limits, Local, Parse, Parsed, Refusal, RequestScan, Span,
@@ -28,7 +29,14 @@ const GATHERED_MAX: usize = 1024 * 1024;
 
 /// Reads the request at the start of `bytes`.
 pub fn parse(bytes: &[u8], scan: &mut RequestScan, table: &Table, limits: &Limits) -> Parse {
+    // No argument of this many bytes is too long.
+    let usual = NAME_MAX.min(limits.key as u64).min(limits.bulk);
     if scan.args == 0 {
+        if let Some(scan) = straight::read(bytes, table, usual, limits) {
+            let len = scan.position as usize;
+            let request = understand(&bytes[..len], &scan, table, limits);
+            return Parse::Done { request, len };
+        }
         if bytes.first().is_some_and(|&first| first != b'*') {
             return match inline::read(bytes, limits) {
                 Ok(Inline::More) => Parse::More,
@@ -50,8 +58,6 @@ pub fn parse(bytes: &[u8], scan: &mut RequestScan, table: &Table, limits: &Limit
             Header::Bad(refusal) => return too_many(bytes, refusal, limits),
         }
     }
-    // No argument of this many bytes is too long.
-    let usual = NAME_MAX.min(limits.key as u64).min(limits.bulk);
     while scan.seen < scan.args {
         let position = scan.position as usize;
         let (len, header) = match bulk_header(&bytes[position..]) {

@@ -8,6 +8,7 @@ mod page;
 mod rows;
 mod shapes;
 
+use super::straight;
 use crate::protocol::{Denial, Family, Fan, Merge, Policy};
 
 pub use shapes::Shape;
@@ -285,9 +286,16 @@ pub struct Table {
     slots: Box<[u16; SLOTS]>,
     /// The same for sub-commands, which no first word of a request can name.
     subs: Box<[u16; SLOTS]>,
+    /// Commands with names of at most eight letters, by the name as one word, see `straight`: open
+    /// addressing, 0 where there is none. Their rows stand at the same places.
+    words: Box<[u64; WORDS]>,
+    word_rows: Box<[u16; WORDS]>,
     policy: Policy,
     learned: learned::Learned,
 }
+
+/// At most half of them is ever used, so look-ups end after a step or two.
+const WORDS: usize = 1024;
 
 /// At most half of them is ever used, so look-ups end after a step or two.
 const SLOTS: usize = 2048;
@@ -323,6 +331,8 @@ impl Table {
             families: Vec::new(),
             slots: Box::new([0; SLOTS]),
             subs: Box::new([0; SLOTS]),
+            words: Box::new([0; WORDS]),
+            word_rows: Box::new([0; WORDS]),
             policy,
             learned: learned::Learned::default(),
         };
@@ -354,6 +364,7 @@ impl Table {
             slot = (slot + 1) % SLOTS;
         }
         slots[slot] = self.rows.len() as u16 + 1;
+        self.add_word(&name);
         // As twemproxy does, with the name in lower case.
         let lower = name.to_ascii_lowercase();
         let fragment = format!("\r\n${}\r\n{lower}\r\n", lower.len());
@@ -362,6 +373,33 @@ impl Table {
         self.families.push(Family::Redis(shapes::of(&name)));
         self.rows.push(row);
         self.names.push(name);
+    }
+
+    /// Notes the name of the row about to be added, if it is one for the straight way.
+    fn add_word(&mut self, name: &str) {
+        let Some(word) = straight::word(name).filter(|_| self.rows.len() < WORDS / 2) else {
+            return;
+        };
+        let mut place = word_home(word);
+        while self.words[place] != 0 {
+            place = (place + 1) % WORDS;
+        }
+        self.words[place] = word;
+        self.word_rows[place] = self.rows.len() as u16;
+    }
+
+    /// As [`Table::find`], by the name as one word, which is never 0. Longer names are found by their bytes
+    /// only.
+    #[inline]
+    pub fn find_word(&self, word: u64) -> Option<u16> {
+        let mut place = word_home(word);
+        while self.words[place] != word {
+            if self.words[place] == 0 {
+                return None;
+            }
+            place = (place + 1) % WORDS;
+        }
+        Some(self.word_rows[place])
     }
 
     /// Why the policy refuses a row.
@@ -458,6 +496,14 @@ impl Table {
     }
 }
 
+#[inline]
+fn word_home(word: u64) -> usize {
+    (word.wrapping_mul(MIXER) >> (64 - WORDS.ilog2())) as usize
+}
+
+/// Spreads similar names.
+const MIXER: u64 = 0x9e37_79b9_7f4a_7c15;
+
 /// Where a name's search starts. The same in upper and lower case.
 #[inline]
 fn home(name: &[u8]) -> usize {
@@ -468,7 +514,7 @@ fn home(name: &[u8]) -> usize {
     let fold = |half: &[u8]| {
         u64::from_le_bytes(half.try_into().expect("half of 16 bytes")) & 0xdfdf_dfdf_dfdf_dfdf
     };
-    let mixed = (fold(low) ^ fold(high).rotate_left(29)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let mixed = (fold(low) ^ fold(high).rotate_left(29)).wrapping_mul(MIXER);
     (mixed >> (64 - SLOTS.ilog2())) as usize
 }
 

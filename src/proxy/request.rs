@@ -1,0 +1,108 @@
+//! A request as a value: what its reply must know of it, and the one way to put it on a connection to a
+//! server.
+
+use super::Proxy;
+use super::heavy::Print;
+use super::ids::{ClientId, LinkId};
+use super::link::{Role, Slot};
+use super::pool::Pool;
+use super::time::Time;
+use crate::buffer::{BufferPool, Queue};
+use crate::protocol::{Answer, Family, Topic};
+
+/// A request of a client, with what is known of it before its server is.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Request {
+    /// Who asked.
+    pub client: ClientId,
+    /// What it is counted under.
+    pub topic: Topic,
+    /// Which replies it can have.
+    pub family: Family,
+    /// What is remembered of its key, if it has one.
+    pub print: Print,
+    /// Whether it is answered.
+    pub answer: Answer,
+}
+
+impl Request {
+    /// A question of the proxy's own on behalf of a client: counted under no command, with any reply.
+    pub fn own(client: ClientId) -> Self {
+        Self {
+            client,
+            topic: Topic::NONE,
+            family: Family::Any,
+            print: Print::NONE,
+            answer: Answer::Always,
+        }
+    }
+
+    /// The same of which another reply is expected.
+    pub fn of_family(self, family: Family) -> Self {
+        Self { family, ..self }
+    }
+
+    /// The same of which any reply is expected.
+    pub fn of_any_family(self) -> Self {
+        self.of_family(Family::Any)
+    }
+
+    /// Its entry in the queue of a connection, for the exchange with the number `sequence`.
+    #[inline]
+    pub fn slot(&self, sequence: u32, now: Time) -> Slot {
+        Slot {
+            client: Some(self.client),
+            sequence,
+            fragment: None,
+            topic: self.topic,
+            print: self.print,
+            queued: now,
+            sent: Time::NEVER,
+            end: 0,
+            len: 0,
+            marked: self.answer != Answer::Always,
+            family: self.family,
+            bundle: 0,
+            role: Role::Usual,
+            again: false,
+        }
+    }
+
+    /// The entry of one of several requests into which it was split, or that are sent for it.
+    pub fn fragment_slot(&self, sequence: u32, fragment: u16, now: Time) -> Slot {
+        Slot {
+            fragment: Some(fragment),
+            ..self.slot(sequence, now)
+        }
+    }
+}
+
+impl Proxy {
+    /// Puts a request on a connection: `write` appends its bytes to the connection's output. One that may
+    /// go without a reply is followed by a marker, see [`Answer`].
+    #[inline]
+    pub(super) fn send(
+        &mut self,
+        link: LinkId,
+        slot: Slot,
+        write: impl FnOnce(&mut Queue, &mut BufferPool, &Pool),
+    ) {
+        let Some(target) = self.links.find_mut(link) else {
+            return;
+        };
+        let pool = &self.pools[target.pool.index()];
+        let before = target.out.len();
+        write(&mut target.out, &mut self.buffers, pool);
+        if slot.marked {
+            let marker = target.protocol.marker();
+            target.out.push(marker, &mut self.buffers);
+        }
+        let len = (target.out.len() - before) as u64;
+        self.enqueued(link, slot, len);
+    }
+
+    /// Puts a request on a connection that is there as bytes.
+    pub(super) fn send_bytes(&mut self, link: LinkId, slot: Slot, bytes: &[u8]) {
+        self.send(link, slot, |out, buffers, _| out.push(bytes, buffers));
+    }
+}
