@@ -87,12 +87,10 @@ impl Team {
         client
             .set_read_timeout(Some(PATIENCE))
             .expect("a socket option");
-        // The connection is established, so it waits to be accepted.
-        let socket = self
-            .listener
-            .accept()
-            .expect("no error")
-            .expect("a client waits");
+        // It is established for its client; that it waits here may take the system a moment more.
+        let socket = soon("a client waits", || {
+            self.listener.accept().expect("no error")
+        });
         let seat = Seat::take(&self.clients, &Arc::default());
         self.mailbox.send(Message::Client {
             pool: PoolIndex(0),
@@ -134,6 +132,19 @@ fn echo_keys(mut stream: TcpStream) {
         if stream.write_all(reply.as_bytes()).is_err() {
             return;
         }
+    }
+}
+
+/// What this gives once it gives something.
+#[track_caller]
+fn soon<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
+    let end = std::time::Instant::now() + PATIENCE;
+    loop {
+        if let Some(value) = condition() {
+            return value;
+        }
+        assert!(std::time::Instant::now() < end, "{what}");
+        thread::yield_now();
     }
 }
 
@@ -298,12 +309,18 @@ fn a_server_that_refuses_is_reported() {
 #[test]
 fn draining_answers_what_is_owed_and_frees_every_seat() {
     let (open, gate) = mpsc::channel::<()>();
+    let (come, visits) = mpsc::channel();
     // The server keeps its first connection waiting until the gate is opened.
-    let team = team(&[server(move || wait_for(&gate))]);
+    let team = team(&[server(move || {
+        // Nobody listens any more for a second one.
+        let _ = come.send(());
+        wait_for(&gate);
+    })]);
     let mut waiting = team.client();
     let mut idle = team.client();
     waiting.write_all(get("k").as_bytes()).expect("it is open");
-    // Answered locally, so the worker has read what was sent before.
+    // The worker connects because it has read the request.
+    visits.recv_timeout(PATIENCE).expect("it connects");
     idle.write_all(b"*1\r\n$4\r\nPING\r\n").expect("it is open");
     expect(&mut idle, "+PONG\r\n");
     team.mailbox.send(Message::Drain);
@@ -336,14 +353,9 @@ fn a_client_that_breaks_while_it_is_not_read_is_let_go() {
         .set_linger(Some(Duration::ZERO))
         .expect("a socket option");
     drop(client);
-    let end = std::time::Instant::now() + PATIENCE;
-    while team.clients.load(Ordering::Relaxed) > 0 {
-        assert!(
-            std::time::Instant::now() < end,
-            "the client was not noticed to be gone"
-        );
-        thread::yield_now();
-    }
+    soon("the client is noticed to be gone", || {
+        (team.clients.load(Ordering::Relaxed) == 0).then_some(())
+    });
     drop(open);
     assert_eq!(team.end(Message::Stop), Outcome::Stopped);
 }

@@ -30,7 +30,7 @@ impl Scene {
             });
         }
         let pool = Pool::redis("alpha").servers(&servers);
-        let proxy = Proxy::nutcrab(vec![pool.with("timeout", "400")]);
+        let proxy = Proxy::nutcrab(vec![pool.with("timeout", "2000")]);
         Self {
             servers,
             replicas,

@@ -9,7 +9,7 @@ fn start(count: usize) -> (Vec<Server>, Proxy, [String; 2]) {
     let servers = Server::redis_many(count);
     let pool = Pool::redis("alpha")
         .servers(&servers)
-        .with("timeout", "400");
+        .with("timeout", "1000");
     let proxy = Proxy::nutcrab(vec![pool]);
     let keys = keys_apart(&servers, &proxy);
     (servers, proxy, keys)
@@ -194,7 +194,7 @@ fn a_waiting_client_gets_what_another_pushes_and_holds_up_nobody() {
         waiting.send(&pipeline(&[&format!("BLPOP {key} 0"), "PING"]));
         // Longer than the pool's timeout, during which others are served.
         let begin = Instant::now();
-        while begin.elapsed() < Duration::from_millis(1200) {
+        while begin.elapsed() < Duration::from_millis(2500) {
             assert_eq!(other.ask(&["GET", &key]), Reply::Bulk(None));
         }
         assert_eq!(other.ask(&["LPUSH", &key, "hello"]), Reply::Integer(1));
@@ -203,7 +203,7 @@ fn a_waiting_client_gets_what_another_pushes_and_holds_up_nobody() {
                 .replace('\n', "\r\n")
                 .as_bytes(),
         );
-        check(&mut waiting, &[&format!("BLPOP {key} 0.6")], "*-1\n");
+        check(&mut waiting, &[&format!("BLPOP {key} 1.5")], "*-1\n");
         check(
             &mut waiting,
             &[&format!("XREAD BLOCK 10 STREAMS {key} $")],

@@ -110,7 +110,8 @@ fn c18_c19_c20_c21_other_protocols_are_answered_or_turned_away() {
     let mut neighbour = proxy.client("alpha");
     for (pool, bytes) in cases {
         let mut client = proxy.client(pool);
-        client.send(bytes);
+        // It may be turned away before it has sent everything.
+        let _ = client.try_send(bytes);
         // Both servers know lines that are no commands, and go on behind them; memcached's binary
         // protocol is spoken here.
         let stays = bytes == hello || bytes == version;
@@ -251,21 +252,22 @@ fn c28_the_work_for_many_keys_grows_no_faster_than_their_number() {
     let pool = Pool::redis("alpha")
         .servers(&servers)
         .with("distribution", "modula");
-    let proxy = Proxy::nutcrab(vec![pool]);
+    let mut proxy = Proxy::nutcrab(vec![pool]);
     let mut client = proxy.client("alpha");
     let mut neighbour = proxy.client("alpha");
+    // Processor time: what else the machine does is none of it.
     let mut took = |count: usize| {
         // Half of them are the same key.
         let keys = (0..count).map(|i| format!("key:{}", if i % 2 == 0 { i } else { 1 }));
         let words: Vec<String> = ["MGET".to_owned()].into_iter().chain(keys).collect();
         let asked = command(&words);
-        let begin = Instant::now();
+        let before = proxy.process().processor_time();
         let reply = client.send_while(&asked, |client| {
             served(&mut neighbour);
             client.reply()
         });
         assert_eq!(reply.elements().len(), count);
-        begin.elapsed().as_secs_f64()
+        (proxy.process().processor_time() - before).as_secs_f64()
     };
     took(1000);
     let (small, large) = (took(4_000), took(200_000));

@@ -77,7 +77,7 @@ fn t22_a_pause_within_a_large_value_costs_nothing() {
         server.ask(&["SETRANGE", "large", &(LEN - 1).to_string(), "x"]),
         Reply::Integer(LEN as i64)
     );
-    let pool = Pool::redis("alpha").with("timeout", "400");
+    let pool = Pool::redis("alpha").with("timeout", "1000");
     let proxy = Proxy::nutcrab_of_one_worker(vec![pool.servers(slice::from_ref(&server))]);
     // Alone; then with somebody else there, on the same connection and behind.
     for others in [false, true] {
@@ -89,7 +89,7 @@ fn t22_a_pause_within_a_large_value_costs_nothing() {
         client.expect(head.as_bytes());
         client.read_exact(100_000);
         let begin = Instant::now();
-        while begin.elapsed() < Duration::from_millis(rounds(1000, 5000) as u64) {
+        while begin.elapsed() < Duration::from_millis(rounds(2500, 12_500) as u64) {
             if others {
                 served(&mut neighbour);
             }

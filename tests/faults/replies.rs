@@ -88,7 +88,7 @@ fn r5_a_server_that_swallows_a_reply_costs_only_what_it_owes() {
     });
     let pool = Pool::redis("alpha")
         .at("s", &server.address())
-        .with("timeout", "300");
+        .with("timeout", "1000");
     let proxy = Proxy::nutcrab_of_one_worker(vec![pool]);
     let mut client = proxy.client("alpha");
     client.send(&pipeline(&["GET a", "GET swallow", "GET b"]));

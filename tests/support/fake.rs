@@ -38,9 +38,27 @@ impl FakeServer {
     /// Runs `script` in a thread of its own for each connection. The connection is closed when the
     /// script returns.
     pub fn start(script: impl Fn(&mut Visit) + Send + Sync + 'static) -> Self {
-        let port = Port::free();
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port.number()));
-        let listener = listener.expect("a claimed port can be bound");
+        let (port, listener) = bound();
+        Self::listening(port, listener, script)
+    }
+
+    /// The same, where the system keeps at most about so many bytes of what the script has not read.
+    pub fn with_receive_buffer(
+        bytes: usize,
+        script: impl Fn(&mut Visit) + Send + Sync + 'static,
+    ) -> Self {
+        let (port, listener) = bound();
+        // Accepted connections have the listener's.
+        let set = socket2::SockRef::from(&listener).set_recv_buffer_size(bytes);
+        set.expect("a listener has one");
+        Self::listening(port, listener, script)
+    }
+
+    fn listening(
+        port: Port,
+        listener: TcpListener,
+        script: impl Fn(&mut Visit) + Send + Sync + 'static,
+    ) -> Self {
         let shared = Arc::new(Shared::default());
         let (own, script) = (Arc::clone(&shared), Arc::new(script));
         std::thread::spawn(move || {
@@ -127,6 +145,12 @@ impl Visit {
     pub fn wait_closed(&mut self) {
         let _ = self.wire.read_until(|_| false);
     }
+}
+
+fn bound() -> (Port, TcpListener) {
+    let port = Port::free();
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port.number()));
+    (port, listener.expect("a claimed port can be bound"))
 }
 
 /// A bulk string as a server sends it.

@@ -429,9 +429,11 @@ pub fn wait_until_taken(wires: &[Wire]) {
         let mut rows = table
             .lines()
             .map(|row| row.split_whitespace().collect::<Vec<_>>());
+        let is_own = |address: &str| own.contains(address.rsplit(':').next().unwrap_or_default());
+        // A full buffer of the receiver may be empty for a moment while more is still with the sender.
         let unread = |row: &Vec<&str>| {
-            let port = row[2].rsplit(':').next().unwrap_or_default();
-            own.contains(port) && !row[4].ends_with(":00000000")
+            is_own(row[2]) && !row[4].ends_with(":00000000")
+                || is_own(row[1]) && !row[4].starts_with("00000000:")
         };
         (!rows.any(|row| row.len() > 4 && unread(&row))).then_some(())
     });
