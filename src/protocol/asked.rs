@@ -77,6 +77,16 @@ impl Asked {
 }
 
 impl Protocol {
+    /// The length of the reply that `bytes` start with, if it is whole and one of the most usual.
+    #[inline]
+    pub fn whole_reply(self, bytes: &[u8]) -> Option<usize> {
+        match self {
+            Self::Redis => redis::reply::whole(bytes),
+            // What ends a reply depends on what was asked.
+            Self::Memcache | Self::Binary => None,
+        }
+    }
+
     /// Finds the end of the reply whose start `scan` has seen.
     #[inline]
     pub fn feed_reply(self, scan: &mut ReplyScan, bytes: &[u8]) -> Result<Fed, BadReply> {

@@ -365,6 +365,16 @@ impl Ring {
             .get(sequence.wrapping_sub(self.head) as usize)
     }
 
+    /// Whether the oldest request was answered, in whole or in part, and that is to be passed on.
+    #[inline]
+    pub fn is_ready(&self) -> bool {
+        let head = self.exchanges.front();
+        matches!(
+            head,
+            Some(Exchange::Kept { .. } | Exchange::Ready(..) | Exchange::Fanout(_))
+        )
+    }
+
     /// Whether nothing of the reply to this request is for the client.
     pub fn is_silent(&self, sequence: u32) -> bool {
         matches!(self.get(sequence), Some(Exchange::Silent))

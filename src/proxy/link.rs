@@ -413,6 +413,17 @@ impl Link {
         true
     }
 
+    /// Forgets the slot at the front, whose reply was not begun or is forgotten, too.
+    #[inline]
+    pub fn pop_slot(&mut self) {
+        self.slots.pop_front();
+        self.late = self.late.saturating_sub(1);
+        self.sent_slots = self.sent_slots.saturating_sub(1);
+        if self.slots.is_empty() && self.slots.capacity() > 1024 {
+            self.slots = VecDeque::new();
+        }
+    }
+
     /// Forgets the reply at the front, which is whole, and its slot.
     #[inline]
     pub fn finish_reply(&mut self) {
@@ -421,17 +432,12 @@ impl Link {
         {
             self.forget_asked(slot.family);
         }
-        self.slots.pop_front();
-        self.late = self.late.saturating_sub(1);
-        self.sent_slots = self.sent_slots.saturating_sub(1);
+        self.pop_slot();
         self.scan = ReplyScan::new(self.version);
         self.streaming = false;
         self.loading = false;
         self.begun = Time::NEVER;
         self.reply_len = 0;
-        if self.slots.is_empty() && self.slots.capacity() > 1024 {
-            self.slots = VecDeque::new();
-        }
     }
 }
 

@@ -65,6 +65,7 @@ mod scripts;
 mod session;
 mod settings;
 mod spares;
+mod straight;
 mod subscribe;
 mod telling;
 mod tidy;
@@ -563,10 +564,9 @@ impl Proxy {
 
     /// A number that looks random and is not.
     fn draw(&mut self) -> u32 {
-        self.draws ^= self.draws << 13;
-        self.draws ^= self.draws >> 7;
-        self.draws ^= self.draws << 17;
-        (self.draws >> 32) as u32
+        let draw;
+        (self.draws, draw) = drawn(self.draws);
+        draw
     }
 
     fn pool(&self, pool: PoolIndex) -> &Pool {
@@ -596,6 +596,15 @@ impl Proxy {
             self.dirty.push(id.conn());
         }
     }
+}
+
+/// The state behind `state` of a generator of numbers, and the number it gives (xorshift64).
+#[inline]
+fn drawn(mut state: u64) -> (u64, u32) {
+    state ^= state << 13;
+    state ^= state >> 7;
+    state ^= state << 17;
+    (state, (state >> 32) as u32)
 }
 
 #[cfg(test)]

@@ -79,6 +79,7 @@ impl Proxy {
     fn read_replies(&mut self, id: LinkId, input: Input<'_>) -> usize {
         let mut used = 0;
         loop {
+            used += self.take_straight(id, input.skip(used));
             let Some(link) = self.links.find_mut(id) else {
                 return input.len();
             };

@@ -8,7 +8,7 @@ use super::link::{Role, Slot};
 use super::pool::Pool;
 use super::time::Time;
 use crate::buffer::{BufferPool, Queue};
-use crate::protocol::{Answer, Family, Topic};
+use crate::protocol::{Answer, Family, Parsed, Protocol, Topic};
 
 /// A request of a client, with what is known of it before its server is.
 #[derive(Clone, Copy, Debug)]
@@ -26,6 +26,25 @@ pub(super) struct Request {
 }
 
 impl Request {
+    /// That of a client that speaks `protocol`, with what its command's row in `pool` says of it.
+    #[inline]
+    pub fn parsed(
+        client: ClientId,
+        parsed: &Parsed,
+        pool: &Pool,
+        protocol: Protocol,
+        strict: bool,
+    ) -> Self {
+        let (topic, family) = pool.row(protocol, parsed.command);
+        Self {
+            client,
+            topic,
+            family: if strict { family } else { Family::Any },
+            print: Print::NONE,
+            answer: parsed.answer,
+        }
+    }
+
     /// A question of the proxy's own on behalf of a client: counted under no command, with any reply.
     pub fn own(client: ClientId) -> Self {
         Self {

@@ -19,9 +19,7 @@ use crate::protocol::binary;
 use crate::protocol::memcache::base64;
 use crate::protocol::memcache::request::at_once;
 use crate::protocol::redis::commands::Verb;
-use crate::protocol::{
-    Answer, Excess, Family, Key, Local, Parse, Parsed, Refusal, RequestScan, Verdict,
-};
+use crate::protocol::{Answer, Excess, Key, Local, Parse, Parsed, Refusal, RequestScan, Verdict};
 use crate::route::ServerIndex;
 
 /// The answer to a request whose keys live on several servers.
@@ -175,7 +173,10 @@ impl Proxy {
             match commands.parse(rest.bytes(), &mut client.scan, limits) {
                 Parse::Done { request, len } => {
                     client.scan = RequestScan::default();
-                    if !self.handle(id, &request, rest.slice(0..len)) {
+                    let whole = rest.slice(0..len);
+                    if !self.forward_straight(id, &request, whole)
+                        && !self.handle(id, &request, whole)
+                    {
                         self.hold_back(id);
                         return used;
                     }
@@ -322,18 +323,7 @@ impl Proxy {
             return Request::own(id);
         };
         let pool = &self.pools[client.pool.index()];
-        let (topic, family) = pool.row(client.protocol, parsed.command);
-        Request {
-            client: id,
-            topic,
-            family: if self.limits.strict {
-                family
-            } else {
-                Family::Any
-            },
-            print: Print::NONE,
-            answer: parsed.answer,
-        }
+        Request::parsed(id, parsed, pool, client.protocol, self.limits.strict)
     }
 
     pub(super) fn dispatch(&mut self, id: ClientId, parsed: &Parsed, input: Input<'_>) -> bool {

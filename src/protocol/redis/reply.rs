@@ -27,6 +27,9 @@ const NUMBER_LINE_MAX: usize = 32;
 /// What nearly all commands that write are answered with.
 const OK: &[u8] = b"+OK\r\n";
 
+/// What a key that does not exist has for a value.
+const NULL: &[u8] = b"$-1\r\n";
+
 /// Lengths of so many bytes and more are left to [`length`], which knows their limit.
 const USUAL_LENGTHS: u64 = 1 << 32;
 
@@ -89,11 +92,19 @@ fn feed_any(scan: &mut ReplyScan, bytes: &[u8]) -> Result<Fed, BadReply> {
 
 /// The length of the reply that `bytes` start with, if it is one of the most usual and all there.
 #[inline]
-fn whole(bytes: &[u8]) -> Option<usize> {
-    if bytes.starts_with(OK) {
-        return Some(OK.len());
+pub fn whole(bytes: &[u8]) -> Option<usize> {
+    match bytes.first()? {
+        b'$' => match whole_bulk(bytes) {
+            Some(len) => (bytes[len - 2..len] == *b"\r\n").then_some(len),
+            None => bytes.starts_with(NULL).then_some(NULL.len()),
+        },
+        b'+' => bytes.starts_with(OK).then_some(OK.len()),
+        b':' => match number_line(&bytes[1..]) {
+            Number::Line { len, .. } => Some(1 + len),
+            Number::More | Number::Bad => None,
+        },
+        _ => None,
     }
-    whole_bulk(bytes).filter(|&len| bytes[len - 2..len] == *b"\r\n")
 }
 
 /// The length of the bulk string that `bytes` start with, if it is one and all there, whatever may stand

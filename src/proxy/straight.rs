@@ -1,0 +1,165 @@
+//! The straight path of the commonest case: a whole request for one key to a connection that is ready for
+//! it, and whole replies to such requests.
+//!
+//! What takes part is looked up once, and nothing is decided that the general path (`requests`, `replies`)
+//! does not decide the same way: where anything is out of the ordinary, nothing has happened yet and the
+//! general path begins from the beginning.
+
+use super::Proxy;
+use super::client::{Client, Taken, asked_bit};
+use super::exchange::Exchange;
+use super::heavy::Print;
+use super::ids::{ClientId, LinkId};
+use super::link::{Link, Role, Slot, State};
+use super::owed::Mark;
+use super::request::Request;
+use super::session::Mute;
+use super::time::Time;
+use crate::buffer::Input;
+use crate::protocol::{Answer, Family, Parsed, Protocol, Verdict};
+
+impl Client {
+    /// Whether there is nothing about it that its requests for one key have to heed.
+    #[inline]
+    fn is_plain(&self) -> bool {
+        self.authenticated
+            && self.session.is_none()
+            && self.mute == Mute::No
+            && self.strays.is_empty()
+            && self.protocol != Protocol::Binary
+    }
+}
+
+impl Link {
+    /// Whether its next replies may be taken without a look at anything but themselves.
+    #[inline]
+    fn is_plain(&self) -> bool {
+        self.is_usual()
+            && self.state == State::Ready
+            && self.protocol == Protocol::Redis
+            && self.partial.is_empty()
+            && !self.scan.has_begun()
+            && !self.listens
+            && self.refusal.is_none()
+            && self.begun == Time::NEVER
+    }
+
+    /// The length of the whole reply to `slot`, the oldest request, that `bytes` start with; `None` if it is
+    /// not one of the usual, or not all there.
+    #[inline]
+    fn whole_reply(&self, slot: &Slot, bytes: &[u8]) -> Option<usize> {
+        let is_plain = slot.role == Role::Usual && slot.fragment.is_none() && !slot.marked;
+        if !is_plain || self.sent < slot.end {
+            return None;
+        }
+        let len = self.protocol.whole_reply(bytes)?;
+        match slot.family {
+            Family::Redis(shape) if !shape.admits(bytes[0], self.version) => None,
+            _ => Some(len),
+        }
+    }
+}
+
+impl Proxy {
+    /// Puts a whole request for one key on its connection. Says whether it did.
+    #[inline]
+    pub(super) fn forward_straight(
+        &mut self,
+        id: ClientId,
+        parsed: &Parsed,
+        input: Input<'_>,
+    ) -> bool {
+        if !matches!(parsed.verdict, Verdict::Forward) || parsed.answer != Answer::Always {
+            return false;
+        }
+        let client = self.clients.find_mut(id).filter(|it| it.is_plain());
+        let Some(client) = client else {
+            return false;
+        };
+        let pool = &mut self.pools[client.pool.index()];
+        let key = parsed.key.of(input.bytes());
+        let (draws, draw) = super::drawn(self.draws);
+        let Some(server) = pool.router.pick(key, draw).filter(|_| !pool.refused) else {
+            return false;
+        };
+        let primaries = &pool.lane(pool.lane_of(client.group, server)).primaries;
+        let Some(link_id) = primaries[id.slot() % primaries.len()] else {
+            return false;
+        };
+        let Some(link) = self.links.find_mut(link_id) else {
+            return false;
+        };
+        let print = Print::of(key);
+        if pool.heavy.has(print, self.now)
+            || link.is_busy(self.limits.large_message)
+            || link.out.len() >= self.limits.queue
+        {
+            return false;
+        }
+        self.draws = draws;
+        client.asked |= asked_bit(server);
+        let request = Request {
+            print,
+            ..Request::parsed(id, parsed, pool, client.protocol, self.limits.strict)
+        };
+        let slot = request.slot(client.ring.push(Exchange::Waiting), self.now);
+        let (bundle, len) = match link.bundle(input.bytes(), print, &mut self.buffers) {
+            Some(bundled) => bundled,
+            None => {
+                link.out.push_input(input, &mut self.buffers);
+                (0, input.len() as u64)
+            }
+        };
+        self.enqueued(link_id, Slot { bundle, ..slot }, len);
+        true
+    }
+
+    /// Takes whole replies to their clients as long as there is nothing about them that is not usual, and
+    /// says how many bytes were used.
+    pub(super) fn take_straight(&mut self, id: LinkId, input: Input<'_>) -> usize {
+        let mut used = 0;
+        while let Some(link) = self.links.find_mut(id).filter(|it| it.is_plain()) {
+            let (pool, server) = (link.pool.index(), link.server.index());
+            let Some(slot) = link.slots.front() else {
+                break;
+            };
+            let Some(len) = link.whole_reply(slot, &input.bytes()[used..]) else {
+                break;
+            };
+            let Some(client_id) = slot.client else {
+                break;
+            };
+            let Some(client) = self.clients.find_mut(client_id) else {
+                break;
+            };
+            let waits = matches!(client.ring.get(slot.sequence), Some(Exchange::Waiting));
+            if !waits
+                || self.pools[pool].failing[server]
+                || link.is_alone() && client.is_full(slot, false, &self.limits)
+            {
+                break;
+            }
+            let stats = &self.stats.pools[pool];
+            let mark = Mark::measured(slot, self.now, &stats.latency);
+            let stats = &stats.servers[server];
+            client.note_reply(slot, len as u64);
+            stats.responses.add(1);
+            stats.response_bytes.add(len as u64);
+            link.uncount(0, slot.len, stats);
+            let sequence = slot.sequence;
+            link.pop_slot();
+            self.moved += 1;
+            let piece = input.slice(used..used + len);
+            used += len;
+            let taken = client.take_reply(sequence, None, piece, Some(mark), &mut self.buffers);
+            if taken == Taken::Passed {
+                if client.waits_for_replies_alone() && !client.ring.is_ready() {
+                    self.flush_client(client_id);
+                } else {
+                    self.advance(client_id);
+                }
+            }
+        }
+        used
+    }
+}
