@@ -46,7 +46,7 @@ pages: ## the manual page, completions and tables of docs/, anew from the tables
 clients: ## client libraries in default settings through nutcrab (installs them into target/clients)
 	@scripts/clients
 
-lint: ## formatting, clippy and the licences of dependencies
+lint: ## formatting, clippy, rustdoc and the licences of dependencies
 	@scripts/test lint
 
 bench: ## nutcrab beside direct, nutcracker, HAProxy and Envoy, into docs/benchmarks (PROFILE=quick, usual or full)

@@ -152,7 +152,7 @@ pub struct Parsed {
     pub verdict: Verdict,
     /// What it is routed by, for the verdicts that are routed by one key.
     pub key: Span,
-    /// The row of its command, for counting and for [`Protocol::units`]; `None` where there is no row.
+    /// The row of its command, for counting and for [`Commands::units`]; `None` where there is no row.
     pub command: Option<u16>,
     /// Whether it is answered.
     pub answer: Answer,

@@ -98,7 +98,7 @@ pub fn is_error(reply: &Queue) -> bool {
     matches!(reply.front().first(), Some(b'-' | b'!'))
 }
 
-/// Joins replies to [`Merge::Array`] fragments: the elements in the order of the request's keys.
+/// Joins replies to `Merge::Array` fragments: the elements in the order of the request's keys.
 pub fn join_arrays(
     join: &mut Join,
     replies: &mut [FragmentReply],
@@ -233,7 +233,7 @@ pub(super) fn header(bytes: &Queue, mark: u8) -> Header {
     }
 }
 
-/// Joins replies to [`Merge::Status`] fragments, which must all be whole.
+/// Joins replies to `Merge::Status` fragments, which must all be whole.
 pub fn join_status(
     replies: &mut [FragmentReply],
     out: &mut Queue,

@@ -12,7 +12,7 @@ const SHAPE_FIRST: u8 = 16;
 
 /// The types a reply can be of, in RESP2 and in RESP3.
 ///
-/// Numbered from [`SHAPE_FIRST`] on: a `Family` is one byte, its own sixteen take the numbers before, and so
+/// Numbered from `SHAPE_FIRST` on: a `Family` is one byte, its own sixteen take the numbers before, and so
 /// the first of them, which every reply begins with, is 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
