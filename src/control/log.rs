@@ -354,7 +354,7 @@ fn write_head(
     let stamp = time.and_then(|time| Timestamp::try_from(time).ok());
     let _ = match stamp {
         Some(stamp) => {
-            let local = stamp.to_zoned(zone.clone());
+            let local = stamp.to_zoned_datetime(zone.clone());
             write!(line, "[{}] ", local.strftime("%Y-%m-%d %H:%M:%S%.3f"))
         }
         None => write!(line, "[{:.<23}] ", ""),
