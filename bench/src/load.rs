@@ -13,10 +13,10 @@ use std::net::{SocketAddr, TcpStream};
 use std::num::NonZeroU64;
 use std::time::{Duration, Instant};
 
+use hdrhistogram::Histogram;
 use rustix::event::epoll;
 use rustix::event::{Timespec, epoll::EventFlags};
 
-use crate::histogram::Histogram;
 use crate::wire::{Question, Shape};
 
 /// Requests that may be unanswered in an open run before it is given up as overloaded.
@@ -65,8 +65,8 @@ pub struct Outcome {
     pub sent: u64,
     /// From the end of the warm-up to the last counted reply, in seconds.
     pub seconds: f64,
-    /// From when a request was due (open) or its batch sent (closed) to its reply.
-    pub latency: Histogram,
+    /// From when a request was due (open) or its batch sent (closed) to its reply, in ns.
+    pub latency: Histogram<u64>,
 }
 
 struct Client {
@@ -134,7 +134,7 @@ pub fn run(load: &Load) -> io::Result<Outcome> {
             requests: 0,
             sent: 0,
             seconds: 0.0,
-            latency: Histogram::default(),
+            latency: latencies()?,
         },
         last_reply: counted_from,
     };
@@ -144,6 +144,12 @@ pub fn run(load: &Load) -> io::Result<Outcome> {
     }
     run.outcome.seconds = (run.last_reply - counted_from) as f64 / 1e9;
     Ok(run.outcome)
+}
+
+/// Nanoseconds up to an hour, exact to a thousandth.
+fn latencies() -> io::Result<Histogram<u64>> {
+    const HOUR: u64 = 3_600_000_000_000;
+    Histogram::new_with_bounds(1, HOUR, 3).map_err(io::Error::other)
 }
 
 impl Run {
@@ -267,7 +273,9 @@ impl Run {
                 self.unanswered -= 1;
                 if due >= self.counted_from {
                     self.outcome.requests += 1;
-                    self.outcome.latency.record(now.saturating_sub(due));
+                    self.outcome
+                        .latency
+                        .saturating_record(now.saturating_sub(due));
                     self.last_reply = now;
                 }
             }

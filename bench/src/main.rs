@@ -11,7 +11,6 @@
 mod chart;
 mod compare;
 mod gather;
-mod histogram;
 mod load;
 mod machine;
 mod page;
@@ -126,9 +125,9 @@ fn generate(words: &[String]) -> io::Result<()> {
     let ms = |nanos: u64| nanos as f64 / 1e6;
     println!("sent={}", outcome.sent);
     println!("rate={:.1}", outcome.requests as f64 / outcome.seconds);
-    println!("p50_ms={:.4}", ms(outcome.latency.quantile(0.5)));
-    println!("p99_ms={:.4}", ms(outcome.latency.quantile(0.99)));
-    println!("p999_ms={:.4}", ms(outcome.latency.quantile(0.999)));
+    for (name, share) in [("p50_ms", 0.5), ("p99_ms", 0.99), ("p999_ms", 0.999)] {
+        println!("{name}={:.4}", ms(outcome.latency.value_at_quantile(share)));
+    }
     println!("max_ms={:.4}", ms(outcome.latency.max()));
     Ok(())
 }
