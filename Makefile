@@ -41,7 +41,7 @@ soak: ## checked traffic under mixed faults against real servers, for half an ho
 	cargo test --locked --test faults soak -- --nocapture
 
 pages: ## the manual page, completions and tables of docs/, anew from the tables of the code
-	UPDATE_PAGES=1 cargo test --locked --test pages -- --test-threads=1
+	cargo run --locked --quiet -p nutcrab-pages
 
 clients: ## client libraries in default settings through nutcrab (installs them into target/clients)
 	@scripts/clients

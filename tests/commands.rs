@@ -1,23 +1,13 @@
-//! The table of Redis commands: the page printed from it, and what real servers say of theirs.
+//! The table of Redis commands beside what real servers say of theirs.
 
 use std::collections::BTreeMap;
 
-use nutcrab::protocol::redis::commands::{Arity, Rule, Table, page};
+use nutcrab::protocol::redis::commands::{Arity, Rule, Table};
 
 #[path = "support/mod.rs"]
 mod support;
 
 use support::{Reply, Server};
-
-#[test]
-fn the_page_is_printed_from_the_table() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/commands.md");
-    let shown = std::fs::read_to_string(path).expect("docs/commands.md");
-    assert!(
-        shown == page(),
-        "docs/commands.md is stale: cargo run --example commands > docs/commands.md"
-    );
-}
 
 /// What a server says of one command: its arity, and where its first key stands if it is always there.
 #[derive(Debug)]

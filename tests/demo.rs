@@ -136,7 +136,7 @@ impl Drop for Demo {
 /// Where the demo is, once cargo says it is up to date: a test alone does not make cargo build it.
 fn built_demo() -> PathBuf {
     let status = Command::new(env!("CARGO"))
-        .args(["build", "--quiet", "--locked", "--example", "demo"])
+        .args(["build", "--quiet", "--locked", "-p", "nutcrab-demo"])
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .status();
     assert!(
@@ -146,7 +146,7 @@ fn built_demo() -> PathBuf {
     let folder = Path::new(env!("CARGO_BIN_EXE_nutcrab"))
         .parent()
         .expect("a file has a folder");
-    folder.join("examples/demo")
+    folder.join("nutcrab-demo")
 }
 
 #[test]

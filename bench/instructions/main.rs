@@ -124,8 +124,10 @@ fn check(file: &str) -> io::Result<bool> {
 fn write(file: &str) -> io::Result<bool> {
     let before = budgets(file)?;
     let mut text = format!(
-        "# Instructions that each case of bench/instructions may cost: what was measured and at most {:.0} %\n\
-         # of head room. Checked by `make test`; written by `make instructions-budget`, which raises a budget\n\
+        "# Instructions that each case of bench/instructions may cost: what was measured and at most \
+         {:.0} %\n\
+         # of head room. Checked by `make test`; written by `make instructions-budget`, which raises \
+         a budget\n\
          # only if it is exceeded.\n",
         (HEAD_ROOM - 1.0) * 100.0
     );

@@ -182,7 +182,8 @@ pub fn inside(directory: &Path, words: &[String]) -> io::Result<()> {
     let text = format!(
         "# Gathering\n\n\
          Written by `make bench-gather`: GET of 64 bytes, pipeline 1, over four Redis, \
-         {rounds} rounds; the proxy in a network namespace of its own, on a core of its own. The load of the open-loop rows is \
+         {rounds} rounds; the proxy in a network namespace of its own, on a core of its own. The load \
+         of the open-loop rows is \
          a share of what the proxy serves in a closed loop with `gather: 0`; their latencies count \
          from the moment a request was due. Medians of the rounds, with the smallest and the largest; \
          raw data in [gathering.csv](gathering.csv). What follows from it is told in \

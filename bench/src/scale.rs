@@ -56,8 +56,8 @@ pub fn scale(programs: &Programs, directory: &Path, share: f64) -> io::Result<()
     servers.fill(10_000, 64)?;
     let mut page = format!(
         "# Cost as the work grows\n\n\
-         Written by `make bench-scale`: GET of 64 bytes over four Redis, {ROUNDS} rounds, one worker on a core \
-         of its own unless said otherwise; medians, with the smallest and the largest.\n\n{}\n",
+         Written by `make bench-scale`: GET of 64 bytes over four Redis, {ROUNDS} rounds, one worker \
+         on a core of its own unless said otherwise; medians, with the smallest and the largest.\n\n{}\n",
         machine::facts(programs, &[System::Nutcrab])
     );
     let usual = Start::usual(Protocol::Redis, servers.addresses());
@@ -91,7 +91,10 @@ pub fn scale(programs: &Programs, directory: &Path, share: f64) -> io::Result<()
         rows.push((name, costs(&proxy, &get(50, 1), 30_000)?));
     }
     table(&mut page, "Servers", &rows);
-    page.push_str("The pools name the same four Redis again and again; each name has a connection of its own.\n\n");
+    page.push_str(
+        "The pools name the same four Redis again and again; each name has a connection of its \
+         own.\n\n",
+    );
 
     let mut rows = Vec::new();
     for pools in [1, 10, 50] {
@@ -132,7 +135,10 @@ pub fn scale(programs: &Programs, directory: &Path, share: f64) -> io::Result<()
     table(&mut page, "Workers", &rows);
 
     page.push_str("## Small requests while a value of 256 MiB passes\n\n");
-    page.push_str("Open loop, 1,000 requests/s of 8 clients, on all servers, the one with the large value included.\n\n");
+    page.push_str(
+        "Open loop, 1,000 requests/s of 8 clients, on all servers, the one with the large value \
+         included.\n\n",
+    );
     let huge = vec![b'x'; HUGE];
     let request = wire::set(Protocol::Redis, "huge", &huge);
     let proxy = begin(&usual)?;

@@ -427,7 +427,8 @@ fn envoy_text(address: SocketAddr, start: &Start<'_>) -> String {
         let (host, port) = (server.ip(), server.port());
         let _ = writeln!(
             text,
-            "        - endpoint: {{ address: {{ socket_address: {{ address: {host}, port_value: {port} }} }} }}"
+            "        - endpoint: {{ address: {{ socket_address: \
+             {{ address: {host}, port_value: {port} }} }} }}"
         );
     }
     text

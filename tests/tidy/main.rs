@@ -18,6 +18,9 @@ use arrows::{arrow_offences, dependencies, read_arrows};
 use files::{rust_offences, text_offences};
 use links::{link_offences, links};
 
+/// The folders with code.
+const SOURCES: [&str; 6] = ["src", "tests", "bench", "demo", "pages", "fuzz"];
+
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
@@ -100,7 +103,7 @@ fn arrows_form_no_circle() {
 fn every_file_follows_the_house_rules() {
     let mut offences = Vec::new();
     let mut seen = 0;
-    for folder in ["src", "tests", "examples", "benches", "fuzz"] {
+    for folder in SOURCES {
         for path in with_extension(files_below(folder), "rs") {
             offences.extend(rust_offences(&path, &read(&path)));
             seen += 1;
@@ -115,7 +118,7 @@ fn every_file_follows_the_house_rules() {
         ".ci/run",
     ];
     let mut texts: Vec<PathBuf> = top.iter().map(PathBuf::from).collect();
-    for folder in ["src", "tests", "examples", "benches", "fuzz"] {
+    for folder in SOURCES {
         texts.extend(with_extension(files_below(folder), "rs"));
     }
     texts.extend(

@@ -8,7 +8,7 @@ const HEAD: &str = "\
 # Commands
 
 Every Redis command nutcrab knows: those of Redis 7.2 and Valkey 9. This page is printed from the table
-the proxy works by (`cargo run --example commands`), and a test holds it and the table against what
+the proxy works by (`make pages`), and a test holds it and the table against what
 real servers say of themselves.
 
 - **args**: how many arguments, the name (and that of the sub-command) counted.

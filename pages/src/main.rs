@@ -1,53 +1,81 @@
-//! What is generated from the tables of the code, and that it is not stale: the manual page, the
-//! completions, and the tables within docs/configuration.md and docs/operations.md.
+//! Writes what is generated from the tables of the code: the manual page, the completions, the page
+//! of commands, and the tables within docs/configuration.md and docs/operations.md.
 //!
-//! `make pages` writes them anew; it runs these tests with `UPDATE_PAGES` set. Each file is
-//! compared whole, or between the lines `<!-- generated: NAME -->` and `<!-- end -->`.
-
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+//! `make pages` runs it, from the root of the repository; the test of this crate fails if a page is
+//! stale. A page is generated whole, or between the lines `<!-- generated: NAME -->` and
+//! `<!-- end -->`.
 
 use std::fmt::Write as _;
-use std::fs;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use clap::{Arg, ArgAction, Command, ValueHint};
 use clap_complete::{Shell, generate};
 use nutcrab::cli::{FLAGS, Flag, Paths, Takes};
 use nutcrab::config::{KEYS, Key, PROCESS_KEYS, Presence};
+use nutcrab::protocol::redis::commands;
 use nutcrab::stats;
 
-fn path(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
+/// A generated file.
+struct Page {
+    path: PathBuf,
+    text: String,
 }
 
-/// Compares a file with what it has to be, or makes it so.
-#[track_caller]
-fn check(name: &str, wanted: &str) {
-    let path = path(name);
-    if std::env::var_os("UPDATE_PAGES").is_some_and(|value| !value.is_empty()) {
-        fs::write(&path, wanted).unwrap();
-        return;
+fn main() -> io::Result<()> {
+    pages()?
+        .iter()
+        .try_for_each(|page| fs::write(&page.path, &page.text))
+}
+
+fn pages() -> io::Result<Vec<Page>> {
+    let operations = [("options", options()), ("metrics", metrics())];
+    let configuration = [
+        ("keys of a pool", keys(KEYS)),
+        ("keys of the process", keys(PROCESS_KEYS)),
+    ];
+    let mut pages = vec![
+        page("packaging/nutcrab.8", manual()?),
+        page("docs/commands.md", commands::page()),
+        filled("docs/operations.md", &operations)?,
+        filled("docs/configuration.md", &configuration)?,
+    ];
+    for (shell, file) in [
+        (Shell::Bash, "nutcrab.bash"),
+        (Shell::Zsh, "_nutcrab"),
+        (Shell::Fish, "nutcrab.fish"),
+    ] {
+        let mut text = Vec::new();
+        generate(shell, &mut command(), "nutcrab", &mut text);
+        pages.push(page(&format!("packaging/completions/{file}"), utf8(text)?));
     }
-    let found = fs::read_to_string(&path).unwrap_or_default();
-    let differs = found.lines().zip(wanted.lines()).find(|(a, b)| a != b);
-    assert!(
-        found == wanted,
-        "{name} is stale; `make pages` writes it anew. First difference: {differs:?}"
-    );
+    Ok(pages)
 }
 
-/// Puts `text` into the place of this name in a page, between its two marks.
-fn check_within(page: &str, place: &str, text: &str) {
-    let now = fs::read_to_string(path(page)).unwrap();
-    let mark = format!("<!-- generated: {place} -->\n");
-    let (before, rest) = now
-        .split_once(&mark)
-        .unwrap_or_else(|| panic!("{page} has no place for {place}"));
-    let (_, after) = rest.split_once("<!-- end -->").expect("the place ends");
-    check(
-        page,
-        &format!("{before}{mark}\n{text}\n<!-- end -->{after}"),
-    );
+fn page(name: &str, text: String) -> Page {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    Page {
+        path: root.join(name),
+        text,
+    }
+}
+
+/// The page of this name with each text in its place, between two marks.
+fn filled(name: &str, places: &[(&str, String)]) -> io::Result<Page> {
+    let mut page = page(name, String::new());
+    page.text = fs::read_to_string(&page.path)?;
+    for (place, text) in places {
+        let mark = format!("<!-- generated: {place} -->\n");
+        let lacks = || io::Error::other(format!("{name} has no place for {place}"));
+        let (before, rest) = page.text.split_once(&mark).ok_or_else(lacks)?;
+        let (_, after) = rest.split_once("<!-- end -->").ok_or_else(lacks)?;
+        page.text = format!("{before}{mark}\n{text}\n<!-- end -->{after}");
+    }
+    Ok(page)
+}
+
+fn utf8(text: Vec<u8>) -> io::Result<String> {
+    String::from_utf8(text).map_err(io::Error::other)
 }
 
 /// The command line as clap describes one. It is for the generators only: nutcrab's own parser
@@ -61,7 +89,7 @@ fn command() -> Command {
     FLAGS.iter().fold(command, |command, flag| {
         let mut help = flag.help.to_owned();
         if let Some(default) = flag.default(&Paths::PLAIN) {
-            write!(help, " (default: {default})").unwrap();
+            help = format!("{help} (default: {default})");
         }
         let arg = Arg::new(flag.long).long(flag.long).help(help);
         let arg = match flag.short {
@@ -80,35 +108,20 @@ fn command() -> Command {
     })
 }
 
-#[test]
-fn the_manual_page_is_not_stale() {
+fn manual() -> io::Result<String> {
     let man = clap_mangen::Man::new(command())
         .section("8")
         .manual("System Administration")
         // The date of the build would make every build another page.
         .date("");
     let mut page = Vec::new();
-    man.render_title(&mut page).unwrap();
-    man.render_name_section(&mut page).unwrap();
-    man.render_synopsis_section(&mut page).unwrap();
-    page.extend(include_bytes!("../packaging/man-description.roff"));
-    man.render_options_section(&mut page).unwrap();
-    page.extend(include_bytes!("../packaging/man-sections.roff"));
-    check("packaging/nutcrab.8", &String::from_utf8(page).unwrap());
-}
-
-#[test]
-fn the_completions_are_not_stale() {
-    for (shell, file) in [
-        (Shell::Bash, "nutcrab.bash"),
-        (Shell::Zsh, "_nutcrab"),
-        (Shell::Fish, "nutcrab.fish"),
-    ] {
-        let mut text = Vec::new();
-        generate(shell, &mut command(), "nutcrab", &mut text);
-        let text = String::from_utf8(text).unwrap();
-        check(&format!("packaging/completions/{file}"), &text);
-    }
+    man.render_title(&mut page)?;
+    man.render_name_section(&mut page)?;
+    man.render_synopsis_section(&mut page)?;
+    page.extend(include_bytes!("../../packaging/man-description.roff"));
+    man.render_options_section(&mut page)?;
+    page.extend(include_bytes!("../../packaging/man-sections.roff"));
+    utf8(page)
 }
 
 /// A cell of a table.
@@ -139,7 +152,7 @@ fn options() -> String {
             short.unwrap_or_default(),
             cell(help)
         )
-        .unwrap();
+        .expect("a string takes all");
     }
     text
 }
@@ -156,7 +169,7 @@ fn metrics() -> String {
             labels.join(", "),
             cell(metric.help)
         )
-        .unwrap();
+        .expect("a string takes all");
     }
     text
 }
@@ -175,19 +188,29 @@ fn keys<T>(keys: &[Key<T>]) -> String {
             "### `{name}`\n\n{help}\n\nValue: {}; {default}.\n",
             key.allowed()
         )
-        .unwrap();
+        .expect("a string takes all");
     }
     text.trim_end().to_owned() + "\n"
 }
 
-#[test]
-fn the_pages_tell_every_option_and_every_key() {
-    check_within("docs/operations.md", "options", &options());
-    check_within("docs/operations.md", "metrics", &metrics());
-    check_within("docs/configuration.md", "keys of a pool", &keys(KEYS));
-    check_within(
-        "docs/configuration.md",
-        "keys of the process",
-        &keys(PROCESS_KEYS),
-    );
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_page_is_stale() {
+        let mut stale = Vec::new();
+        for page in pages().expect("pages can be generated") {
+            let found = fs::read_to_string(&page.path).unwrap_or_default();
+            let mut lines = found.lines().zip(page.text.lines());
+            if found != page.text {
+                let first = lines.find(|(found, wanted)| found != wanted);
+                stale.push(format!("{}: {first:?}", page.path.display()));
+            }
+        }
+        assert!(
+            stale.is_empty(),
+            "`make pages` writes them anew; where each differs first: {stale:#?}"
+        );
+    }
 }

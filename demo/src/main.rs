@@ -6,7 +6,7 @@
 //! was right. Whatever way it ends, the servers and the proxy end with it: the test harness, which
 //! starts them, sees to that. `NUTCRAB_TEST_BINARY` names the proxy to start.
 
-#[path = "../tests/support/mod.rs"]
+#[path = "../../tests/support/mod.rs"]
 mod support;
 
 use std::io::Error;
