@@ -63,6 +63,14 @@ pub struct Span {
     pub end: u32,
 }
 
+impl RequestScan {
+    /// Whether nothing of a request was seen yet.
+    #[inline]
+    pub fn is_fresh(&self) -> bool {
+        self.position == 0 && self.args == 0
+    }
+}
+
 impl Span {
     /// The span between two positions. Requests kept whole are far below 4 GiB ([`Limits::request`]).
     pub fn new(start: usize, end: usize) -> Self {
@@ -143,6 +151,17 @@ pub enum Parse {
     /// The bytes are no request, and where the next one starts cannot be known: the reply to give
     /// before the connection is closed.
     Bad(Refusal),
+}
+
+/// A whole request for one key that is passed on as it came and always answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Straight {
+    /// The row of its command.
+    pub command: u16,
+    /// What it is routed by.
+    pub key: Span,
+    /// Its length in bytes.
+    pub len: u32,
 }
 
 /// One request, understood.
@@ -276,6 +295,16 @@ impl Commands {
             Self::Redis(table) => redis::request::parse(bytes, scan, table, limits),
             Self::Memcache(table) => memcache::request::parse(bytes, scan, table, limits),
             Self::Binary(table) => binary::request::parse(bytes, scan, table, limits),
+        }
+    }
+
+    /// The whole request at the start of `bytes`, if it is one of the commonest: for one key, passed on as it
+    /// came, and in the form nearly all clients use. What it does not find, [`Commands::parse`] may.
+    #[inline]
+    pub fn straight(&self, bytes: &[u8], limits: &Limits) -> Option<Straight> {
+        match self {
+            Self::Redis(table) => redis::straight::keyed(bytes, table, limits),
+            Self::Memcache(_) | Self::Binary(_) => None,
         }
     }
 

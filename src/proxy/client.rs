@@ -234,6 +234,14 @@ impl Client {
         self.ring.may_grow(limits.outstanding) && expected < limits.slack()
     }
 
+    /// Lets it have fewer requests outstanding if most of the `waiting` on a connection are of others.
+    #[cold]
+    pub fn limit_share(&mut self, waiting: usize, limits: &Limits) {
+        if waiting > 2 * self.ring.len() {
+            self.ring.limit(limits.share);
+        }
+    }
+
     /// A reply to it, or one of several that are joined, is `len` bytes long.
     #[inline]
     pub fn note_reply(&mut self, slot: &Slot, len: u64) {

@@ -15,12 +15,13 @@ use std::time::Duration;
 
 use super::bundle::Bundle;
 use super::cause::{Blame, Cause};
+use super::dirty::Dirty;
 use super::executing::Posts;
 use super::heavy::Print;
-use super::ids::{ClientId, PoolIndex};
-use super::pool::LaneIndex;
+use super::ids::{ClientId, LinkId, PoolIndex};
+use super::pool::{LaneIndex, Pool};
 use super::time::Time;
-use super::timer::Armed;
+use super::timer::{Armed, Timers};
 use crate::buffer::{Input, Queue};
 use crate::protocol::redis::commands::Shape;
 use crate::protocol::{Asked, Family, Protocol, ReplyScan, Stamp, Topic, Version};
@@ -411,6 +412,54 @@ impl Link {
             self.asked.stamp = self.stamps.front().copied();
         }
         true
+    }
+
+    /// Notes that a request of `len` bytes was appended to the output. Says whether that ends the wait of the
+    /// client that keeps the connection from being read: others ask here now.
+    #[inline]
+    pub fn append(&mut self, slot: Slot, len: u64, stats: &ServerStats) -> bool {
+        self.appended += len;
+        if !slot.again {
+            stats.requests.add(1);
+            stats.request_bytes.add(len);
+        }
+        stats.in_queue.add(1);
+        stats.in_queue_bytes.add(len);
+        let mut stops = false;
+        let asker = slot.client.map_or(u64::MAX, |client| client.conn().token());
+        if self.asker != asker {
+            self.asker = asker;
+            if !self.slots.is_empty() {
+                self.shared_until = self.appended;
+                stops = self.blocked.is_some();
+            }
+        }
+        self.slots.push_back(Slot {
+            end: self.appended,
+            len,
+            ..slot
+        });
+        stops
+    }
+
+    /// Sees to it that its output is written in this turn, and that the request queued at `queued` is not
+    /// late unnoticed.
+    #[inline]
+    pub fn announce(
+        &mut self,
+        id: LinkId,
+        queued: Time,
+        pool: &Pool,
+        timers: &mut Timers,
+        dirty: &mut Dirty,
+    ) {
+        if let Some(timeout) = pool.config.timeout {
+            timers.arm(id.conn(), &mut self.armed, queued + timeout);
+        }
+        if !self.dirty && self.state == State::Ready {
+            self.dirty = true;
+            dirty.push(id.conn());
+        }
     }
 
     /// Forgets the slot at the front, whose reply was not begun or is forgotten, too.

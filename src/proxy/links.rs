@@ -263,47 +263,21 @@ impl Proxy {
             return;
         };
         self.moved += 1;
-        link.appended += len;
+        let pool = &self.pools[link.pool.index()];
         let stats = &self.stats.pools[link.pool.index()].servers[link.server.index()];
-        if !slot.again {
-            stats.requests.add(1);
-            stats.request_bytes.add(len);
-        }
-        stats.in_queue.add(1);
-        stats.in_queue_bytes.add(len);
-        let mut stops = false;
-        let asker = slot.client.map_or(u64::MAX, |client| client.conn().token());
-        if link.asker != asker {
-            link.asker = asker;
-            if !link.slots.is_empty() {
-                link.shared_until = link.appended;
-                stops = link.blocked.is_some();
-            }
-        }
-        link.slots.push_back(Slot {
-            end: link.appended,
-            len,
-            ..slot
-        });
+        let (client, queued) = (slot.client, slot.queued);
+        let stops = link.append(slot, len, stats);
         if link.protocol == Protocol::Binary && self.limits.strict {
-            let client = slot.client.and_then(|id| self.clients.find(id));
+            let client = client.and_then(|id| self.clients.find(id));
             let stamp = client.map(|client| client.ring.stamp);
             link.stamps.push_back(stamp.unwrap_or_default());
         }
         if link.slots.len() > self.limits.crowd
-            && let Some(client) = slot.client.and_then(|id| self.clients.find_mut(id))
-            && link.slots.len() > 2 * client.ring.len()
+            && let Some(client) = client.and_then(|id| self.clients.find_mut(id))
         {
-            client.ring.limit(self.limits.share);
+            client.limit_share(link.slots.len(), &self.limits);
         }
-        if let Some(timeout) = self.pools[link.pool.index()].config.timeout {
-            self.timers
-                .arm(id.conn(), &mut link.armed, slot.queued + timeout);
-        }
-        if !link.dirty && link.state == State::Ready {
-            link.dirty = true;
-            self.dirty.push(id.conn());
-        }
+        link.announce(id, queued, pool, &mut self.timers, &mut self.dirty);
         if stops {
             self.release(id);
         }

@@ -123,6 +123,7 @@ impl Proxy {
     pub(super) fn read_requests(&mut self, id: ClientId, input: Input<'_>) -> usize {
         let mut used = 0;
         loop {
+            used += self.read_straight(id, input.skip(used));
             let Some(client) = self.clients.find_mut(id) else {
                 return input.len();
             };
@@ -173,10 +174,7 @@ impl Proxy {
             match commands.parse(rest.bytes(), &mut client.scan, limits) {
                 Parse::Done { request, len } => {
                     client.scan = RequestScan::default();
-                    let whole = rest.slice(0..len);
-                    if !self.forward_straight(id, &request, whole)
-                        && !self.handle(id, &request, whole)
-                    {
+                    if !self.handle(id, &request, rest.slice(0..len)) {
                         self.hold_back(id);
                         return used;
                     }

@@ -16,7 +16,7 @@ use super::request::Request;
 use super::session::Mute;
 use super::time::Time;
 use crate::buffer::Input;
-use crate::protocol::{Answer, Family, Parsed, Protocol, Verdict};
+use crate::protocol::{Answer, Family, Protocol};
 
 impl Client {
     /// Whether there is nothing about it that its requests for one key have to heed.
@@ -26,7 +26,9 @@ impl Client {
             && self.session.is_none()
             && self.mute == Mute::No
             && self.strays.is_empty()
-            && self.protocol != Protocol::Binary
+            && self.upload.is_none()
+            && self.scan.is_fresh()
+            && self.protocol == Protocol::Redis
     }
 }
 
@@ -61,57 +63,85 @@ impl Link {
 }
 
 impl Proxy {
-    /// Puts a whole request for one key on its connection. Says whether it did.
-    #[inline]
-    pub(super) fn forward_straight(
-        &mut self,
-        id: ClientId,
-        parsed: &Parsed,
-        input: Input<'_>,
-    ) -> bool {
-        if !matches!(parsed.verdict, Verdict::Forward) || parsed.answer != Answer::Always {
-            return false;
+    /// Puts whole requests for one key on their connections as long as there is nothing about them that is
+    /// not usual, and says how many bytes were used.
+    pub(super) fn read_straight(&mut self, id: ClientId, input: Input<'_>) -> usize {
+        let mut used = 0;
+        while used < input.len() {
+            let (now, stops) = self.read_straight_until(id, input.skip(used));
+            used += now;
+            match stops {
+                Some(link) => self.release(link),
+                None => break,
+            }
         }
+        used
+    }
+
+    /// The same until a request is put on a connection that another client keeps from being read.
+    #[inline]
+    fn read_straight_until(&mut self, id: ClientId, input: Input<'_>) -> (usize, Option<LinkId>) {
+        let mut used = 0;
         let client = self.clients.find_mut(id).filter(|it| it.is_plain());
         let Some(client) = client else {
-            return false;
+            return (used, None);
         };
         let pool = &mut self.pools[client.pool.index()];
-        let key = parsed.key.of(input.bytes());
-        let (draws, draw) = super::drawn(self.draws);
-        let Some(server) = pool.router.pick(key, draw).filter(|_| !pool.refused) else {
-            return false;
-        };
-        let primaries = &pool.lane(pool.lane_of(client.group, server)).primaries;
-        let Some(link_id) = primaries[id.slot() % primaries.len()] else {
-            return false;
-        };
-        let Some(link) = self.links.find_mut(link_id) else {
-            return false;
-        };
-        let print = Print::of(key);
-        if pool.heavy.has(print, self.now)
-            || link.is_busy(self.limits.large_message)
-            || link.out.len() >= self.limits.queue
-        {
-            return false;
-        }
-        self.draws = draws;
-        client.asked |= asked_bit(server);
-        let request = Request {
-            print,
-            ..Request::parsed(id, parsed, pool, client.protocol, self.limits.strict)
-        };
-        let slot = request.slot(client.ring.push(Exchange::Waiting), self.now);
-        let (bundle, len) = match link.bundle(input.bytes(), print, &mut self.buffers) {
-            Some(bundled) => bundled,
-            None => {
-                link.out.push_input(input, &mut self.buffers);
-                (0, input.len() as u64)
+        let stats = &self.stats.pools[client.pool.index()];
+        while used < input.len() && client.may_ask(&self.limits) && !pool.refused {
+            let rest = input.skip(used);
+            let Some(found) = pool.commands.straight(rest.bytes(), &pool.config.limits) else {
+                break;
+            };
+            let key = found.key.of(rest.bytes());
+            let (draws, draw) = super::drawn(self.draws);
+            let Some(server) = pool.router.pick(key, draw) else {
+                break;
+            };
+            let primaries = &pool.lane(pool.lane_of(client.group, server)).primaries;
+            let Some(link_id) = primaries[id.slot() % primaries.len()] else {
+                break;
+            };
+            let Some(link) = self.links.find_mut(link_id) else {
+                break;
+            };
+            let print = Print::of(key);
+            if pool.heavy.has(print, self.now)
+                || link.is_busy(self.limits.large_message)
+                || link.out.len() >= self.limits.queue
+            {
+                break;
             }
-        };
-        self.enqueued(link_id, Slot { bundle, ..slot }, len);
-        true
+            self.draws = draws;
+            self.moved += 1;
+            client.barrier = false;
+            client.asked |= asked_bit(server);
+            let (topic, family) = pool.row(client.protocol, Some(found.command));
+            let request = Request {
+                client: id,
+                topic,
+                family: if self.limits.strict {
+                    family
+                } else {
+                    Family::Any
+                },
+                print,
+                answer: Answer::Always,
+            };
+            let slot = request.slot(client.ring.push(Exchange::Waiting), self.now);
+            let whole = rest.slice(0..found.len as usize);
+            link.out.push_input(whole, &mut self.buffers);
+            used += whole.len();
+            let stops = link.append(slot, whole.len() as u64, &stats.servers[server.index()]);
+            if link.slots.len() > self.limits.crowd {
+                client.limit_share(link.slots.len(), &self.limits);
+            }
+            link.announce(link_id, self.now, pool, &mut self.timers, &mut self.dirty);
+            if stops {
+                return (used, Some(link_id));
+            }
+        }
+        (used, None)
     }
 
     /// Takes whole replies to their clients as long as there is nothing about them that is not usual, and

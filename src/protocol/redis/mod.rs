@@ -15,7 +15,7 @@ pub mod reply;
 pub mod request;
 pub mod settings;
 pub mod split;
-mod straight;
+pub mod straight;
 pub mod unblocking;
 pub mod wait;
 pub mod write;

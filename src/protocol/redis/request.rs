@@ -29,8 +29,7 @@ const GATHERED_MAX: usize = 1024 * 1024;
 
 /// Reads the request at the start of `bytes`.
 pub fn parse(bytes: &[u8], scan: &mut RequestScan, table: &Table, limits: &Limits) -> Parse {
-    // No argument of this many bytes is too long.
-    let usual = NAME_MAX.min(limits.key as u64).min(limits.bulk);
+    let usual = usual(limits);
     if scan.args == 0 {
         if let Some(scan) = straight::read(bytes, table, usual, limits) {
             let len = scan.position as usize;
@@ -95,6 +94,12 @@ pub fn parse(bytes: &[u8], scan: &mut RequestScan, table: &Table, limits: &Limit
         request: understand(&bytes[..len], scan, table, limits),
         len,
     }
+}
+
+/// No argument of this many bytes is too long.
+#[inline]
+pub(super) fn usual(limits: &Limits) -> u64 {
+    NAME_MAX.min(limits.key as u64).min(limits.bulk)
 }
 
 /// A bulk that ends at `end`, line end not counted, is not whole yet.

@@ -8,8 +8,9 @@
 //! It reads the two words at once instead of byte by byte. Whatever does not fit goes the general way from
 //! its beginning, so nothing is decided here that is not decided there.
 
-use super::commands::Table;
-use crate::protocol::{Limits, RequestScan, Span};
+use super::commands::{Keys, Rule, Table};
+use super::request::usual;
+use crate::protocol::{Limits, RequestScan, Span, Straight};
 
 /// The bytes of a frame that are the same in every such request, and what they are.
 const FRAME_MASK: u64 = u64::from_le_bytes([0xff, 0, 0xff, 0xff, 0xff, 0, 0xff, 0xff]);
@@ -36,13 +37,20 @@ pub fn word(name: &str) -> Option<u64> {
     Some(u64::from_le_bytes(bytes))
 }
 
-/// The whole request at the start of `bytes`, as the general way would find it; `None` if it is not one of
-/// these.
+/// How a request begins.
+struct Start {
+    command: u16,
+    /// How many arguments it has, its name included.
+    args: u32,
+    /// Behind the name.
+    end: usize,
+}
+
 #[inline]
-pub fn read(bytes: &[u8], table: &Table, usual: u64, limits: &Limits) -> Option<RequestScan> {
+fn start(bytes: &[u8], table: &Table, limits: &Limits) -> Option<Start> {
     let (frame, rest) = bytes.split_first_chunk()?;
     let frame = u64::from_le_bytes(*frame);
-    if frame & FRAME_MASK != FRAME || usual < 8 {
+    if frame & FRAME_MASK != FRAME {
         return None;
     }
     let args = u32::from((frame >> 8) as u8).wrapping_sub(u32::from(b'0'));
@@ -56,8 +64,17 @@ pub fn read(bytes: &[u8], table: &Table, usual: u64, limits: &Limits) -> Option<
         // A blank became nothing: the word may be that of a shorter name.
         return None;
     }
+    let end = NAME_START + name_len as usize;
     let command = table.find_word(name)?;
-    let mut end = NAME_START + name_len as usize;
+    Some(Start { command, args, end })
+}
+
+/// The whole request at the start of `bytes`, as the general way would find it; `None` if it is not one of
+/// these. No argument of up to `usual` bytes is too long.
+#[inline]
+pub fn read(bytes: &[u8], table: &Table, usual: u64, limits: &Limits) -> Option<RequestScan> {
+    let Start { command, args, end } = start(bytes, table, limits)?;
+    let mut end = end;
     let mut scan = RequestScan {
         args,
         seen: args,
@@ -66,21 +83,47 @@ pub fn read(bytes: &[u8], table: &Table, usual: u64, limits: &Limits) -> Option<
     };
     scan.first[0] = Span::new(NAME_START, end);
     for seen in 1..args as usize {
-        let (len, digits) = length(bytes.get(end..)?)?;
-        if len > usual {
-            return None;
-        }
-        let start = end + b"\r\n$".len() + digits + b"\r\n".len();
-        end = start + len as usize;
+        let argument = argument(bytes, end, usual)?;
+        end = argument.end as usize;
         if let Some(place) = scan.first.get_mut(seen) {
-            *place = Span::new(start, end);
+            *place = argument;
         }
     }
-    if bytes.get(end..end + 2)? != b"\r\n" {
+    scan.position = whole(bytes, end)?;
+    Some(scan)
+}
+
+/// The same of a request for one key that is passed on as it came.
+#[inline]
+pub fn keyed(bytes: &[u8], table: &Table, limits: &Limits) -> Option<Straight> {
+    let Start { command, args, end } = start(bytes, table, limits)?;
+    let row = table.row(command);
+    let is_keyed = row.rule == Rule::Forward && row.keys == Keys::First && args > 1;
+    if !is_keyed || !row.arity.fits(args) {
         return None;
     }
-    scan.position = (end + 2) as u32;
-    Some(scan)
+    let usual = usual(limits);
+    let key = argument(bytes, end, usual)?;
+    let mut end = key.end as usize;
+    for _ in 2..args {
+        end = argument(bytes, end, usual)?.end as usize;
+    }
+    let len = whole(bytes, end)?;
+    Some(Straight { command, key, len })
+}
+
+/// The length of a request whose last argument ends at `end`, if its line end is there.
+#[inline]
+fn whole(bytes: &[u8], end: usize) -> Option<u32> {
+    (bytes.get(end..end + 2)? == b"\r\n").then_some(end as u32 + 2)
+}
+
+/// Where the argument lies whose length is announced behind `end`, whether all of it is there or not.
+#[inline]
+fn argument(bytes: &[u8], end: usize, usual: u64) -> Option<Span> {
+    let (len, digits) = length(bytes.get(end..)?)?;
+    let start = end + b"\r\n$".len() + digits + b"\r\n".len();
+    (len <= usual).then(|| Span::new(start, start + len as usize))
 }
 
 /// The length announced behind the end of an argument, in its one canonical form: CR LF, a dollar, digits,
@@ -110,9 +153,9 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::protocol::Parse;
     use crate::protocol::redis::inline::encode;
     use crate::protocol::redis::request;
+    use crate::protocol::{Answer, Parse, Parsed, Verdict};
 
     /// As the general way reads it, which it takes for anything of which the last byte comes later.
     fn in_two_parts(bytes: &[u8], table: &Table) -> Parse {
@@ -160,7 +203,18 @@ mod tests {
                 let place = place % bytes.len();
                 bytes[place] = byte;
             }
-            prop_assert_eq!(at_once(&bytes, &table), in_two_parts(&bytes, &table));
+            let expected = in_two_parts(&bytes, &table);
+            if let Some(found) = keyed(&bytes, &table, &Limits::REDIS) {
+                let request = Parsed {
+                    verdict: Verdict::Forward,
+                    key: found.key,
+                    command: Some(found.command),
+                    answer: Answer::Always,
+                };
+                let len = found.len as usize;
+                prop_assert_eq!(&expected, &Parse::Done { request, len });
+            }
+            prop_assert_eq!(at_once(&bytes, &table), expected);
         }
     }
 }
