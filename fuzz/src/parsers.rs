@@ -119,10 +119,18 @@ fn read_requests(
             if start == end {
                 break;
             }
-            match language
+            let straight = match scan.is_fresh() {
+                true => language.commands.straight(&bytes[start..end], limits),
+                false => None,
+            };
+            let parse = language
                 .commands
-                .parse(&bytes[start..end], &mut scan, limits)
-            {
+                .parse(&bytes[start..end], &mut scan, limits);
+            if let Some(found) = straight {
+                let (request, len) = found.parsed();
+                assert_eq!(parse, Parse::Done { request, len }, "the straight path");
+            }
+            match parse {
                 Parse::Done { request, len } => {
                     assert!(len > 0 && len <= end - start, "a request of {len} bytes");
                     asked.push(Asked::Request(request, start..start + len));

@@ -164,6 +164,19 @@ pub struct Straight {
     pub len: u32,
 }
 
+impl Straight {
+    /// What [`Commands::parse`] understands of the same bytes, and their number.
+    pub fn parsed(self) -> (Parsed, usize) {
+        let request = Parsed {
+            verdict: Verdict::Forward,
+            key: self.key,
+            command: Some(self.command),
+            answer: Answer::Always,
+        };
+        (request, self.len as usize)
+    }
+}
+
 /// One request, understood.
 #[derive(Debug, PartialEq)]
 pub struct Parsed {
@@ -304,7 +317,8 @@ impl Commands {
     pub fn straight(&self, bytes: &[u8], limits: &Limits) -> Option<Straight> {
         match self {
             Self::Redis(table) => redis::straight::keyed(bytes, table, limits),
-            Self::Memcache(_) | Self::Binary(_) => None,
+            Self::Memcache(table) => memcache::request::keyed(bytes, table, limits),
+            Self::Binary(_) => None,
         }
     }
 

@@ -59,5 +59,9 @@ pub fn check(protocol: Protocol, bytes: &[u8]) -> Outcome {
             assert_eq!(outcome, whole, "{shown} cut at {cut}");
         }
     }
+    if let Some(found) = Commands::standard(protocol).straight(bytes, &Limits::MEMCACHE) {
+        let (request, len) = found.parsed();
+        assert_eq!(whole, Outcome::Request(request, len), "the straight path");
+    }
     whole
 }

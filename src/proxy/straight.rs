@@ -28,7 +28,7 @@ impl Client {
             && self.strays.is_empty()
             && self.upload.is_none()
             && self.scan.is_fresh()
-            && self.protocol == Protocol::Redis
+            && self.protocol != Protocol::Binary
     }
 }
 
@@ -114,7 +114,7 @@ impl Proxy {
             }
             self.draws = draws;
             self.moved += 1;
-            client.barrier = false;
+            (client.barrier, client.fresh) = (false, false);
             client.asked |= asked_bit(server);
             let (topic, family) = pool.row(client.protocol, Some(found.command));
             let request = Request {
@@ -130,9 +130,16 @@ impl Proxy {
             };
             let slot = request.slot(client.ring.push(Exchange::Waiting), self.now);
             let whole = rest.slice(0..found.len as usize);
-            link.out.push_input(whole, &mut self.buffers);
             used += whole.len();
-            let stops = link.append(slot, whole.len() as u64, &stats.servers[server.index()]);
+            let (bundle, len) = match link.bundle(whole.bytes(), print, &mut self.buffers) {
+                Some(bundled) => bundled,
+                None => {
+                    link.out.push_input(whole, &mut self.buffers);
+                    (0, whole.len() as u64)
+                }
+            };
+            let slot = Slot { bundle, ..slot };
+            let stops = link.append(slot, len, &stats.servers[server.index()]);
             if link.slots.len() > self.limits.crowd {
                 client.limit_share(link.slots.len(), &self.limits);
             }

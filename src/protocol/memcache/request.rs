@@ -16,10 +16,10 @@
 use memchr::{memchr, memchr2};
 
 use super::commands::{Form, Row, Rule, Stats, Table, stats};
-use super::{Words, base64};
+use super::{Words, base64, space_or_control};
 use crate::protocol::{
     Answer, Body, Excess, Fan, Key, Limits, Local, Merge, Parse, Parsed, Partial, Reach, Refusal,
-    RequestScan, Span, Verdict,
+    RequestScan, Span, Straight, Verdict,
 };
 
 /// Longest line of anything but a get, line end included. From there on memcached closes (up to 1.5;
@@ -99,6 +99,21 @@ pub fn parse(bytes: &[u8], scan: &mut RequestScan, table: &Table, limits: &Limit
         Form::Meta => done(line.meta(text, words), len),
         Form::Bare => done(line.bare(), len),
     }
+}
+
+/// The whole get of one key at the start of `bytes`, written in the plainest way.
+#[inline]
+pub fn keyed(bytes: &[u8], table: &Table, limits: &Limits) -> Option<Straight> {
+    const START: usize = b"get ".len();
+    let rest = bytes.strip_prefix(b"get ")?;
+    let len = space_or_control(rest)?;
+    let is_plain = (1..=limits.key).contains(&len) && rest[len..].starts_with(b"\r\n");
+    let command = table.find(b"get").filter(|_| is_plain)?;
+    matches!(table.row(command).rule, Rule::Split(_)).then(|| Straight {
+        command,
+        key: Span::new(START, START + len),
+        len: (START + len + b"\r\n".len()) as u32,
+    })
 }
 
 /// All keys of a whole get, in order, and what stands ahead of them: the expiry time of a `gat`.

@@ -153,9 +153,9 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::protocol::Parse;
     use crate::protocol::redis::inline::encode;
     use crate::protocol::redis::request;
-    use crate::protocol::{Answer, Parse, Parsed, Verdict};
 
     /// As the general way reads it, which it takes for anything of which the last byte comes later.
     fn in_two_parts(bytes: &[u8], table: &Table) -> Parse {
@@ -205,13 +205,7 @@ mod tests {
             }
             let expected = in_two_parts(&bytes, &table);
             if let Some(found) = keyed(&bytes, &table, &Limits::REDIS) {
-                let request = Parsed {
-                    verdict: Verdict::Forward,
-                    key: found.key,
-                    command: Some(found.command),
-                    answer: Answer::Always,
-                };
-                let len = found.len as usize;
+                let (request, len) = found.parsed();
                 prop_assert_eq!(&expected, &Parse::Done { request, len });
             }
             prop_assert_eq!(at_once(&bytes, &table), expected);
