@@ -48,6 +48,8 @@ pub(super) struct Bundle {
     number: u32,
     verb: Bundling,
     keys: u32,
+    /// A bit for each of its keys, by their prints: where one is not set, none of them has that print.
+    prints: u128,
     /// Its place in the stream of appended bytes.
     start: u64,
     end: u64,
@@ -61,6 +63,12 @@ pub(super) enum Turn {
     Value { len: usize, data: u64, shared: bool },
     /// Its whole reply, of `len` bytes: END or an error.
     End { len: usize, shared: bool },
+}
+
+/// The bit of a print among [`Bundle::prints`].
+#[inline]
+fn bit(print: Print) -> u128 {
+    1 << (print.number() % 128)
 }
 
 impl Link {
@@ -77,7 +85,9 @@ impl Link {
         self.add(request, verb, key.len(), print, buffers)
     }
 
-    fn add(
+    /// The same with the request's verb and the length of its key, which are known.
+    #[inline]
+    pub fn add(
         &mut self,
         request: &[u8],
         verb: Bundling,
@@ -93,15 +103,14 @@ impl Link {
             && (1..KEYS_MAX).contains(&newest.keys)
             && newest.end - newest.start + added as u64 <= LINE_MAX
             && print != Print::NONE
-            && !self
-                .newest_slots(newest.keys)
-                .any(|slot| slot.print == print)
+            && (newest.prints & bit(print) == 0 || !self.has_newest(newest.keys, print))
             && self.out.strip_back(b"\r\n");
         if !fits {
             self.bundle = Bundle {
                 number: newest.number.wrapping_add(1).max(1),
                 verb,
                 keys: 1,
+                prints: bit(print),
                 start: self.appended,
                 end: self.appended + request.len() as u64,
             };
@@ -110,6 +119,7 @@ impl Link {
         let tail = &request[request.len() - added - b"\r\n".len()..];
         self.out.push(tail, buffers);
         self.bundle.keys += 1;
+        self.bundle.prints |= bit(print);
         self.bundle.end += added as u64;
         if newest.keys == 1
             && let Some(first) = self.slots.back_mut()
@@ -128,8 +138,10 @@ impl Link {
         self.bundle.number
     }
 
-    fn newest_slots(&self, count: u32) -> impl Iterator<Item = &Slot> {
-        self.slots.iter().rev().take(count as usize)
+    /// Whether one of the newest `count` requests has this print.
+    fn has_newest(&self, count: u32, print: Print) -> bool {
+        let mut newest = self.slots.iter().rev().take(count as usize);
+        newest.any(|slot| slot.print == print)
     }
 
     /// Whether the request of `slot`, which is at the front, was sent with all that is in its bundle.

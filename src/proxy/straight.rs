@@ -16,7 +16,7 @@ use super::request::Request;
 use super::session::Mute;
 use super::time::Time;
 use crate::buffer::Input;
-use crate::protocol::{Answer, Family, Protocol};
+use crate::protocol::{Answer, Bundling, Family, Protocol};
 
 impl Client {
     /// Whether there is nothing about it that its requests for one key have to heed.
@@ -131,7 +131,14 @@ impl Proxy {
             let slot = request.slot(client.ring.push(Exchange::Waiting), self.now);
             let whole = rest.slice(0..found.len as usize);
             used += whole.len();
-            let (bundle, len) = match link.bundle(whole.bytes(), print, &mut self.buffers) {
+            let bundled = match link.protocol {
+                Protocol::Memcache => {
+                    let (bytes, verb) = (whole.bytes(), Bundling::Get);
+                    link.add(bytes, verb, key.len(), print, &mut self.buffers)
+                }
+                Protocol::Redis | Protocol::Binary => None,
+            };
+            let (bundle, len) = match bundled {
                 Some(bundled) => bundled,
                 None => {
                     link.out.push_input(whole, &mut self.buffers);
