@@ -211,7 +211,7 @@ impl Link {
     }
 
     /// Whether the request behind the one at the front, which is in a bundle, is in the same.
-    fn is_shared(&self) -> bool {
+    pub fn is_shared(&self) -> bool {
         let mut slots = self.slots.iter().map(|slot| slot.bundle);
         slots.next() == slots.next()
     }

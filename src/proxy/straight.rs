@@ -15,8 +15,8 @@ use super::owed::Mark;
 use super::request::Request;
 use super::session::Mute;
 use super::time::Time;
-use crate::buffer::Input;
-use crate::protocol::{Answer, Bundling, Family, Protocol};
+use crate::buffer::{Input, SHARE_MIN};
+use crate::protocol::{Answer, Bundling, END, Family, Protocol, memcache};
 
 impl Client {
     /// Whether there is nothing about it that its requests for one key have to heed.
@@ -38,26 +38,41 @@ impl Link {
     fn is_plain(&self) -> bool {
         self.is_usual()
             && self.state == State::Ready
-            && self.protocol == Protocol::Redis
+            && self.protocol != Protocol::Binary
             && self.partial.is_empty()
             && !self.scan.has_begun()
             && !self.listens
             && self.refusal.is_none()
             && self.begun == Time::NEVER
+            && self.passed == 0
     }
 
     /// The length of the whole reply to `slot`, the oldest request, that `bytes` start with; `None` if it is
-    /// not one of the usual, or not all there.
+    /// not one of the usual, or not all there. Of a bundle only values are: they need an END of their own.
     #[inline]
     fn whole_reply(&self, slot: &Slot, bytes: &[u8]) -> Option<usize> {
         let is_plain = slot.role == Role::Usual && slot.fragment.is_none() && !slot.marked;
         if !is_plain || self.sent < slot.end {
             return None;
         }
-        let len = self.protocol.whole_reply(bytes)?;
         match slot.family {
-            Family::Redis(shape) if !shape.admits(bytes[0], self.version) => None,
-            _ => Some(len),
+            Family::Redis(shape) => {
+                let len = self.protocol.whole_reply(bytes)?;
+                shape.admits(bytes[0], self.version).then_some(len)
+            }
+            Family::Any if self.protocol == Protocol::Redis => self.protocol.whole_reply(bytes),
+            Family::Value if slot.bundle == 0 && bytes.starts_with(END) => Some(END.len()),
+            Family::Value => {
+                let (key, len) = memcache::reply::whole_value(bytes)?;
+                let is_its = Print::of(key) == slot.print;
+                if slot.bundle == 0 {
+                    let ends = bytes[len..].starts_with(END);
+                    return (is_its && ends).then_some(len + END.len());
+                }
+                let is_bundled = self.is_shared() && self.is_bundle_sent(slot);
+                (is_its && is_bundled && len < SHARE_MIN).then_some(len)
+            }
+            _ => None,
         }
     }
 }
@@ -190,12 +205,21 @@ impl Proxy {
             stats.responses.add(1);
             stats.response_bytes.add(len as u64);
             link.uncount(0, slot.len, stats);
-            let sequence = slot.sequence;
+            let (sequence, is_bundled) = (slot.sequence, slot.bundle > 0);
             link.pop_slot();
             self.moved += 1;
             let piece = input.slice(used..used + len);
             used += len;
-            let taken = client.take_reply(sequence, None, piece, Some(mark), &mut self.buffers);
+            let buffers = &mut self.buffers;
+            let taken = if is_bundled {
+                let value = &mut self.scratch.value;
+                value.clear();
+                value.extend_from_slice(piece.bytes());
+                value.extend_from_slice(END);
+                client.take_reply(sequence, None, Input::copied(value), Some(mark), buffers)
+            } else {
+                client.take_reply(sequence, None, piece, Some(mark), buffers)
+            };
             if taken == Taken::Passed {
                 if client.waits_for_replies_alone() && !client.ring.is_ready() {
                     self.flush_client(client_id);

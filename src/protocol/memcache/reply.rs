@@ -183,6 +183,19 @@ fn usual_opening(bytes: &[u8]) -> Option<Opening<'_>> {
     })
 }
 
+/// The key of the value that `bytes` start with and the length of the whole, without what follows it, if it
+/// is written in the usual way and all there.
+#[inline]
+pub fn whole_value(bytes: &[u8]) -> Option<(&[u8], usize)> {
+    let Opening::Value { key, data, len } = usual_opening(bytes)? else {
+        return None;
+    };
+    let end = len
+        .checked_add(usize::try_from(data).ok()?)?
+        .checked_add(2)?;
+    (bytes.get(end - 2..end)? == b"\r\n").then_some((key, end))
+}
+
 /// What comes next of the reply to a get of several keys; `None` while a line end is missing.
 #[inline]
 pub fn opening(bytes: &[u8]) -> Result<Option<Opening<'_>>, BadReply> {
