@@ -199,8 +199,8 @@ pub const PROCESS_KEYS: &[Key<ProcessDraft>] = &[
         name: "spare_connections",
         presence: Presence::Default("4"),
         help: "Connections of one worker to one server, beside the shared ones, for requests \
-               larger than 1 MiB; when all are in use, such a request waits for one, at \
-               most for the pool's timeout.",
+               larger than 1 MiB; when all are in use, such a request is gathered in memory \
+               meanwhile, and one too large for that waits, at most for the pool's timeout.",
         form: Form::Number {
             min: 1,
             max: 65535,

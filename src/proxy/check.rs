@@ -7,7 +7,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::Proxy;
-use super::client::{Client, Stage};
+use super::client::{Client, Stage, Upload};
 use super::exchange::Exchange;
 use super::ids::{ClientId, LinkId};
 use super::link::{Kind, Link, State};
@@ -190,11 +190,31 @@ impl Proxy {
             let uploader = self.links.find(link).and_then(|link| link.uploader);
             assert_eq!(uploader, Some(id), "a lost upload: {client:?}");
         }
+        if let Some(upload) = &client.upload {
+            self.verify_upload(id, client, upload);
+        }
         if client.held_by.queue {
             let mut links = self.links.iter();
             let paused = links.any(|(_, link)| link.paused.contains(&id));
             assert!(paused, "nothing will have it go on: {client:?}");
         }
+    }
+
+    /// A large request that is not read on has something that will look at it again.
+    fn verify_upload(&self, id: ClientId, client: &Client, upload: &Upload) {
+        let waits = matches!(upload.stage, Stage::Wait(_));
+        let is_full = upload.full.is_some();
+        if let Some(ticket) = &upload.ticket {
+            let lanes = &self.pools[client.pool.index()].lanes;
+            let mut waiting = lanes.iter().map(|lane| &lane.waiting);
+            let listed = waiting.any(|waiting| waiting.has(ticket, id, is_full));
+            assert!(waits && listed, "a ticket for nothing: {client:?}");
+        }
+        let answered = client.ring.is_empty() && client.state == super::client::State::Open;
+        assert!(
+            !(waits && answered && (upload.whole || is_full && upload.ticket.is_none())),
+            "nothing will have the large request go on: {client:?}"
+        );
     }
 
     /// Each connection is in the one place of its lane where it belongs, and in no other.

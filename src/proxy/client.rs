@@ -11,6 +11,7 @@ use std::mem;
 use std::net::SocketAddr;
 
 use super::exchange::{Exchange, KEEP_MAX, Ring};
+use super::heavy::Print;
 use super::ids::{LinkId, PoolIndex};
 use super::limits::Limits;
 use super::link::Slot;
@@ -145,6 +146,12 @@ pub(super) struct Upload {
     pub taken: u64,
     /// Whether it came too slowly then.
     pub slow: bool,
+    /// Which key it is for.
+    pub print: Print,
+    /// Whether all of it is there, and waits to be sent on.
+    pub whole: bool,
+    /// Since when no more of it is kept: it fills what its client may have.
+    pub full: Option<Time>,
 }
 
 /// What happens to the bytes of a large request.
@@ -152,8 +159,8 @@ pub(super) struct Upload {
 pub(super) enum Stage {
     /// They are gathered; small enough for a shared connection once they are all there.
     Gather(Queue),
-    /// Too many for that: what is there waits until the client has been answered everything else and a
-    /// connection is free.
+    /// Too many for that: they are gathered until the client has been answered everything else and a
+    /// connection is free, or until they are all there.
     Wait(Queue),
     /// They are sent on as they come.
     Stream(LinkId),
@@ -212,7 +219,7 @@ impl Client {
         }
         if let Some(upload) = &self.upload {
             // It is outstanding itself, or will be; what is sent on is kept nowhere.
-            return !upload.is_proven(limits.upload_proof);
+            return !upload.whole && !upload.is_full();
         }
         let follows = (!self.barrier || self.ring.is_empty())
             && !(self.brimming && self.has_much_to_take(limits));
@@ -297,7 +304,12 @@ pub(super) fn asked_bit(server: ServerIndex) -> u64 {
 impl Upload {
     /// Whether it waits for a connection of its own, and enough of it has come for it to have one.
     pub fn is_proven(&self, proof: usize) -> bool {
-        matches!(&self.stage, Stage::Wait(queue) if queue.len() >= proof)
+        matches!(&self.stage, Stage::Wait(queue) if queue.len() >= proof || self.full.is_some())
+    }
+
+    /// Whether it cannot go on before it has a connection of its own.
+    pub fn is_full(&self) -> bool {
+        self.full.is_some() && matches!(self.stage, Stage::Wait(_))
     }
 }
 

@@ -1,9 +1,16 @@
 //! Spare connections, and the large requests that wait for one.
 //!
-//! A spare connection is scarce, so it goes to those who use it. A client gets one when it has sent
-//! the beginning of its large request, in the order in which they came so far; what waits longer than
-//! the pool's `timeout` is answered like any other late request, and the rest of it is read and thrown
-//! away. While others wait, a client that sends more slowly than `client_min_rate` gives its spare up.
+//! A spare connection is scarce, so it goes to those who use it. A client gets one when it has sent the
+//! beginning of its large request, in the order in which they came so far. While none is free the
+//! request is gathered, as far as its client's share of the memory allows; one that is all there before
+//! needs no spare any more: it goes around the shared connections as large replies do. So slow clients,
+//! which may hold every spare for as long as they need, keep nobody from being served, and are not
+//! closed for it.
+//!
+//! Only what is too large to be gathered cannot go on without a spare. It comes before all others; it is
+//! answered like any other late request after the pool's `timeout`, and the rest of it is read and
+//! thrown away. While such a request waits, a client that sends more slowly than `client_min_rate` gives
+//! its spare up.
 
 use std::collections::BTreeMap;
 
@@ -22,7 +29,10 @@ use crate::route::ServerIndex;
 /// tickets.
 #[derive(Debug, Default)]
 pub(super) struct Waiting {
-    clients: BTreeMap<u64, ClientId>,
+    /// Those whose requests cannot go on without one. They come first.
+    full: BTreeMap<u64, ClientId>,
+    /// Those whose requests are gathered meanwhile.
+    gathering: BTreeMap<u64, ClientId>,
     last: u64,
 }
 
@@ -37,13 +47,43 @@ pub(super) struct Ticket {
 
 impl Waiting {
     pub fn is_empty(&self) -> bool {
-        self.clients.is_empty()
+        self.full.is_empty() && self.gathering.is_empty()
     }
 
-    fn add(&mut self, id: ClientId) -> u64 {
+    fn add(&mut self, id: ClientId, is_full: bool) -> u64 {
         self.last += 1;
-        self.clients.insert(self.last, id);
+        let clients = if is_full {
+            &mut self.full
+        } else {
+            &mut self.gathering
+        };
+        clients.insert(self.last, id);
         self.last
+    }
+
+    /// No more of the request with this number is gathered.
+    fn fill(&mut self, number: u64) {
+        if let Some(id) = self.gathering.remove(&number) {
+            self.full.insert(number, id);
+        }
+    }
+
+    fn first(&self) -> Option<(u64, ClientId)> {
+        let first = self.full.first_key_value();
+        let (&number, &id) = first.or_else(|| self.gathering.first_key_value())?;
+        Some((number, id))
+    }
+
+    fn remove(&mut self, number: u64) {
+        if self.full.remove(&number).is_none() {
+            self.gathering.remove(&number);
+        }
+    }
+
+    /// Whether the client with this ticket is among them.
+    pub fn has(&self, ticket: &Ticket, id: ClientId, is_full: bool) -> bool {
+        let clients = if is_full { &self.full } else { &self.gathering };
+        clients.get(&ticket.number) == Some(&id)
     }
 }
 
@@ -56,36 +96,69 @@ impl Proxy {
             return;
         };
         let Some(upload) = &client.upload else { return };
-        if !client.ring.is_empty() || upload.ticket.is_some() || !upload.is_proven(proof) {
+        if !client.ring.is_empty() {
             return;
         }
-        let (pool, server) = (client.pool, upload.server);
+        if upload.whole {
+            return self.end_upload(id);
+        }
+        if upload.ticket.is_some() || !upload.is_proven(proof) {
+            return;
+        }
+        let (pool, server, is_full) = (client.pool, upload.server, upload.full.is_some());
         let lane = self.pools[pool.index()].lane_of(client.group, server);
         if self.pools[pool.index()].lane(lane).waiting.is_empty()
             && self.start_upload(id, pool, lane)
         {
             return;
         }
-        let number = self.pools[pool.index()].lane(lane).waiting.add(id);
+        let waiting = &mut self.pools[pool.index()].lane(lane).waiting;
+        let number = waiting.add(id, is_full);
         let stats = &self.stats.pools[pool.index()];
         stats.spare_connections_hits.add(1);
-        let timeout = self.pools[pool.index()].config.timeout;
         let since = self.now;
-        if let Some(client) = self.clients.find_mut(id)
-            && let Some(upload) = &mut client.upload
-        {
+        if let Some(upload) = self.upload_of(id) {
             upload.ticket = Some(Ticket {
                 lane,
                 number,
                 since,
             });
-            if let Some(timeout) = timeout {
-                self.timers
-                    .arm(id.conn(), &mut client.armed, since + timeout);
-            }
         }
-        self.take_slow_spare(pool, lane);
+        if is_full {
+            self.await_spare(id, pool, lane);
+        }
         self.note_wanted(pool, lane);
+    }
+
+    /// No more of the client's large request is kept before it has a connection of its own.
+    pub(super) fn fill_upload(&mut self, id: ClientId) {
+        let now = self.now;
+        let Some(client) = self.clients.find_mut(id) else {
+            return;
+        };
+        let pool = client.pool;
+        let Some(upload) = &mut client.upload else {
+            return;
+        };
+        if !matches!(upload.stage, Stage::Wait(_)) {
+            return;
+        }
+        client.stalled = true;
+        if upload.full.is_some() {
+            return;
+        }
+        upload.full = Some(now);
+        if let Some(ticket) = upload.ticket {
+            let waiting = &mut self.pools[pool.index()].lane(ticket.lane).waiting;
+            waiting.fill(ticket.number);
+            self.await_spare(id, pool, ticket.lane);
+        }
+    }
+
+    /// The client's large request cannot go on without a spare connection, of which none is free.
+    fn await_spare(&mut self, id: ClientId, pool: PoolIndex, lane: LaneIndex) {
+        self.rearm_upload(id);
+        self.take_slow_spare(pool, lane);
     }
 
     /// Starts the client's large request on a free connection, or fails it. Says whether it is settled
@@ -167,7 +240,7 @@ impl Proxy {
     fn serve_those_waiting(&mut self, pool: PoolIndex, lane: LaneIndex) {
         loop {
             let waiting = &self.pools[pool.index()].lane(lane).waiting;
-            let Some((&number, &id)) = waiting.clients.first_key_value() else {
+            let Some((number, id)) = waiting.first() else {
                 return;
             };
             let found = self.clients.find_mut(id).and_then(|it| it.upload.as_mut());
@@ -179,7 +252,7 @@ impl Proxy {
                 return;
             }
             let waiting = &mut self.pools[pool.index()].lane(lane).waiting;
-            waiting.clients.remove(&number);
+            waiting.remove(number);
         }
     }
 
@@ -187,13 +260,16 @@ impl Proxy {
     pub(super) fn give_up_ticket(&mut self, pool: PoolIndex, ticket: Option<Ticket>) {
         if let Some(ticket) = ticket {
             let waiting = &mut self.pools[pool.index()].lane(ticket.lane).waiting;
-            waiting.clients.remove(&ticket.number);
+            waiting.remove(ticket.number);
             self.note_wanted(pool, ticket.lane);
         }
     }
 
-    /// If others wait, takes a spare connection from a client that hardly uses it.
+    /// If others cannot go on without one, takes a spare connection from a client that hardly uses it.
     fn take_slow_spare(&mut self, pool: PoolIndex, lane: LaneIndex) {
+        if self.pools[pool.index()].lane(lane).waiting.full.is_empty() {
+            return;
+        }
         let links = &self.links;
         let clients = &self.clients;
         let uploader = |link: &LinkId| links.find(*link)?.uploader;
@@ -251,14 +327,14 @@ impl Proxy {
         };
         let pool = client.pool;
         let Some(upload) = &client.upload else { return };
-        let timeout = self.pool(pool).config.timeout;
-        if let (Some(ticket), Some(timeout)) = (upload.ticket, timeout)
-            && ticket.since + timeout <= self.now
+        if let Some(due) = self.spare_due(pool, upload)
+            && due <= self.now
         {
+            let ticket = upload.ticket;
             if let Some(upload) = self.upload_of(id) {
                 upload.ticket = None;
             }
-            self.give_up_ticket(pool, Some(ticket));
+            self.give_up_ticket(pool, ticket);
             return self.fail_upload(id, Cause::TimedOut);
         }
         let Stage::Stream(link) = upload.stage else {
@@ -283,9 +359,13 @@ impl Proxy {
             upload.slow = waits_for_client && upload.taken < least;
             (upload.marked, upload.taken) = (now, 0);
         }
-        if !self.pools[pool.index()].lane(lane).waiting.is_empty() {
-            self.take_slow_spare(pool, lane);
-        }
+        self.take_slow_spare(pool, lane);
+    }
+
+    /// Until when a request that cannot go on without a spare connection must have one.
+    fn spare_due(&self, pool: PoolIndex, upload: &Upload) -> Option<Time> {
+        let timeout = self.pool(pool).config.timeout?;
+        Some(upload.ticket?.since.max(upload.full?) + timeout)
     }
 
     /// Sees to it that the client's large request is looked at when its next deadline comes.
@@ -297,8 +377,8 @@ impl Proxy {
         let pool = client.pool;
         let stall = upload.heard + self.limits.upload_stall;
         let mut due = stall.max(self.now + self.limits.upload_stall / 2);
-        if let (Some(ticket), Some(timeout)) = (upload.ticket, self.pool(pool).config.timeout) {
-            due = due.min(ticket.since + timeout);
+        if let Some(spare) = self.spare_due(pool, upload) {
+            due = due.min(spare);
         }
         if let Stage::Stream(_) = upload.stage {
             due = due.min(upload.marked + self.limits.client_rate_span);

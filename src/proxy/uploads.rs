@@ -4,7 +4,7 @@
 //! connection once all are there: a slow uploader stalls nobody. Beyond it they are sent on as they
 //! come, over a connection of their own, after everything the client asked before was answered; and
 //! what it asks behind waits for the reply. So a client costs at most a window of memory, and its
-//! requests keep their order.
+//! requests keep their order. While there is no such connection (see `spares`) they are gathered as well.
 
 use std::mem;
 
@@ -48,6 +48,9 @@ impl Proxy {
             marked: self.now,
             taken: 0,
             slow: false,
+            print: Print::of(parsed.key.of(input.bytes())),
+            whole: false,
+            full: None,
         };
         let upload = match parsed.verdict {
             Verdict::Refuse(refusal) => {
@@ -81,8 +84,7 @@ impl Proxy {
                         && matches!(parsed.verdict, Verdict::Forward | Verdict::Expired(_))
                     {
                         // What is written large will be read large.
-                        let print = Print::of(parsed.key.of(input.bytes()));
-                        self.pools[pool.index()].heavy.note(print, self.now);
+                        self.pools[pool.index()].heavy.note(discard.print, self.now);
                     }
                     let mut queue = Queue::new();
                     match parsed.verdict {
@@ -143,7 +145,10 @@ impl Proxy {
     /// Takes bytes of the client's large request. Says how many were used, and whether the request
     /// ended so that another may follow.
     pub(super) fn feed_upload(&mut self, id: ClientId, input: Input<'_>) -> (usize, bool) {
-        let proof = self.limits.upload_proof;
+        let Some(client) = self.clients.find(id) else {
+            return (input.len(), false);
+        };
+        let share = self.share(client.pool);
         let Some(client) = self.clients.find_mut(id) else {
             return (input.len(), false);
         };
@@ -159,9 +164,8 @@ impl Proxy {
             client.stalled = true;
             return (0, false);
         }
-        // Enough is read to see that it is being sent; the rest waits as the request does.
         let room = match &upload.stage {
-            Stage::Wait(queue) => proof.saturating_sub(queue.len()).min(input.len()),
+            Stage::Wait(queue) => share.saturating_sub(queue.len()).min(input.len()),
             _ => input.len(),
         };
         let holds_back = room < input.len();
@@ -196,11 +200,14 @@ impl Proxy {
             }
             Stage::Discard => {}
         }
+        if fed.done && self.must_wait(id) {
+            return (fed.used, false);
+        }
         if fed.done {
             self.end_upload(id);
         } else {
-            if holds_back && let Some(client) = self.clients.find_mut(id) {
-                client.stalled = true;
+            if holds_back {
+                self.fill_upload(id);
             }
             self.hold_back_if_large(id);
             self.resume_upload(id);
@@ -208,8 +215,22 @@ impl Proxy {
         (fed.used, fed.done)
     }
 
+    /// Whether the client's large request, which is all there, is too large for the connection on which it
+    /// waits for other replies. If so it waits for them.
+    fn must_wait(&mut self, id: ClientId) -> bool {
+        let Some(client) = self.clients.find_mut(id) else {
+            return false;
+        };
+        let Some(upload) = &mut client.upload else {
+            return false;
+        };
+        upload.whole = matches!(upload.stage, Stage::Wait(_)) && !client.ring.is_empty();
+        client.stalled |= upload.whole;
+        upload.whole
+    }
+
     /// The client's large request is whole.
-    fn end_upload(&mut self, id: ClientId) {
+    pub(super) fn end_upload(&mut self, id: ClientId) {
         let Some(client) = self.clients.find_mut(id) else {
             return;
         };
@@ -219,8 +240,18 @@ impl Proxy {
         let pool = client.pool;
         self.give_up_ticket(pool, upload.ticket);
         match upload.stage {
-            Stage::Gather(queue) | Stage::Wait(queue) => {
+            Stage::Gather(queue) => {
                 self.forward_gathered(&upload.request, upload.server, queue);
+            }
+            Stage::Wait(queue) => {
+                // As the requests of which large replies are expected: nobody else's wait behind it.
+                let print = upload.print;
+                self.pools[pool.index()].heavy.note(print, self.now);
+                let request = Request {
+                    print,
+                    ..upload.request
+                };
+                self.forward_gathered(&request, upload.server, queue);
             }
             Stage::Stream(link) => self.uploaded(link, upload.request.answer),
             Stage::Discard => {}
@@ -359,6 +390,7 @@ impl Proxy {
         let Some(upload) = client.upload.as_deref_mut() else {
             return;
         };
+        let ticket = upload.ticket.take();
         match mem::replace(&mut upload.stage, Stage::Discard) {
             Stage::Stream(link) => {
                 // The exchange of the upload is the only one: it gives way to the refusal.
@@ -368,6 +400,7 @@ impl Proxy {
             Stage::Gather(mut queue) | Stage::Wait(mut queue) => queue.clear(&mut self.buffers),
             Stage::Discard => {}
         }
+        self.give_up_ticket(pool, ticket);
         let refusal = protocol.too_long(len, &self.pool(pool).config.limits);
         self.refuse(id, &refusal);
     }
@@ -421,8 +454,7 @@ impl Proxy {
         };
         let Some(upload) = &client.upload else { return };
         let due = upload.heard + self.limits.upload_stall;
-        let may_send = !client.stalled && upload.ticket.is_none();
-        if client.state == State::Open && may_send && due <= self.now {
+        if client.state == State::Open && !client.stalled && due <= self.now {
             self.notice_client(id, super::What::StalledRequest);
             self.close_client(id, Ending::Error, CloseHow::Reset);
         }

@@ -191,7 +191,7 @@ counters! {
         session_connections_hits Counter Nutcrab
             "requests refused because so many clients had connections to the server of their own";
         spare_connections_hits Counter Nutcrab
-            "large requests that had to wait for a connection of their own";
+            "large requests that found no connection of their own free";
         slow_uploads_ended Counter Nutcrab
             "large requests failed because they came slowly while others waited";
         transaction_limit_hits Counter Nutcrab "transactions refused for their length";

@@ -1,6 +1,8 @@
 //! Large requests that come slowly, or wait for a connection of their own.
 
 use std::slice;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::support::*;
@@ -16,12 +18,16 @@ fn upload(key: &str, size: usize) -> Vec<u8> {
 }
 
 /// They have sent enough to be given the connections there are for such requests, and then hardly
-/// anything. Others are told in time that theirs was too late, and have their turn soon.
+/// anything. Others whose requests are too large to be gathered meanwhile are told in time that theirs was
+/// too late, and have their turn soon.
 #[test]
 fn t31_slow_uploaders_do_not_keep_every_connection_for_large_requests() {
+    // More than one client may have of so little memory.
+    const SIZE: usize = 12 << 20;
     let server = Server::redis();
     let pool = Pool::redis("alpha").servers(slice::from_ref(&server));
-    let proxy = Proxy::nutcrab_of_one_worker(vec![pool.with("timeout", "1000")]);
+    let pools = vec![pool.with("timeout", "1000")];
+    let proxy = Proxy::nutcrab_of_one_worker_configured(pools, "  memory_limit: 24\n");
     let mut slow: Vec<Wire> = (0..4).map(|_| proxy.client("alpha")).collect();
     for (number, wire) in slow.iter_mut().enumerate() {
         wire.send(&head(&format!("slow{number}"), 500_000_000));
@@ -69,6 +75,62 @@ fn t31_slow_uploaders_do_not_keep_every_connection_for_large_requests() {
     assert!(!told.is_empty());
     assert!(told.iter().all(|line| line == b"-ERR Connection timed out"));
     assert_eq!(server.ask(&["DBSIZE"]), Reply::Integer(1));
+}
+
+/// They hold every connection for large requests, and send just fast enough to keep it. What others send
+/// is gathered, goes another way once it is all there, and costs the slow ones nothing.
+#[test]
+fn t31_steady_uploaders_keep_no_large_request_from_its_server() {
+    let server = Server::redis();
+    let pool = Pool::redis("alpha").servers(slice::from_ref(&server));
+    let proxy = Proxy::nutcrab_of_one_worker(vec![pool.with("timeout", "2000")]);
+    let mut slow: Vec<Wire> = (0..4).map(|_| proxy.client("alpha")).collect();
+    for (number, wire) in slow.iter_mut().enumerate() {
+        wire.send(&head(&format!("slow{number}"), SIZE));
+        wire.send(&[b'v'; 100_000]);
+    }
+    wire::wait_until_taken(&slow);
+    let done = AtomicBool::new(false);
+    let sent = thread::scope(|scope| {
+        let at_end = AtEnd(&done);
+        let dripping = scope.spawn(|| {
+            let mut sent = 100_000;
+            while !done.load(Ordering::SeqCst) {
+                // 1,500 bytes a second of each.
+                slow.iter_mut().for_each(|wire| wire.send(&[b'v'; 150]));
+                sent += 150;
+                thread::sleep(Duration::from_millis(100));
+            }
+            sent
+        });
+        let honest: Vec<_> = (0..13)
+            .map(|number| {
+                let mut client = proxy.client("alpha");
+                scope.spawn(move || {
+                    let key = format!("honest{number}");
+                    for round in 0..crate::rounds(3, 20) {
+                        // Each a little slower than the other, too.
+                        for piece in upload(&key, SIZE + round).chunks(1 << (15 + number % 6)) {
+                            client.send(piece);
+                        }
+                        assert_eq!(client.reply(), Reply::ok(), "{key}, {round}");
+                        let length = Reply::Integer((SIZE + round) as i64);
+                        assert_eq!(client.ask(&["STRLEN", &key]), length);
+                    }
+                })
+            })
+            .collect();
+        for client in honest {
+            client.join().expect("it is served each time");
+        }
+        drop(at_end);
+        dripping.join().expect("nobody was closed")
+    });
+    assert_eq!(server.ask(&["DBSIZE"]), Reply::Integer(13));
+    for wire in &mut slow {
+        wire.send(&[&vec![b'v'; SIZE - sent][..], b"\r\n"].concat());
+        assert_eq!(wire.reply(), Reply::ok());
+    }
 }
 
 /// Each that is served makes room for the next, and nobody looks at all the others for that.

@@ -150,6 +150,11 @@ impl Proxy {
         Self::nutcrab_of(workers(), pools, &[], process)
     }
 
+    /// The same with one worker.
+    pub fn nutcrab_of_one_worker_configured(pools: Vec<Pool>, process: &str) -> Self {
+        Self::nutcrab_of(1, pools, &[], process)
+    }
+
     fn nutcrab_of(workers: usize, pools: Vec<Pool>, options: &[&str], process: &str) -> Self {
         let program = &binary();
         let workers = workers.to_string();
