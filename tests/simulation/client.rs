@@ -508,6 +508,7 @@ impl Client {
                 .ledger
                 .is_explained(scene.now, self.pool, &[Fault::Overload])
                 && scene.ledger.was_told(scene.now, self.pool)
+            || scene.ledger.has_yielded(scene.now, self.pool)
             || scene.phase >= Phase::Farewell;
         if !explained {
             let text = format!("client {} ({:?}) was cut off", self.index, self.state);

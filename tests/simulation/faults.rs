@@ -170,7 +170,8 @@ impl World {
         }
     }
 
-    /// Memory is scarce for a while: requests may be refused, and whoever holds much be closed.
+    /// Memory is scarce for a while: requests may be refused, and those who hold much be closed. Whom that
+    /// may be is for `weighing` to say: it explains no other client's end.
     fn press(&mut self, span: Micros) {
         let until = self.scene.now + span;
         // A quarter is left, an eighth, nothing.
@@ -178,9 +179,6 @@ impl World {
         for pool in 0..self.scene.plan.pools.len() {
             let now = self.scene.now;
             self.scene.ledger.strike(now, pool, Fault::Memory, until);
-        }
-        for client in &mut self.clients {
-            client.blame(&mut self.scene, Fault::Memory, until);
         }
         for worker in &mut self.workers {
             worker.order(&mut self.scene, Order::Memory(used, MEMORY_LIMIT));

@@ -1,6 +1,6 @@
 //! What the proxy tells operators: it must have a reason.
 
-use nutcrab::proxy::{Notice, PoolIndex, What};
+use nutcrab::proxy::{Cause, Notice, PoolIndex, What};
 
 use crate::ledger::Fault;
 use crate::scene::Scene;
@@ -15,6 +15,13 @@ pub fn heed(scene: &mut Scene, worker: usize, notice: &Notice) {
     let kind = text.split([',', ';']).next().unwrap_or_default();
     let notices = &mut scene.ledger.totals.notices;
     *notices.entry(kind.to_owned()).or_default() += 1;
+    if let What::LinkClosed {
+        cause: Cause::NoMemory,
+        ..
+    } = notice.what
+    {
+        scene.ledger.yielded(now, pool);
+    }
     let reasons: &[Fault] = match notice.what {
         What::LinkClosed { .. }
         | What::SlowClient

@@ -271,6 +271,8 @@ pub struct Ledger {
     pub lost: Vec<bool>,
     /// When the proxy last told why it breaks off connections, per pool.
     told: Vec<Option<Micros>>,
+    /// When a connection to a server was last closed for want of memory, per pool.
+    yielded: Vec<Option<Micros>>,
     /// What was published since nothing could fail.
     pub published: Vec<Published>,
     /// Keys their owners leave alone while they look for them alone among all keys.
@@ -317,6 +319,7 @@ impl Ledger {
             slack: pools.iter().map(|(_, slack)| *slack).collect(),
             lost: vec![false; pools.len()],
             told: vec![None; pools.len()],
+            yielded: vec![None; pools.len()],
             published: Vec::new(),
             kept: BTreeSet::new(),
             shelves: vec![Shelf::default(); pools.len()],
@@ -521,6 +524,16 @@ impl Ledger {
     /// Whether it did so, now or shortly before. Load alone is no reason to break off without a word.
     pub fn was_told(&self, now: Micros, pool: usize) -> bool {
         self.told[pool].is_some_and(|told| now <= told + self.slack[pool])
+    }
+
+    /// A connection to a server was closed for want of memory.
+    pub fn yielded(&mut self, now: Micros, pool: usize) {
+        self.yielded[pool] = Some(now);
+    }
+
+    /// Whether one was, now or shortly before: a client that had a part of a reply of it is cut off.
+    pub fn has_yielded(&self, now: Micros, pool: usize) -> bool {
+        self.yielded[pool].is_some_and(|yielded| now <= yielded + self.slack[pool])
     }
 
     /// How long a fault explains errors after its end.

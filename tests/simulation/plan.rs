@@ -208,6 +208,11 @@ impl Plan {
             }
             Plant::Overrun => self.hoard_beyond(&mut Draw::new(self.seed)),
             Plant::CutSlow => self.faults.push(Fault::SlowReader),
+            Plant::ShedPoor => {
+                self.widen();
+                self.faults.push(Fault::Memory);
+                self.fault_gap = self.fault_gap.min(50_000);
+            }
             Plant::Grudge | Plant::Forgive => self.fail_often(Fault::Refuse),
             Plant::SendTwice => self.fail_often(Fault::Reset),
             _ => self.favour(plant),

@@ -81,6 +81,8 @@ pub enum Plant {
     SendTwice,
     /// A client that holds next to nothing is closed for what it holds.
     ShedSmallest,
+    /// A client that holds next to nothing is closed in a moment in which memory is scarce.
+    ShedPoor,
     /// Requests are refused for want of memory while a hoarder has it.
     RefuseAnyway,
     /// What hoarders held is never free again.
@@ -91,7 +93,7 @@ pub enum Plant {
 
 impl Plant {
     /// Every one.
-    pub const ALL: [Plant; 37] = [
+    pub const ALL: [Plant; 38] = [
         Plant::SwapClients,
         Plant::SwapRequests,
         Plant::Lose,
@@ -126,6 +128,7 @@ impl Plant {
         Plant::Blame,
         Plant::SendTwice,
         Plant::ShedSmallest,
+        Plant::ShedPoor,
         Plant::RefuseAnyway,
         Plant::KeepMemory,
         Plant::Overrun,

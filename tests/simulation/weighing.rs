@@ -4,8 +4,11 @@
 //! connection. A client that holds little is neither closed nor refused while a hoarder lives that holds far
 //! more, apart from the moment in which it is found; and when the hoarders have gone there is room within a
 //! second.
+//!
+//! Where memory is scarce for other reasons, and for a moment only, a client is closed for no less than is
+//! worth it then, and for what it does hold.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use nutcrab::proxy::{Balance, Cause, ConnId};
@@ -121,6 +124,40 @@ pub struct Scale {
     refused: i64,
     /// What a client held that the core is about to close.
     pub shed: Option<u64>,
+    /// How scarce memory was at worst when the core was last told, and when that was.
+    scarcity: Scarcity,
+    pressed_at: Micros,
+    /// What each client held then.
+    held: BTreeMap<WireId, u64>,
+}
+
+/// How scarce memory is: bytes in use, of how many.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Scarcity {
+    used: u64,
+    limit: u64,
+}
+
+impl Scarcity {
+    /// What a client must hold to be closed for it; `None` if no client may be.
+    fn least(self) -> Option<u64> {
+        let (used, eighth) = (self.used, self.limit / 8);
+        match () {
+            () if used < 6 * eighth => None,
+            () if used < 7 * eighth => Some(64 * 1024),
+            () => Some(8 * 1024),
+        }
+    }
+
+    /// Why a client must not be closed that is said to hold so many bytes, and did hold so many.
+    fn objection(self, said: u64, held: u64) -> Option<&'static str> {
+        match self.least() {
+            None => Some("memory is not scarce"),
+            Some(least) if said < least => Some("others may hold as much"),
+            _ if said > held => Some("it does not hold them"),
+            _ => None,
+        }
+    }
 }
 
 impl Worker {
@@ -178,6 +215,43 @@ impl Worker {
             held.bytes = bytes;
             bytes > 0
         });
+    }
+
+    /// Memory is scarce, or is no more, for reasons that are none of the clients'.
+    pub(crate) fn press(&mut self, scene: &mut Scene, used: u64, limit: u64) {
+        // What an order brought about is done at the end of the turn, and the next may be in it as well.
+        if self.scale.pressed_at != scene.now {
+            self.scale.scarcity = Scarcity::default();
+            self.scale.held.clear();
+        }
+        self.scale.pressed_at = scene.now;
+        let told = Scarcity { used, limit };
+        if told.least().is_some() {
+            let worse = self.scale.scarcity.used < used;
+            self.scale.scarcity = if worse { told } else { self.scale.scarcity };
+            let conns: Vec<ConnId> = self.honest(scene).copied().collect();
+            for conn in conns {
+                let held = self.proxy.held_for(conn) as u64;
+                let wire = self.wire_of(conn);
+                self.scale.held.extend(wire.map(|wire| (wire, held)));
+            }
+            self.plant_press(scene);
+        }
+        self.proxy.set_memory(used, limit);
+    }
+
+    /// The negative control: a client is closed that holds next to nothing.
+    fn plant_press(&mut self, scene: &mut Scene) {
+        let planted = scene.plant == Some(Plant::ShedPoor);
+        let poor = |conn: &&ConnId| self.proxy.held_for(**conn) < 4096;
+        if planted
+            && let Some(conn) = self.honest(scene).filter(poor).min().copied()
+            && scene.strikes(Plant::ShedPoor)
+        {
+            // Some are said to hold much, of some nothing is said.
+            self.scale.shed = scene.draw.pick(&[None, Some(4096), Some(1 << 17)]);
+            self.proxy.failed(conn, Cause::Reset);
+        }
     }
 
     /// What must hold after a turn in which memory was looked at.
@@ -263,6 +337,15 @@ impl Worker {
                     *scene.ledger.totals.done.entry(what).or_default() += 1;
                 }
             }
+            Owner::Client(client) if scene.holdings.limit.is_none() => {
+                let truth = self.scale.held.get(&wire).copied().unwrap_or(0);
+                if let Some(wrong) = self.scale.scarcity.objection(held, truth) {
+                    let text = format!("client {client} is closed for {held} bytes: {wrong}");
+                    scene.ledger.violate(scene.now, text);
+                }
+                scene.holdings.shed.insert(wire);
+                *scene.ledger.totals.done.entry(SHED).or_default() += 1;
+            }
             Owner::Client(client) => {
                 self.report(scene);
                 let largest = scene.holdings.largest_idle(scene.now);
@@ -282,3 +365,30 @@ impl Worker {
 
 /// What is counted when a client was closed that is no hoarder.
 const SHED: &str = "honest clients closed for what they held";
+
+#[test]
+fn nobody_is_closed_for_what_everybody_may_hold() {
+    let of = |sixteenths: u64| Scarcity {
+        used: sixteenths << 16,
+        limit: 1 << 20,
+    };
+    let (tight, short) = (64 * 1024, 8 * 1024);
+    assert_eq!(
+        of(11).objection(1 << 20, 1 << 20),
+        Some("memory is not scarce")
+    );
+    assert_eq!(of(12).objection(tight, tight), None);
+    assert_eq!(
+        of(12).objection(tight - 1, tight),
+        Some("others may hold as much")
+    );
+    assert_eq!(of(14).objection(short, short), None);
+    assert_eq!(
+        of(17).objection(short - 1, short),
+        Some("others may hold as much")
+    );
+    assert_eq!(
+        of(17).objection(tight, short),
+        Some("it does not hold them")
+    );
+}

@@ -327,9 +327,7 @@ impl Worker {
             Message::Order(Order::Failing(pool, server, failing)) => {
                 self.proxy.set_failing(pool, server, failing);
             }
-            Message::Order(Order::Memory(used, limit)) => {
-                self.proxy.set_memory(used, limit);
-            }
+            Message::Order(Order::Memory(used, limit)) => self.press(scene, used, limit),
             Message::Call(call, Some(outcome)) => self.proxy.returned(&call, outcome),
             Message::Call(call, None) => self.proxy.call(&call),
             Message::Preconnect => self.proxy.preconnect(),
@@ -563,6 +561,11 @@ impl Worker {
             CloseHow::Gracefully => scene.net.close(scene.now, &mut scene.agenda, end),
             CloseHow::Reset => scene.net.reset(scene.now, &mut scene.agenda, end),
         }
+    }
+
+    /// The wire of a client.
+    pub(crate) fn wire_of(&self, conn: ConnId) -> Option<WireId> {
+        self.find(conn).and_then(Socket::end).map(|(wire, _)| wire)
     }
 
     /// Its clients that are no hoarders.
