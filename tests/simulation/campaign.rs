@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, mpsc};
 use std::time::{Duration, Instant};
 
+use crate::hoarding;
 use crate::joins;
 use crate::killing::KILLED_ELSEWHERE;
 use crate::ledger::Totals;
@@ -142,6 +143,10 @@ impl Report {
             }
             let missing = joins::missing(&self.totals);
             assert!(missing.is_empty(), "never seen to succeed: {missing:?}");
+        }
+        if self.seeds >= hoarding::TELLING_SEEDS {
+            let missing = hoarding::missing(&self.totals);
+            assert!(missing.is_empty(), "never seen: {missing:?}");
         }
         if let Some((seed, text)) = self.failures.first() {
             let line = |text: &str| text.lines().next().unwrap_or_default().to_owned();

@@ -7,6 +7,7 @@ use nutcrab::protocol::Protocol;
 
 use crate::agenda::{Event, Micros};
 use crate::draw::Draw;
+use crate::ledger::Totals;
 use crate::network::{End, Owner, Read, Traits, WireId, Written};
 use crate::plan::{PASSWORD, Plan};
 use crate::plant::Plant;
@@ -72,6 +73,44 @@ impl Habit {
             Habit::WriteAll => "hoarders closed: those who write everything first",
         }
     }
+}
+
+impl Habit {
+    /// What is counted when one of them was still there when all hoarders left.
+    pub fn kept(self) -> &'static str {
+        match self {
+            Habit::LongNames => "hoarders served: long names",
+            Habit::HalfRequest => "hoarders served: half requests",
+            Habit::UnreadReplies => "hoarders served: unread replies of the proxy",
+            Habit::Stranger => "hoarders served: strangers",
+            Habit::HungSubscriber => "hoarders served: hung subscribers",
+            Habit::Publisher => "hoarders served: publishers",
+            Habit::DripReader => "hoarders served: drip readers",
+            Habit::DripUploader => "hoarders served: drip uploaders",
+            Habit::WriteAll => "hoarders served: those who write everything first",
+        }
+    }
+
+    /// Whether it can be kept up without much memory, as long as others hold more: few are closed for it.
+    fn moves(self) -> bool {
+        matches!(self, Habit::Publisher | Habit::DripUploader)
+    }
+}
+
+/// Seeds of which some have hoarders of every kind, and memory short enough that they are closed.
+pub const TELLING_SEEDS: u64 = 2000;
+
+/// Kinds of hoarders that were never seen to be closed, or neither closed nor served.
+pub fn missing(totals: &Totals) -> Vec<&'static str> {
+    let never = |what: &&'static str| !totals.done.contains_key(what);
+    let unseen = |habit: Habit| match habit.moves() {
+        true => Some(habit.kept())
+            .filter(never)
+            .and(Some(habit.shed()))
+            .filter(never),
+        false => Some(habit.shed()).filter(never),
+    };
+    Habit::REDIS.into_iter().filter_map(unseen).collect()
 }
 
 /// The hoarders of a run, and the memory there is.
@@ -410,6 +449,11 @@ impl World {
             return;
         }
         for hoarder in &mut self.hoarders {
+            // Until now it may have been closed without knowing it.
+            let end = hoarder.wire.map(|wire| (wire, End::Caller));
+            if end.is_some_and(|end| !scene.net.is_over(end)) {
+                scene.ledger.count(hoarder.habit.kept());
+            }
             hoarder.leave(scene);
         }
         if scene.strikes(Plant::KeepMemory) {
@@ -511,4 +555,19 @@ fn get(scene: &Scene, pool: usize, (conn, seq): (u32, u32), size: usize) -> (Vec
         ),
         _ => (memcache::request(&[b"get", &key]), memcache::reply_to(&key)),
     }
+}
+
+#[test]
+fn a_kind_of_hoarder_that_was_never_met_is_missed() {
+    let mut totals = Totals::default();
+    let all = Habit::REDIS.map(Habit::shed);
+    assert_eq!(missing(&totals), all);
+    totals.done.extend(all.map(|what| (what, 1)));
+    assert_eq!(missing(&totals), Vec::<&str>::new());
+    totals.done.remove(Habit::Stranger.shed());
+    totals.done.remove(Habit::Publisher.shed());
+    // It is enough that a publisher was served, and not that a stranger was.
+    totals.done.insert(Habit::Stranger.kept(), 1);
+    totals.done.insert(Habit::Publisher.kept(), 1);
+    assert_eq!(missing(&totals), [Habit::Stranger.shed()]);
 }
