@@ -95,6 +95,8 @@ pub(super) struct Client {
     pub leave_by: Time,
     /// Bytes that count for it among those of all who have not said the password.
     pub charged: usize,
+    /// Bytes it had sent, and been answered, when it was one of them last: before that it was no stranger.
+    pub known_until: (u64, u64),
     /// Whether a long reply of our own waits to be made until it has taken what there is.
     pub brimming: bool,
 }
@@ -207,6 +209,7 @@ impl Client {
             part_heard: Time::default(),
             leave_by: Time::NEVER,
             charged: 0,
+            known_until: (0, 0),
             brimming: false,
         }
     }

@@ -278,12 +278,12 @@ impl Proxy {
                 reply.error("ERR Client sent AUTH, but no password is set");
             }
             ([_, given], Some(password)) => {
-                client.authenticated = is_equal(password.bytes(), given);
-                if client.authenticated {
+                let is_right = is_equal(password.bytes(), given);
+                self.said_password(id, is_right);
+                if is_right {
                     reply.status("OK");
                 } else {
                     reply.error("ERR invalid password");
-                    self.expect_password(id);
                 }
             }
             ([_, user, given], _) => {

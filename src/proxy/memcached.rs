@@ -107,14 +107,14 @@ impl Proxy {
     /// Lets the client do what it likes if `given` is the pool's `user:password`, and nothing, whatever it
     /// gave before, if not; says whether it is.
     fn admit(&mut self, id: ClientId, given: &[u8]) -> bool {
-        let Some(client) = self.clients.find_mut(id) else {
+        let Some(client) = self.clients.find(id) else {
             return false;
         };
         let wanted = &self.pools[client.pool.index()].config.memcached_auth;
         let right = wanted
             .as_ref()
             .is_some_and(|wanted| is_equal(wanted.bytes(), given));
-        client.authenticated = right;
+        self.said_password(id, right);
         right
     }
 }

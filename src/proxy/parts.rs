@@ -4,6 +4,8 @@
 //! have not said the password have something to say within a time, and little room for it, all together: the
 //! less is left the less each may have.
 
+use std::mem;
+
 use super::client::{Client, Ending, State};
 use super::ids::ClientId;
 use super::notice::What;
@@ -62,15 +64,27 @@ impl Proxy {
 
     /// The client must say the password from now on.
     pub(super) fn expect_password(&mut self, id: ClientId) {
-        let Some(timeout) = self.limits.stranger_timeout else {
+        let Some(client) = self.clients.find_mut(id) else {
             return;
         };
-        if let Some(client) = self.clients.find_mut(id)
+        client.known_until = (client.heard, client.answered());
+        if let Some(timeout) = self.limits.stranger_timeout
             && !client.authenticated
         {
             client.leave_by = self.now + timeout;
             self.timers
                 .arm(id.conn(), &mut client.armed, client.leave_by);
+        }
+    }
+
+    /// The client has said a password, of which is known whether it is right. A further wrong one gives a
+    /// stranger no more time.
+    pub(super) fn said_password(&mut self, id: ClientId, is_right: bool) {
+        if let Some(client) = self.clients.find_mut(id)
+            && mem::replace(&mut client.authenticated, is_right)
+            && !is_right
+        {
+            self.expect_password(id);
         }
     }
 
@@ -98,7 +112,7 @@ impl Proxy {
         let kept = if client.authenticated {
             0
         } else {
-            client.pending.capacity() + client.out.len()
+            client.kept_as_a_stranger()
         };
         self.strangers = self.strangers - client.charged + kept;
         client.charged = kept;
@@ -124,6 +138,25 @@ impl Client {
     #[inline]
     pub fn has_part(&self) -> bool {
         !self.pending.is_empty() || !self.authenticated || self.charged > 0
+    }
+
+    /// Bytes of replies it ever had, or has to take.
+    fn answered(&self) -> u64 {
+        self.owed.taken() + self.out.len() as u64
+    }
+
+    /// What is kept for it of what came since it must say the password.
+    fn kept_as_a_stranger(&mut self) -> usize {
+        let since = |count: u64, known: u64| usize::try_from(count - known).unwrap_or(usize::MAX);
+        // What came first is read first.
+        let sent = since(self.heard, self.known_until.0);
+        if sent < self.pending.len() {
+            // Nothing else was answered so far.
+            self.known_until.1 = self.answered();
+            return sent;
+        }
+        let answered = since(self.answered(), self.known_until.1);
+        self.pending.capacity() + self.out.len().min(answered)
     }
 
     /// Whether a part of a request is there and nothing but the rest of it is missing.

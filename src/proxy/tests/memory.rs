@@ -428,6 +428,84 @@ fn who_does_not_say_the_password_in_time_is_let_go() {
     assert!(rig.is_closed(known) && rig.is_closed(late));
 }
 
+/// What it had sent by then it was allowed to send, and it may say the password again only behind it.
+#[test]
+fn what_was_sent_before_a_reset_is_no_strangers() {
+    let limits = Limits {
+        outstanding: 1,
+        strangers: 64 * 1024,
+        ..Limits::default()
+    };
+    for config in [locked(), pool(1)] {
+        let (is_open, count) = (config.redis_auth.is_none(), 15_000);
+        let mut rig = Rig::with_limits(config, limits);
+        let client = rig.client();
+        rig.receive(client, ask("AUTH secret"));
+        rig.take(client);
+        let behind = ask("TIME x").repeat(count) + &ask("AUTH secret") + &ask("PING");
+        rig.receive(client, ask("GET a") + &ask("RESET") + &behind);
+        rig.establish();
+        if !is_open {
+            rig.receive(rig.link(0), "+OK\r\n");
+        }
+        rig.receive(rig.link(0), ":1\r\n");
+        assert!(!rig.is_closed(client), "open: {is_open}");
+        let told = rig.take(client);
+        assert!(told.starts_with(":1\r\n+RESET\r\n-"), "{:.80}", told);
+        assert!(told.ends_with("+PONG\r\n"), "open: {is_open}");
+        let refused = told.matches("-ERR wrong number of arguments").count();
+        assert_eq!(refused, count);
+        // What comes from then on counts.
+        rig.receive(client, ask("RESET"));
+        let part =
+            "*10\r\n".to_owned() + &format!("$16000\r\n{}\r\n", "x".repeat(16_000)).repeat(4);
+        rig.receive(client, part);
+        assert_eq!(rig.is_closed(client), !is_open);
+    }
+}
+
+/// Every way to become one again, and no way to stay one for longer.
+#[test]
+fn a_wrong_password_makes_a_stranger_once() {
+    let cached = Pool {
+        memcached_auth: Some(crate::config::Password::new("tom:secret")),
+        protocol: Protocol::Memcache,
+        limits: *Protocol::Memcache.limits(),
+        ..pool(1)
+    };
+    // PLAIN, in the binary protocol.
+    let sasl = |password: &str| {
+        let body = format!("PLAIN\0tom\0{password}");
+        let head = [0x80, 0x21, 0, 5, 0, 0, 0, 0, 0, 0, 0, body.len() as u8];
+        [&head[..], &[0; 12], body.as_bytes()].concat()
+    };
+    for (config, right, wrong) in [
+        (
+            locked(),
+            ask("AUTH secret").into_bytes(),
+            ask("AUTH wrong").into_bytes(),
+        ),
+        (cached, sasl("secret"), sasl("wrong")),
+    ] {
+        let mut rig = Rig::new(config);
+        rig.turn();
+        let (stranger, known) = (rig.client(), rig.client());
+        rig.receive(known, &right);
+        rig.pass(Duration::from_secs(100));
+        assert!(rig.is_closed(stranger) && !rig.is_closed(known));
+        let stranger = rig.client();
+        for client in [stranger, known] {
+            rig.receive(client, &wrong);
+            rig.pass(Duration::from_secs(10));
+            rig.receive(client, &wrong);
+        }
+        rig.pass(Duration::from_secs(11));
+        assert!(rig.is_closed(stranger), "it has tried for 31 seconds");
+        rig.pass(Duration::from_secs(10));
+        assert!(rig.is_closed(known), "it has tried for 31 seconds");
+    }
+}
+
 #[test]
 fn unauthenticated_clients_share_little_memory_and_cost_others_nothing() {
     let limits = Limits {
