@@ -5,19 +5,17 @@
 //! addresses, a password without Redis) is looked at when a pool, then all pools, are read.
 
 use std::collections::HashMap;
-use std::num::NonZeroU32;
-use std::time::Duration;
+use std::ops::RangeInclusive;
 
 use super::address::{self, Resolve, SERVER_FORMS};
+use super::clash::CLASHES;
 use super::file::{self, Node, NodeKind};
 use super::foreign::TWEMPROXY;
-use super::keys::{CROSS_SHARDS, FAILED_GETS, Form, KEYS, Key, PoolDraft, Presence};
+use super::keys::{Form, KEYS, Key, Presence};
 use super::mistake::{Mistake, Place, Problem, Report, nearest, quoted};
-use super::process::{PROCESS_KEYS, PROCESS_SECTION, ProcessDraft};
+use super::process::{PROCESS_KEYS, PROCESS_SECTION};
 use super::{Config, CrossShard, Foreign, Password, Pool, Process, Server};
-use crate::hash::Hash;
-use crate::protocol::{Limits, Policy, Protocol};
-use crate::route::Distribution;
+use crate::protocol::{Limits, Protocol};
 
 /// Most servers of a pool: indices of servers are 16 bits wide, and the ring of a larger pool
 /// would not fit any cache.
@@ -153,39 +151,10 @@ impl Checker<'_> {
 
     /// Reads `nutcrab:`.
     fn process(&mut self, line: usize, value: Node) -> Process {
-        let mut draft = ProcessDraft::default();
-        self.mapping(
-            PROCESS_KEYS,
-            &mut draft,
-            &Place::Process,
-            line,
-            value,
-            Whole::Read,
-        );
-        Process {
-            workers: NonZeroU32::new(draft.workers),
-            gather: Duration::from_micros(draft.gather.into()),
-            client_connections: NonZeroU32::new(draft.client_connections),
-            client_request_limit: draft.client_request_limit as usize,
-            client_output_limit: draft.client_output_limit as usize,
-            client_min_rate: draft.client_min_rate.into(),
-            incomplete_request_timeout: limited(draft.incomplete_request_timeout),
-            unauthenticated_limit: draft.unauthenticated_limit as usize,
-            unauthenticated_timeout: limited(draft.unauthenticated_timeout),
-            server_queue_limit: draft.server_queue_limit as usize,
-            session_connections: draft.session_connections as usize,
-            spare_connections: draft.spare_connections as usize,
-            large_reply_connections: draft.large_reply_connections as usize,
-            subscriber_output_limit: draft.subscriber_output_limit as usize,
-            subscriber_output_soft_limit: match draft.subscriber_output_soft_limit {
-                0 => usize::MAX,
-                limit => limit as usize,
-            },
-            subscriber_output_soft_time: milliseconds(draft.subscriber_output_soft_time),
-            transaction_limit: draft.transaction_limit as usize,
-            subscription_limit: draft.subscription_limit as usize,
-            memory_limit: (draft.memory_limit > 0).then(|| u64::from(draft.memory_limit) << 20),
-        }
+        let mut process = Process::default();
+        let place = Place::Process;
+        self.mapping(PROCESS_KEYS, &mut process, &place, line, value, Whole::Read);
+        process
     }
 
     /// Reads one pool. `None`: too much is wrong with it, and that is reported.
@@ -197,56 +166,34 @@ impl Checker<'_> {
         value: Node,
         whole: Whole,
     ) -> Option<Found> {
-        let mut draft = PoolDraft::default();
-        let lines = self.mapping(KEYS, &mut draft, place, line, value, whole)?;
-        if let Some(&line) = lines.get("redis_auth")
-            && draft.redis_auth.is_some()
-            && !draft.redis
-            && whole == Whole::Read
-        {
-            self.report.add(line, place, Some("redis_auth"), || {
-                Problem::PasswordWithoutRedis
-            });
-        }
-        if let Some(&line) = lines.get("commands")
-            && !draft.redis
-            && whole == Whole::Read
-        {
-            self.report.add(line, place, Some("commands"), || {
-                Problem::CommandsWithoutRedis
-            });
-        }
-        if let Some(&line) = lines.get("memcached_auth")
-            && let Some(given) = &draft.memcached_auth
-            && whole == Whole::Read
-        {
-            let problem = if draft.redis {
-                Some(Problem::UserOnRedis)
-            } else if !given.bytes().contains(&b':') {
-                Some(Problem::PasswordWithoutUser)
-            } else {
-                None
-            };
-            if let Some(problem) = problem {
-                self.report
-                    .add(line, place, Some("memcached_auth"), || problem);
+        let mut pool = Pool {
+            name,
+            ..Pool::initial()
+        };
+        let lines = self.mapping(KEYS, &mut pool, place, line, value, whole)?;
+        for clash in CLASHES.iter().filter(|_| whole == Whole::Read) {
+            if let Some(&line) = lines.get(clash.key)
+                && (clash.is_in)(&pool)
+            {
+                let problem = || clash.problem.clone();
+                self.report.add(line, place, Some(clash.key), problem);
             }
         }
         let listen_line = lines.get("listen").copied().unwrap_or(line);
-        let is_said = lines.contains_key("cross_shard");
-        let mut pool = finish(name, draft)?;
-        if !is_said && pool.protocol == Protocol::Redis {
+        if !lines.contains_key("cross_shard") && pool.protocol == Protocol::Redis {
             pool.cross_shard = self.cross_shard;
         }
+        pool.commands.several = pool.servers.len() > 1;
+        pool.limits = limits(pool.protocol, pool.limits);
         Some(Found { pool, listen_line })
     }
 
-    /// Reads the mapping of keys that belongs to the name in `own_line` into `draft`, defaults
+    /// Reads the mapping of keys that belongs to the name in `own_line` into `values`, defaults
     /// first. `None`: it is no mapping.
     fn mapping<T>(
         &mut self,
         keys: &'static [Key<T>],
-        draft: &mut T,
+        values: &mut T,
         place: &Place,
         own_line: usize,
         value: Node,
@@ -264,7 +211,7 @@ impl Checker<'_> {
                     line: own_line,
                     kind: NodeKind::Text(text.to_owned()),
                 };
-                self.value(key, draft, place, node);
+                self.value(key, values, place, node);
             }
         }
         let mut lines = Lines::new();
@@ -294,7 +241,7 @@ impl Checker<'_> {
                     what: format!("the key {} of pool {pool:?}", key.name),
                 });
             }
-            self.value(key, draft, place, value);
+            self.value(key, values, place, value);
         }
         if whole == Whole::Read {
             for key in keys.iter().filter(|key| key.presence == Presence::Required) {
@@ -310,50 +257,22 @@ impl Checker<'_> {
     }
 
     /// Reads the value of one key.
-    fn value<T>(&mut self, key: &Key<T>, draft: &mut T, place: &Place, node: Node) {
-        if let Form::Servers(field) = &key.form {
-            *field(draft) = self.servers(key.name, place, node);
-            return;
-        }
-        if let Form::Commands(field) = &key.form {
-            *field(draft) = self.commands(key.name, place, node);
-            return;
+    fn value<T>(&mut self, key: &Key<T>, values: &mut T, place: &Place, node: Node) {
+        match &key.form {
+            Form::Servers(set) => return set(values, self.servers(key.name, place, node)),
+            Form::Commands(set) => return set(values, self.commands(key.name, place, node)),
+            _ => {}
         }
         let NodeKind::Text(text) = &node.kind else {
             self.expected(&node, place, Some(key.name), &key.allowed());
             return;
         };
-        let outcome = match &key.form {
-            Form::Flag(field) => put(
-                field(draft),
-                FLAGS.iter().find(|flag| flag.0 == text).map(|flag| flag.1),
-            ),
-            Form::Number {
-                min, max, field, ..
-            } => put(
-                field(draft),
-                address::number(text).filter(|n| (min..=max).contains(&n)),
-            ),
-            Form::Name { names, field } => {
-                put(field(draft), names.iter().position(|name| name == text))
-            }
-            Form::TwoBytes(field) => put(field(draft), text.as_bytes().try_into().ok().map(Some)),
-            Form::Secret(field) => put(field(draft), Some(Some(Password::new(text.as_bytes())))),
-            Form::Listen(field) => match address::listen(text, self.resolve) {
-                Ok(listen) => put(field(draft), Some(Some(listen))),
-                Err(reason) => Err(reason),
-            },
-            Form::Servers(_) | Form::Commands(_) => Ok(()),
-        };
-        if let Err(reason) = outcome {
+        if let Err(reason) = put(&key.form, values, text, self.resolve) {
             self.report
                 .add(node.line, place, Some(key.name), || Problem::Expected {
                     allowed: key.allowed(),
                     got: quoted(text),
-                    reason: match &key.form {
-                        Form::Name { names, .. } => meant(text, names),
-                        _ => reason,
-                    },
+                    reason,
                 });
         }
     }
@@ -421,6 +340,9 @@ impl Checker<'_> {
         } in found
         {
             let text = pool.listen.text();
+            if text.is_empty() {
+                continue;
+            }
             match taken.get(text) {
                 // Two pools of one name are reported as such.
                 Some(other) if other.name == pool.name => {}
@@ -538,9 +460,33 @@ fn order(name: &str) -> (usize, &[u8]) {
     (name.len(), name.as_bytes())
 }
 
-/// Stores a value that was understood; the error is an empty reason.
-fn put<V>(field: &mut V, value: Option<V>) -> Result<(), String> {
-    *field = value.ok_or_else(String::new)?;
+/// Puts a value that is understood in its place; the error is why it is not, and may be empty.
+fn put<T>(form: &Form<T>, values: &mut T, text: &str, resolve: Resolve<'_>) -> Result<(), String> {
+    let number = |range: &RangeInclusive<u32>| {
+        let number = address::number(text).filter(|number| range.contains(number));
+        number.ok_or_else(String::new)
+    };
+    match form {
+        Form::Flag(set) => {
+            let known = FLAGS.iter().find(|flag| flag.0 == text);
+            set(values, known.ok_or_else(String::new)?.1);
+        }
+        Form::Number { range, set, .. } => set(values, number(range)?),
+        Form::Time { range, of, set, .. } => set(values, of(number(range)?.into())),
+        Form::Name { names, set } => {
+            if !set(values, text) {
+                return Err(meant(text, &names()));
+            }
+        }
+        Form::TwoBytes(set) => set(
+            values,
+            text.as_bytes().try_into().map_err(|_| String::new())?,
+        ),
+        Form::Secret(set) => set(values, Password::new(text.as_bytes())),
+        Form::Listen(set) => set(values, address::listen(text, resolve)?),
+        // They are no text.
+        Form::Servers(_) | Form::Commands(_) => {}
+    }
     Ok(())
 }
 
@@ -548,89 +494,27 @@ pub(super) fn meant(text: &str, names: &[&str]) -> String {
     nearest(text, names).map_or_else(String::new, |near| format!("did you mean {near:?}?"))
 }
 
-/// A draft in real types. `None`: something required is missing or was refused.
-fn finish(name: String, draft: PoolDraft) -> Option<Pool> {
-    let protocol = if draft.redis {
-        Protocol::Redis
-    } else {
-        Protocol::Memcache
-    };
-    let limits = limits(protocol, &draft);
-    Some(Pool {
-        name,
-        listen: draft.listen?,
-        protocol,
-        hash: Hash::ALL[draft.hash].1,
-        hash_tag: draft.hash_tag,
-        distribution: Distribution::ALL[draft.distribution].1,
-        timeout: (draft.timeout > 0).then(|| milliseconds(draft.timeout)),
-        backlog: draft.backlog,
-        client_connections: NonZeroU32::new(draft.client_connections),
-        tcpkeepalive: draft.tcpkeepalive,
-        reuseport: draft.reuseport,
-        redis_auth: draft.redis_auth,
-        memcached_auth: draft.memcached_auth,
-        redis_db: draft.redis_db,
-        preconnect: draft.preconnect,
-        auto_eject_hosts: draft.auto_eject_hosts,
-        server_connections: NonZeroU32::new(draft.server_connections)?,
-        server_retry_timeout: milliseconds(draft.server_retry_timeout),
-        // Compat: 0 ejects at the first failure, as 1 does. Test: every_key_is_read.
-        server_failure_limit: NonZeroU32::new(draft.server_failure_limit)
-            .unwrap_or(NonZeroU32::MIN),
-        cross_shard: CROSS_SHARDS[draft.cross_shard].1,
-        commands: Policy {
-            several: draft.servers.len() > 1,
-            ..draft.commands
-        },
-        connect_timeout: milliseconds(draft.connect_timeout),
-        flush_all: draft.flush_all,
-        failed_get: FAILED_GETS[draft.failed_get].1,
-        client_connections_per_address: NonZeroU32::new(draft.client_connections_per_address),
-        limits,
-        servers: draft.servers,
-    })
-}
-
-/// So many milliseconds; without end if there are none.
-fn limited(count: u32) -> Option<Duration> {
-    (count > 0).then(|| milliseconds(count))
-}
-
-fn milliseconds(count: u32) -> Duration {
-    Duration::from_millis(count.into())
-}
-
 /// What the requests of a pool may be: what was written, as far as its servers take as much.
-fn limits(protocol: Protocol, draft: &PoolDraft) -> Limits {
+fn limits(protocol: Protocol, written: Limits) -> Limits {
     let most = *protocol.limits();
-    // 0 stands for a key that is absent where its default depends on the protocol.
-    let or = |written: u32, most: usize| match written {
-        0 => most,
-        written => written as usize,
-    };
-    Limits {
-        key: match protocol {
-            Protocol::Redis => or(draft.key_limit, most.key),
-            Protocol::Memcache | Protocol::Binary => or(draft.key_limit, most.key).min(most.key),
-        },
-        bulk: match draft.value_limit {
-            0 => most.bulk,
-            written => u64::from(written).min(most.bulk),
-        },
-        args: match protocol {
-            Protocol::Redis => draft.argument_limit,
-            Protocol::Memcache | Protocol::Binary => most.args,
-        },
-        request: or(draft.request_limit, most.request),
-        inline: match protocol {
-            Protocol::Redis => draft.inline_limit as usize,
-            Protocol::Memcache | Protocol::Binary => most.inline,
-        },
-        local: match protocol {
-            Protocol::Redis => draft.local_request_limit as usize,
-            Protocol::Memcache | Protocol::Binary => most.local,
-        },
+    let fitted = Limits {
+        key: said(written.key).unwrap_or(most.key).min(most.key),
+        bulk: said(written.bulk).unwrap_or(most.bulk).min(most.bulk),
+        request: said(written.request).unwrap_or(most.request),
         ..most
+    };
+    match protocol {
+        Protocol::Redis => Limits {
+            args: written.args,
+            inline: written.inline,
+            local: written.local,
+            ..fitted
+        },
+        Protocol::Memcache | Protocol::Binary => fitted,
     }
+}
+
+/// A limit, if there was a word about it.
+fn said<N: Default + PartialEq>(limit: N) -> Option<N> {
+    Some(limit).filter(|limit| *limit != N::default())
 }

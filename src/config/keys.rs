@@ -1,13 +1,18 @@
 //! The table of keys: every name a configuration may hold, its type, default, range and meaning.
 //!
-//! Parser, messages and JSON Schema all follow from a key's row. A row says
-//! where its value goes in a draft; turning drafts into a `Config` is `check`'s work.
+//! Parser, messages, JSON Schema and pages all follow from a key's row, which also says what its
+//! value is in a [`Pool`]: a new key is a row here and a field there. Reading values, and what
+//! follows from several keys together, is `check`'s work.
+
+use std::num::NonZeroU32;
+use std::ops::RangeInclusive;
+use std::time::Duration;
 
 use super::address::{LISTEN_FORMS, NUMBER_MAX, SERVER_FORMS};
 use super::commands::COMMANDS_FORM;
-use super::{CrossShard, FailedGet, Listen, Password, Server};
+use super::{CrossShard, FailedGet, Listen, Password, Pool, Server};
 use crate::hash::Hash;
-use crate::protocol::Policy;
+use crate::protocol::{Policy, Protocol};
 use crate::route::Distribution;
 
 /// A key of a `T`.
@@ -33,28 +38,83 @@ pub enum Presence {
     Default(&'static str),
 }
 
-/// How a value is written, each with the place in a draft it goes to.
+/// How a value is written, each with what puts it in its place once it is understood.
 pub(super) enum Form<T> {
-    Flag(fn(&mut T) -> &mut bool),
+    Flag(fn(&mut T, bool)),
     Number {
-        min: u32,
-        max: u32,
-        /// The unit in the plural, for messages: `milliseconds`, or `a number` where it has none.
+        range: RangeInclusive<u32>,
+        /// In the plural, for messages: `bytes`, or `a number` where there is none.
         unit: &'static str,
-        field: fn(&mut T) -> &mut u32,
+        set: fn(&mut T, u32),
     },
-    /// One of a list of names; the field is its index.
+    Time {
+        range: RangeInclusive<u32>,
+        /// In the plural.
+        unit: &'static str,
+        of: fn(u64) -> Duration,
+        set: fn(&mut T, Duration),
+    },
+    /// One of a list of names. `set` says whether it is one of them.
     Name {
-        names: &'static [&'static str],
-        field: fn(&mut T) -> &mut usize,
+        names: fn() -> Vec<&'static str>,
+        set: fn(&mut T, &str) -> bool,
     },
-    TwoBytes(fn(&mut T) -> &mut Option<[u8; 2]>),
+    TwoBytes(fn(&mut T, [u8; 2])),
     /// Never printed.
-    Secret(fn(&mut T) -> &mut Option<Password>),
-    Listen(fn(&mut T) -> &mut Option<Listen>),
-    Servers(fn(&mut T) -> &mut Vec<Server>),
+    Secret(fn(&mut T, Password)),
+    Listen(fn(&mut T, Listen)),
+    Servers(fn(&mut T, Vec<Server>)),
     /// A mapping of its own: which commands are served.
-    Commands(fn(&mut T) -> &mut Policy),
+    Commands(fn(&mut T, Policy)),
+}
+
+pub(super) const fn number<T>(range: RangeInclusive<u32>, set: fn(&mut T, u32)) -> Form<T> {
+    let unit = "a number";
+    Form::Number { range, unit, set }
+}
+
+pub(super) const fn bytes<T>(range: RangeInclusive<u32>, set: fn(&mut T, u32)) -> Form<T> {
+    let unit = "bytes";
+    Form::Number { range, unit, set }
+}
+
+pub(super) const fn mebibytes<T>(range: RangeInclusive<u32>, set: fn(&mut T, u32)) -> Form<T> {
+    let unit = "mebibytes";
+    Form::Number { range, unit, set }
+}
+
+pub(super) const fn microseconds<T>(
+    range: RangeInclusive<u32>,
+    set: fn(&mut T, Duration),
+) -> Form<T> {
+    Form::Time {
+        range,
+        unit: "microseconds",
+        of: Duration::from_micros,
+        set,
+    }
+}
+
+pub(super) const fn milliseconds<T>(
+    range: RangeInclusive<u32>,
+    set: fn(&mut T, Duration),
+) -> Form<T> {
+    Form::Time {
+        range,
+        unit: "milliseconds",
+        of: Duration::from_millis,
+        set,
+    }
+}
+
+/// Where 0 means that there is none.
+pub(super) fn if_any(time: Duration) -> Option<Duration> {
+    (!time.is_zero()).then_some(time)
+}
+
+/// Where 0 acts as 1.
+fn at_least_one(count: u32) -> NonZeroU32 {
+    NonZeroU32::new(count).unwrap_or(NonZeroU32::MIN)
 }
 
 impl<T> Key<T> {
@@ -62,8 +122,10 @@ impl<T> Key<T> {
     pub fn allowed(&self) -> String {
         match &self.form {
             Form::Flag(_) => "true or false".to_owned(),
-            Form::Number { min, max, unit, .. } => format!("{unit} from {min} to {max}"),
-            Form::Name { names, .. } => format!("one of {}", names.join(", ")),
+            Form::Number { range, unit, .. } | Form::Time { range, unit, .. } => {
+                format!("{unit} from {} to {}", range.start(), range.end())
+            }
+            Form::Name { names, .. } => format!("one of {}", names().join(", ")),
             Form::TwoBytes(_) => r#"exactly two bytes, such as "{}""#.to_owned(),
             Form::Secret(_) => "a password".to_owned(),
             Form::Listen(_) => LISTEN_FORMS.to_owned(),
@@ -73,71 +135,29 @@ impl<T> Key<T> {
     }
 }
 
-/// A pool while its keys are being read. Fields are as in the file: 0 may mean "none".
-#[derive(Default)]
-pub struct PoolDraft {
-    pub(super) listen: Option<Listen>,
-    pub(super) servers: Vec<Server>,
-    pub(super) hash: usize,
-    pub(super) hash_tag: Option<[u8; 2]>,
-    pub(super) distribution: usize,
-    pub(super) timeout: u32,
-    pub(super) backlog: u32,
-    pub(super) client_connections: u32,
-    pub(super) redis: bool,
-    pub(super) tcpkeepalive: bool,
-    pub(super) reuseport: bool,
-    pub(super) redis_auth: Option<Password>,
-    pub(super) memcached_auth: Option<Password>,
-    pub(super) redis_db: u32,
-    pub(super) preconnect: bool,
-    pub(super) auto_eject_hosts: bool,
-    pub(super) server_connections: u32,
-    pub(super) server_retry_timeout: u32,
-    pub(super) server_failure_limit: u32,
-    pub(super) cross_shard: usize,
-    pub(super) commands: Policy,
-    pub(super) connect_timeout: u32,
-    pub(super) flush_all: bool,
-    pub(super) failed_get: usize,
-    pub(super) client_connections_per_address: u32,
-    pub(super) key_limit: u32,
-    pub(super) value_limit: u32,
-    pub(super) argument_limit: u32,
-    pub(super) request_limit: u32,
-    pub(super) inline_limit: u32,
-    pub(super) local_request_limit: u32,
-}
-
-pub(super) const BYTES: &str = "bytes";
-pub(super) const MEBIBYTES: &str = "mebibytes";
-pub(super) const MICROSECONDS: &str = "microseconds";
-pub(super) const MILLISECONDS: &str = "milliseconds";
-pub(super) const PLAIN: &str = "a number";
-
 /// The keys of a pool, in the order in which docs and messages list them.
-pub const KEYS: &[Key<PoolDraft>] = &[
+pub const KEYS: &[Key<Pool>] = &[
     Key {
         name: "listen",
         presence: Presence::Required,
         help: "Where clients connect: a host name or address and a port, or the path of a unix \
                socket with its permissions.",
-        form: Form::Listen(|pool| &mut pool.listen),
+        form: Form::Listen(|pool, listen| pool.listen = listen),
     },
     Key {
         name: "servers",
         presence: Presence::Required,
         help: "The servers behind the pool. A server's name decides which keys it gets, so a \
                named server keeps its keys when its address changes.",
-        form: Form::Servers(|pool| &mut pool.servers),
+        form: Form::Servers(|pool, servers| pool.servers = servers),
     },
     Key {
         name: "hash",
         presence: Presence::Default("fnv1a_64"),
         help: "The function that turns a key into a number.",
         form: Form::Name {
-            names: &HASH_NAMES,
-            field: |pool| &mut pool.hash,
+            names: names::<Hash>,
+            set: |pool, name| choose(&mut pool.hash, name),
         },
     },
     Key {
@@ -145,131 +165,111 @@ pub const KEYS: &[Key<PoolDraft>] = &[
         presence: Presence::Optional,
         help: "Two characters; only the part of a key between them is hashed, so that keys with \
                equal parts share a server.",
-        form: Form::TwoBytes(|pool| &mut pool.hash_tag),
+        form: Form::TwoBytes(|pool, tag| pool.hash_tag = Some(tag)),
     },
     Key {
         name: "distribution",
         presence: Presence::Default("ketama"),
         help: "How hashed keys are spread over the servers.",
         form: Form::Name {
-            names: &DISTRIBUTION_NAMES,
-            field: |pool| &mut pool.distribution,
+            names: names::<Distribution>,
+            set: |pool, name| choose(&mut pool.distribution, name),
         },
     },
     Key {
         name: "timeout",
         presence: Presence::Optional,
         help: "How long a request may wait for its reply. Absent or 0: for ever.",
-        form: Form::Number {
-            min: 0,
-            max: NUMBER_MAX,
-            unit: MILLISECONDS,
-            field: |pool| &mut pool.timeout,
-        },
+        form: milliseconds(0..=NUMBER_MAX, |pool, time| pool.timeout = if_any(time)),
     },
     Key {
         name: "backlog",
         presence: Presence::Default("512"),
         help: "How many connections the kernel holds that are not accepted yet.",
-        form: Form::Number {
-            min: 0,
-            max: NUMBER_MAX,
-            unit: PLAIN,
-            field: |pool| &mut pool.backlog,
-        },
+        form: number(0..=NUMBER_MAX, |pool, count| pool.backlog = count),
     },
     Key {
         name: "client_connections",
         presence: Presence::Default("0"),
         help: "Most clients of this pool at once, over all workers. 0: no limit of its own.",
-        form: Form::Number {
-            min: 0,
-            max: NUMBER_MAX,
-            unit: PLAIN,
-            field: |pool| &mut pool.client_connections,
-        },
+        form: number(0..=NUMBER_MAX, |pool, count| {
+            pool.client_connections = NonZeroU32::new(count)
+        }),
     },
     Key {
         name: "redis",
         presence: Presence::Default("false"),
         help: "true: the pool speaks the Redis protocol; false: memcached's, that is the classic text \
                protocol, the meta commands and the binary protocol.",
-        form: Form::Flag(|pool| &mut pool.redis),
+        form: Form::Flag(|pool, is| {
+            pool.protocol = if is {
+                Protocol::Redis
+            } else {
+                Protocol::Memcache
+            };
+        }),
     },
     Key {
         name: "tcpkeepalive",
         presence: Presence::Default("false"),
         help: "Keep-alive probes on the connections to clients and to servers.",
-        form: Form::Flag(|pool| &mut pool.tcpkeepalive),
+        form: Form::Flag(|pool, is| pool.tcpkeepalive = is),
     },
     Key {
         name: "reuseport",
         presence: Presence::Default("false"),
         help: "SO_REUSEPORT on the listening socket, so that another process may listen there too.",
-        form: Form::Flag(|pool| &mut pool.reuseport),
+        form: Form::Flag(|pool, is| pool.reuseport = is),
     },
     Key {
         name: "redis_auth",
         presence: Presence::Optional,
         help: "The password that clients must give and that servers are given. Redis pools only.",
-        form: Form::Secret(|pool| &mut pool.redis_auth),
+        form: Form::Secret(|pool, given| pool.redis_auth = Some(given)),
     },
     Key {
         name: "redis_db",
         presence: Presence::Default("0"),
         help: "The database that is selected on every server connection.",
-        form: Form::Number {
-            min: 0,
-            max: NUMBER_MAX,
-            unit: PLAIN,
-            field: |pool| &mut pool.redis_db,
-        },
+        form: number(0..=NUMBER_MAX, |pool, count| pool.redis_db = count),
     },
     Key {
         name: "preconnect",
         presence: Presence::Default("false"),
         help: "Connect to every server at start instead of at its first request.",
-        form: Form::Flag(|pool| &mut pool.preconnect),
+        form: Form::Flag(|pool, is| pool.preconnect = is),
     },
     Key {
         name: "auto_eject_hosts",
         presence: Presence::Default("false"),
         help: "Take a server out of the pool after server_failure_limit failures in a row; its \
                keys go to the others until it is tried again.",
-        form: Form::Flag(|pool| &mut pool.auto_eject_hosts),
+        form: Form::Flag(|pool, is| pool.auto_eject_hosts = is),
     },
     Key {
         name: "server_connections",
         presence: Presence::Default("1"),
         help: "Connections to each server, per worker.",
-        form: Form::Number {
-            min: 1,
-            max: NUMBER_MAX,
-            unit: PLAIN,
-            field: |pool| &mut pool.server_connections,
-        },
+        form: number(1..=NUMBER_MAX, |pool, count| {
+            pool.server_connections = at_least_one(count)
+        }),
     },
     Key {
         name: "server_retry_timeout",
         presence: Presence::Default("30000"),
         help: "How long an ejected server stays out before it is tried again.",
-        form: Form::Number {
-            min: 0,
-            max: NUMBER_MAX,
-            unit: MILLISECONDS,
-            field: |pool| &mut pool.server_retry_timeout,
-        },
+        form: milliseconds(0..=NUMBER_MAX, |pool, time| {
+            pool.server_retry_timeout = time
+        }),
     },
     Key {
         name: "server_failure_limit",
         presence: Presence::Default("2"),
         help: "Failures in a row before a server is ejected. 0 acts as 1.",
-        form: Form::Number {
-            min: 0,
-            max: NUMBER_MAX,
-            unit: PLAIN,
-            field: |pool| &mut pool.server_failure_limit,
-        },
+        // Compat: 0 ejects at the first failure, as 1 does. Test: every_key_is_read.
+        form: number(0..=NUMBER_MAX, |pool, count| {
+            pool.server_failure_limit = at_least_one(count)
+        }),
     },
     Key {
         name: "cross_shard",
@@ -279,8 +279,8 @@ pub const KEYS: &[Key<PoolDraft>] = &[
                server, as twemproxy does, but for MULTI and WATCH. Absent: refuse, and first_key in a \
                Redis pool if the program is called nutcracker. Not in twemproxy.",
         form: Form::Name {
-            names: &CROSS_SHARD_NAMES,
-            field: |pool| &mut pool.cross_shard,
+            names: names::<CrossShard>,
+            set: |pool, name| choose(&mut pool.cross_shard, name),
         },
     },
     Key {
@@ -290,25 +290,20 @@ pub const KEYS: &[Key<PoolDraft>] = &[
                any pool) or dangerous (in one of several servers). deny: not these. unknown: \
                refuse serves no command nutcrab does not know. A sub-command is written \
                config|set; config means all of its sub-commands. Not in twemproxy.",
-        form: Form::Commands(|pool| &mut pool.commands),
+        form: Form::Commands(|pool, commands| pool.commands = commands),
     },
     Key {
         name: "connect_timeout",
         presence: Presence::Default("5000"),
         help: "How long it may take to connect to a server. Not in twemproxy.",
-        form: Form::Number {
-            min: 1,
-            max: NUMBER_MAX,
-            unit: MILLISECONDS,
-            field: |pool| &mut pool.connect_timeout,
-        },
+        form: milliseconds(1..=NUMBER_MAX, |pool, time| pool.connect_timeout = time),
     },
     Key {
         name: "flush_all",
         presence: Presence::Default("true"),
         help: "Whether memcached's flush_all is sent to all servers of the pool, or refused. Not in \
                twemproxy.",
-        form: Form::Flag(|pool| &mut pool.flush_all),
+        form: Form::Flag(|pool, is| pool.flush_all = is),
     },
     Key {
         name: "memcached_auth",
@@ -316,7 +311,7 @@ pub const KEYS: &[Key<PoolDraft>] = &[
         help: "The user, a colon, and the password that clients must give: by SASL PLAIN in the \
                binary protocol, by a first set in the text protocol. Servers are given none. \
                memcached pools only. Not in twemproxy.",
-        form: Form::Secret(|pool| &mut pool.memcached_auth),
+        form: Form::Secret(|pool, given| pool.memcached_auth = Some(given)),
     },
     Key {
         name: "failed_get",
@@ -324,8 +319,8 @@ pub const KEYS: &[Key<PoolDraft>] = &[
         help: "What a memcached get of keys on several servers is answered with when one of them \
                fails: error; or miss, and the values of the others. Not in twemproxy.",
         form: Form::Name {
-            names: &FAILED_GET_NAMES,
-            field: |pool| &mut pool.failed_get,
+            names: names::<FailedGet>,
+            set: |pool, name| choose(&mut pool.failed_get, name),
         },
     },
     Key {
@@ -334,12 +329,9 @@ pub const KEYS: &[Key<PoolDraft>] = &[
         help: "Most clients of this pool from one source address at once, over all workers; \
                of IPv6, from one /64 network. 0: no such limit. Does not apply to unix \
                sockets. Not in twemproxy.",
-        form: Form::Number {
-            min: 0,
-            max: NUMBER_MAX,
-            unit: PLAIN,
-            field: |pool| &mut pool.client_connections_per_address,
-        },
+        form: number(0..=NUMBER_MAX, |pool, count| {
+            pool.client_connections_per_address = NonZeroU32::new(count)
+        }),
     },
     Key {
         name: "key_limit",
@@ -347,12 +339,9 @@ pub const KEYS: &[Key<PoolDraft>] = &[
         help: "Longest key, in bytes; a longer one is answered with an error. Absent: 536870912 \
                for Redis, 250 for memcached, which are their own limits; more has no effect. \
                Not in twemproxy.",
-        form: Form::Number {
-            min: 1,
-            max: 512 * 1024 * 1024,
-            unit: BYTES,
-            field: |pool| &mut pool.key_limit,
-        },
+        form: bytes(1..=512 * 1024 * 1024, |pool, count| {
+            pool.limits.key = count as usize
+        }),
     },
     Key {
         name: "value_limit",
@@ -360,24 +349,16 @@ pub const KEYS: &[Key<PoolDraft>] = &[
         help: "Longest argument or value, in bytes; a longer one is answered with an error. \
                Absent: 536870912 for Redis, 1073741824 for memcached, which are their own \
                limits; more has no effect. Not in twemproxy.",
-        form: Form::Number {
-            min: 1,
-            max: 1024 * 1024 * 1024,
-            unit: BYTES,
-            field: |pool| &mut pool.value_limit,
-        },
+        form: bytes(1..=1024 * 1024 * 1024, |pool, count| {
+            pool.limits.bulk = count.into()
+        }),
     },
     Key {
         name: "argument_limit",
         presence: Presence::Default("2147483647"),
         help: "Most arguments of a Redis request, its name included; more are answered with \
                an error. The default is Redis' own limit. Not in twemproxy.",
-        form: Form::Number {
-            min: 1,
-            max: NUMBER_MAX,
-            unit: PLAIN,
-            field: |pool| &mut pool.argument_limit,
-        },
+        form: number(1..=NUMBER_MAX, |pool, count| pool.limits.args = count),
     },
     Key {
         name: "request_limit",
@@ -385,24 +366,18 @@ pub const KEYS: &[Key<PoolDraft>] = &[
         help: "Bytes of a request that must be there as a whole before it can be sent on, \
                such as one with many keys; a longer one is answered with an error. Absent: \
                67108864. Not in twemproxy.",
-        form: Form::Number {
-            min: 1024,
-            max: 1024 * 1024 * 1024,
-            unit: BYTES,
-            field: |pool| &mut pool.request_limit,
-        },
+        form: bytes(1024..=1024 * 1024 * 1024, |pool, count| {
+            pool.limits.request = count as usize
+        }),
     },
     Key {
         name: "inline_limit",
         presence: Presence::Default("65536"),
         help: "Longest line of an inline command of Redis, in bytes; a longer one is answered \
                with an error. Not in twemproxy.",
-        form: Form::Number {
-            min: 64,
-            max: 1024 * 1024,
-            unit: BYTES,
-            field: |pool| &mut pool.inline_limit,
-        },
+        form: bytes(64..=1024 * 1024, |pool, count| {
+            pool.limits.inline = count as usize
+        }),
     },
     Key {
         name: "local_request_limit",
@@ -411,36 +386,44 @@ pub const KEYS: &[Key<PoolDraft>] = &[
                CONFIG GET, HELLO or INFO, in bytes: names, library names and patterns are no \
                longer. ECHO and PING may be 16 times as long. A longer one is answered with an \
                error. Not in twemproxy.",
-        form: Form::Number {
-            min: 1024,
-            max: 64 * 1024 * 1024,
-            unit: BYTES,
-            field: |pool| &mut pool.local_request_limit,
-        },
+        form: bytes(1024..=64 * 1024 * 1024, |pool, count| {
+            pool.limits.local = count as usize
+        }),
     },
 ];
 
-/// What `cross_shard` may be, by name.
-pub(super) const CROSS_SHARDS: [(&str, CrossShard); 2] = [
-    ("refuse", CrossShard::Refuse),
-    ("first_key", CrossShard::FirstKey),
-];
+/// A type whose values have names.
+pub(super) trait Named: Copy + PartialEq + 'static {
+    /// Every value, by name.
+    const ALL: &'static [(&'static str, Self)];
+}
 
-/// What `failed_get` may be, by name.
-pub(super) const FAILED_GETS: [(&str, FailedGet); 2] =
-    [("error", FailedGet::Error), ("miss", FailedGet::Miss)];
+impl Named for Hash {
+    const ALL: &'static [(&'static str, Self)] = &Hash::ALL;
+}
 
-const HASH_NAMES: [&str; 12] = names(&Hash::ALL);
-const DISTRIBUTION_NAMES: [&str; 3] = names(&Distribution::ALL);
-const CROSS_SHARD_NAMES: [&str; 2] = names(&CROSS_SHARDS);
-const FAILED_GET_NAMES: [&str; 2] = names(&FAILED_GETS);
+impl Named for Distribution {
+    const ALL: &'static [(&'static str, Self)] = &Distribution::ALL;
+}
 
-const fn names<T, const N: usize>(table: &[(&'static str, T); N]) -> [&'static str; N] {
-    let mut names = [""; N];
-    let mut index = 0;
-    while index < N {
-        names[index] = table[index].0;
-        index += 1;
+impl Named for CrossShard {
+    const ALL: &'static [(&'static str, Self)] =
+        &[("refuse", Self::Refuse), ("first_key", Self::FirstKey)];
+}
+
+impl Named for FailedGet {
+    const ALL: &'static [(&'static str, Self)] = &[("error", Self::Error), ("miss", Self::Miss)];
+}
+
+fn names<V: Named>() -> Vec<&'static str> {
+    V::ALL.iter().map(|known| known.0).collect()
+}
+
+/// Takes the value of this name. Says whether there is one.
+fn choose<V: Named>(field: &mut V, name: &str) -> bool {
+    let known = V::ALL.iter().find(|known| known.0 == name);
+    if let Some(&(_, value)) = known {
+        *field = value;
     }
-    names
+    known.is_some()
 }

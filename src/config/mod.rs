@@ -7,6 +7,7 @@
 
 mod address;
 mod check;
+mod clash;
 mod commands;
 mod file;
 mod foreign;
@@ -23,11 +24,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use foreign::Foreign;
-pub use keys::{KEYS, Key, PoolDraft, Presence};
+pub use keys::{KEYS, Key, Presence};
 pub use mistake::{Mistake, Mistakes, Place, Problem};
-pub use process::{PROCESS_KEYS, PROCESS_SECTION, ProcessDraft};
+pub use process::{PROCESS_KEYS, PROCESS_SECTION};
 pub use schema::json_schema;
 
+use self::keys::Named as _;
 use crate::hash::{Hash, md5_hex};
 use crate::protocol::{self, Policy, Protocol};
 use crate::route::Distribution;
@@ -143,7 +145,7 @@ pub struct Config {
 }
 
 /// The process-wide settings.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Process {
     /// `workers`: 1 to 64. `None`: not said; the command line goes before it.
     pub workers: Option<NonZeroU32>,
@@ -185,66 +187,97 @@ pub struct Process {
     pub memory_limit: Option<u64>,
 }
 
-/// One pool: an address to listen on and the servers behind it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Pool {
-    /// Any non-empty text; appears in stats and logs.
-    pub name: String,
-    /// Where clients connect.
-    pub listen: Listen,
-    /// `redis: true` or not.
-    pub protocol: Protocol,
-    /// `hash`.
-    pub hash: Hash,
-    /// `hash_tag`: opening and closing byte; may be equal.
-    pub hash_tag: Option<[u8; 2]>,
-    /// `distribution`.
-    pub distribution: Distribution,
-    /// `timeout`: how long a request may wait for its reply. `None`: for ever.
-    pub timeout: Option<Duration>,
-    /// `backlog` of listen(2).
-    pub backlog: u32,
-    /// `client_connections`: most clients of this pool at once, over all workers. `None`: no limit
-    /// of its own.
-    pub client_connections: Option<NonZeroU32>,
-    /// `tcpkeepalive`, for clients and servers.
-    pub tcpkeepalive: bool,
-    /// `reuseport`: SO_REUSEPORT on the listener.
-    pub reuseport: bool,
-    /// `redis_auth`: the password clients must give and servers are given.
-    pub redis_auth: Option<Password>,
-    /// `memcached_auth`: what memcached clients must give, as `user:password`.
-    pub memcached_auth: Option<Password>,
-    /// `redis_db`: the database selected on each server connection; 0 sends no SELECT.
-    pub redis_db: u32,
-    /// `preconnect`: connect to every server at start.
-    pub preconnect: bool,
-    /// `auto_eject_hosts`.
-    pub auto_eject_hosts: bool,
-    /// `server_connections`: connections to one server, per worker.
-    pub server_connections: NonZeroU32,
-    /// `server_retry_timeout`: how long an ejected server stays out.
-    pub server_retry_timeout: Duration,
-    /// `server_failure_limit`: failures in a row before ejection; at least 1 (0 in the file acts as 1).
-    pub server_failure_limit: NonZeroU32,
-    /// `cross_shard`: what happens to a multi-key command that cannot be split when its keys live
-    /// on several servers.
-    pub cross_shard: CrossShard,
-    /// `commands`: which commands are served; `several` follows from the servers.
-    pub commands: Policy,
-    /// `connect_timeout`: how long a connection to a server may take to be established.
-    pub connect_timeout: Duration,
-    /// `flush_all`: whether memcached's command of that name is passed on.
-    pub flush_all: bool,
-    /// `failed_get`: what a failed server means for a memcached get of keys on several.
-    pub failed_get: FailedGet,
-    /// `client_connections_per_address`. `None`: no such limit.
-    pub client_connections_per_address: Option<NonZeroU32>,
-    /// `key_limit`, `value_limit`, `argument_limit`, `request_limit`, `inline_limit`: what a request of a
-    /// client may at most be; never more than the protocol's servers take.
-    pub limits: protocol::Limits,
-    /// Sorted by name as the pools are; at least one; indices follow this order everywhere.
-    pub servers: Vec<Server>,
+/// Declares a type and its value before any key is read: for each field what follows its type, else
+/// the default of that type. The rows of the keys overwrite it, their own defaults first.
+macro_rules! settings {
+    ($(#[$about:meta])* pub struct $name:ident {
+        $($(#[$field_about:meta])* pub $field:ident: $type:ty $(= $initial:expr)?,)*
+    }) => {
+        $(#[$about])*
+        pub struct $name {
+            $($(#[$field_about])* pub $field: $type,)*
+        }
+
+        impl $name {
+            fn initial() -> Self {
+                Self { $($field: settings!(@ $($initial)?),)* }
+            }
+        }
+    };
+    (@ $initial:expr) => { $initial };
+    (@) => { Default::default() };
+}
+
+/// The limits of a pool whose keys say nothing about them.
+const UNSAID: protocol::Limits = protocol::Limits {
+    key: 0,
+    bulk: 0,
+    request: 0,
+    ..protocol::Limits::REDIS
+};
+
+settings! {
+    /// One pool: an address to listen on and the servers behind it.
+    #[derive(Clone, Debug, PartialEq)]
+    pub struct Pool {
+        /// Any non-empty text; appears in stats and logs.
+        pub name: String,
+        /// Where clients connect.
+        pub listen: Listen = Listen::none(),
+        /// `redis: true` or not.
+        pub protocol: Protocol = Protocol::Memcache,
+        /// `hash`.
+        pub hash: Hash = Hash::Fnv1a64,
+        /// `hash_tag`: opening and closing byte; may be equal.
+        pub hash_tag: Option<[u8; 2]>,
+        /// `distribution`.
+        pub distribution: Distribution = Distribution::Ketama,
+        /// `timeout`: how long a request may wait for its reply. `None`: for ever.
+        pub timeout: Option<Duration>,
+        /// `backlog` of listen(2).
+        pub backlog: u32,
+        /// `client_connections`: most clients of this pool at once, over all workers. `None`: no limit
+        /// of its own.
+        pub client_connections: Option<NonZeroU32>,
+        /// `tcpkeepalive`, for clients and servers.
+        pub tcpkeepalive: bool,
+        /// `reuseport`: SO_REUSEPORT on the listener.
+        pub reuseport: bool,
+        /// `redis_auth`: the password clients must give and servers are given.
+        pub redis_auth: Option<Password>,
+        /// `memcached_auth`: what memcached clients must give, as `user:password`.
+        pub memcached_auth: Option<Password>,
+        /// `redis_db`: the database selected on each server connection; 0 sends no SELECT.
+        pub redis_db: u32,
+        /// `preconnect`: connect to every server at start.
+        pub preconnect: bool,
+        /// `auto_eject_hosts`.
+        pub auto_eject_hosts: bool,
+        /// `server_connections`: connections to one server, per worker.
+        pub server_connections: NonZeroU32 = NonZeroU32::MIN,
+        /// `server_retry_timeout`: how long an ejected server stays out.
+        pub server_retry_timeout: Duration,
+        /// `server_failure_limit`: failures in a row before ejection; at least 1 (0 in the file acts as 1).
+        pub server_failure_limit: NonZeroU32 = NonZeroU32::MIN,
+        /// `cross_shard`: what happens to a multi-key command that cannot be split when its keys live
+        /// on several servers.
+        pub cross_shard: CrossShard,
+        /// `commands`: which commands are served; `several` follows from the servers.
+        pub commands: Policy,
+        /// `connect_timeout`: how long a connection to a server may take to be established.
+        pub connect_timeout: Duration,
+        /// `flush_all`: whether memcached's command of that name is passed on.
+        pub flush_all: bool,
+        /// `failed_get`: what a failed server means for a memcached get of keys on several.
+        pub failed_get: FailedGet,
+        /// `client_connections_per_address`. `None`: no such limit.
+        pub client_connections_per_address: Option<NonZeroU32>,
+        /// `key_limit`, `value_limit`, `argument_limit`, `request_limit`, `inline_limit`: what a request of a
+        /// client may at most be; never more than the protocol's servers take.
+        pub limits: protocol::Limits = UNSAID,
+        /// Sorted by name as the pools are; at least one; indices follow this order everywhere.
+        pub servers: Vec<Server>,
+    }
 }
 
 impl Pool {
@@ -276,6 +309,15 @@ pub enum Listen {
 }
 
 impl Listen {
+    /// Before the key was read.
+    fn none() -> Self {
+        Self::Unix {
+            text: String::new(),
+            path: PathBuf::new(),
+            mode: None,
+        }
+    }
+
     /// As written, for logs and messages.
     pub fn text(&self) -> &str {
         match self {
@@ -318,7 +360,7 @@ pub enum CrossShard {
 impl CrossShard {
     /// As one would write it.
     pub fn name(self) -> &'static str {
-        let known = keys::CROSS_SHARDS.iter().find(|known| known.1 == self);
+        let known = Self::ALL.iter().find(|known| known.1 == self);
         known.map_or("", |known| known.0)
     }
 }

@@ -1,32 +1,10 @@
 //! The keys of the mapping `nutcrab:`, which is about the whole process.
 
-use super::address::NUMBER_MAX;
-use super::keys::{BYTES, Form, Key, MEBIBYTES, MICROSECONDS, MILLISECONDS, PLAIN, Presence};
+use std::num::NonZeroU32;
 
-/// The process-wide settings while their keys are being read.
-#[derive(Default)]
-pub struct ProcessDraft {
-    pub(super) workers: u32,
-    pub(super) gather: u32,
-    pub(super) client_connections: u32,
-    pub(super) client_request_limit: u32,
-    pub(super) client_output_limit: u32,
-    pub(super) slow_client_grace: u32,
-    pub(super) client_min_rate: u32,
-    pub(super) incomplete_request_timeout: u32,
-    pub(super) unauthenticated_limit: u32,
-    pub(super) unauthenticated_timeout: u32,
-    pub(super) server_queue_limit: u32,
-    pub(super) session_connections: u32,
-    pub(super) spare_connections: u32,
-    pub(super) large_reply_connections: u32,
-    pub(super) subscriber_output_limit: u32,
-    pub(super) subscriber_output_soft_limit: u32,
-    pub(super) subscriber_output_soft_time: u32,
-    pub(super) transaction_limit: u32,
-    pub(super) subscription_limit: u32,
-    pub(super) memory_limit: u32,
-}
+use super::Process;
+use super::address::NUMBER_MAX;
+use super::keys::{Key, Presence, bytes, if_any, mebibytes, microseconds, milliseconds, number};
 
 /// Most workers: more than this many threads only hammer the same servers harder.
 pub const WORKERS_MAX: u32 = 64;
@@ -38,18 +16,15 @@ pub const PROCESS_SECTION: &str = "nutcrab";
 pub const GATHER_MAX: u32 = 1000;
 
 /// The keys of the mapping `nutcrab:`, which is about the whole process.
-pub const PROCESS_KEYS: &[Key<ProcessDraft>] = &[
+pub const PROCESS_KEYS: &[Key<Process>] = &[
     Key {
         name: "workers",
         presence: Presence::Optional,
         help: "Worker threads; --workers on the command line goes before it. Absent: one for each \
                core, at most 4, and 1 when started under the name nutcracker.",
-        form: Form::Number {
-            min: 1,
-            max: WORKERS_MAX,
-            unit: PLAIN,
-            field: |process| &mut process.workers,
-        },
+        form: number(1..=WORKERS_MAX, |process, count| {
+            process.workers = NonZeroU32::new(count)
+        }),
     },
     Key {
         name: "gather",
@@ -58,24 +33,16 @@ pub const PROCESS_KEYS: &[Key<ProcessDraft>] = &[
                leave in one write per server. Every five seconds it tries whether that pays, and \
                does not wait where it does not. 0: it never waits. Only where the system can sleep \
                so shortly (Linux).",
-        form: Form::Number {
-            min: 0,
-            max: GATHER_MAX,
-            unit: MICROSECONDS,
-            field: |process| &mut process.gather,
-        },
+        form: microseconds(0..=GATHER_MAX, |process, time| process.gather = time),
     },
     Key {
         name: "client_connections",
         presence: Presence::Default("0"),
         help: "Most clients of the process at once, over all pools. 0: what the limit of open \
                files leaves. Further ones are answered with an error and closed.",
-        form: Form::Number {
-            min: 0,
-            max: NUMBER_MAX,
-            unit: PLAIN,
-            field: |process| &mut process.client_connections,
-        },
+        form: number(0..=NUMBER_MAX, |process, count| {
+            process.client_connections = NonZeroU32::new(count)
+        }),
     },
     Key {
         name: "client_request_limit",
@@ -84,12 +51,9 @@ pub const PROCESS_KEYS: &[Key<ProcessDraft>] = &[
                unread until replies are there. If its replies are long, it may have only so \
                many as fill four times `client_output_limit`; while 2,048 requests, most of \
                them of others, wait at a server it asks, 64.",
-        form: Form::Number {
-            min: 1,
-            max: 1024 * 1024,
-            unit: PLAIN,
-            field: |process| &mut process.client_request_limit,
-        },
+        form: number(1..=1024 * 1024, |process, count| {
+            process.client_request_limit = count as usize
+        }),
     },
     Key {
         name: "client_output_limit",
@@ -99,12 +63,9 @@ pub const PROCESS_KEYS: &[Key<ProcessDraft>] = &[
                are not sent to servers. What it had asked is taken off a connection that others \
                wait on whatever it comes to; where no other client waits, parts of large replies are \
                left to the server, and whole replies beyond four times as much.",
-        form: Form::Number {
-            min: 1024,
-            max: 1024 * 1024 * 1024,
-            unit: BYTES,
-            field: |process| &mut process.client_output_limit,
-        },
+        form: bytes(1024..=1024 * 1024 * 1024, |process, count| {
+            process.client_output_limit = count as usize
+        }),
     },
     Key {
         name: "slow_client_grace",
@@ -112,12 +73,7 @@ pub const PROCESS_KEYS: &[Key<ProcessDraft>] = &[
         help: "Accepted, and without effect: no client is closed because it reads slowly while \
                less than three quarters of `memory_limit` are in use, and none holds up others. \
                Beyond that those give way who hold the most.",
-        form: Form::Number {
-            min: 1,
-            max: NUMBER_MAX,
-            unit: MILLISECONDS,
-            field: |process| &mut process.slow_client_grace,
-        },
+        form: milliseconds(1..=NUMBER_MAX, |_, _| {}),
     },
     Key {
         name: "client_min_rate",
@@ -125,24 +81,18 @@ pub const PROCESS_KEYS: &[Key<ProcessDraft>] = &[
         help: "Bytes a second that a client takes and sends together at least, over ten seconds, if it \
                makes progress. While memory is scarce, those who make none give way before others. \
                0: there is no such difference.",
-        form: Form::Number {
-            min: 0,
-            max: 1024 * 1024 * 1024,
-            unit: BYTES,
-            field: |process| &mut process.client_min_rate,
-        },
+        form: bytes(0..=1024 * 1024 * 1024, |process, count| {
+            process.client_min_rate = count.into()
+        }),
     },
     Key {
         name: "incomplete_request_timeout",
         presence: Presence::Default("30000"),
         help: "How long a client that has sent a part of a request may send nothing of the rest; then it \
                is closed. 0: for ever.",
-        form: Form::Number {
-            min: 0,
-            max: NUMBER_MAX,
-            unit: MILLISECONDS,
-            field: |process| &mut process.incomplete_request_timeout,
-        },
+        form: milliseconds(0..=NUMBER_MAX, |process, time| {
+            process.incomplete_request_timeout = if_any(time)
+        }),
     },
     Key {
         name: "unauthenticated_limit",
@@ -150,24 +100,18 @@ pub const PROCESS_KEYS: &[Key<ProcessDraft>] = &[
         help: "Bytes that are kept for all clients together that have not given the password of their \
                pool. The less of it is left the less each may have; who has more is closed. Only \
                where there is a password.",
-        form: Form::Number {
-            min: 65536,
-            max: 1024 * 1024 * 1024,
-            unit: BYTES,
-            field: |process| &mut process.unauthenticated_limit,
-        },
+        form: bytes(65536..=1024 * 1024 * 1024, |process, count| {
+            process.unauthenticated_limit = count as usize
+        }),
     },
     Key {
         name: "unauthenticated_timeout",
         presence: Presence::Default("30000"),
         help: "How long a client may take to give the password of its pool; then it is closed. Only \
                where there is a password. 0: for ever.",
-        form: Form::Number {
-            min: 0,
-            max: NUMBER_MAX,
-            unit: MILLISECONDS,
-            field: |process| &mut process.unauthenticated_timeout,
-        },
+        form: milliseconds(0..=NUMBER_MAX, |process, time| {
+            process.unauthenticated_timeout = if_any(time)
+        }),
     },
     Key {
         name: "server_queue_limit",
@@ -175,12 +119,9 @@ pub const PROCESS_KEYS: &[Key<ProcessDraft>] = &[
         help: "Bytes of requests that may wait to be sent on one connection to a server. A client \
                that asks more is not read until fewer wait; an error it is told only when a \
                quarter of the free memory waits as well.",
-        form: Form::Number {
-            min: 1024,
-            max: 1024 * 1024 * 1024,
-            unit: BYTES,
-            field: |process| &mut process.server_queue_limit,
-        },
+        form: bytes(1024..=1024 * 1024 * 1024, |process, count| {
+            process.server_queue_limit = count as usize
+        }),
     },
     Key {
         name: "session_connections",
@@ -188,12 +129,9 @@ pub const PROCESS_KEYS: &[Key<ProcessDraft>] = &[
         help: "Connections of one worker to one server that clients have for themselves, because \
                they wait there, watch keys or listen to channels; a request that needs a further \
                one is answered with an error.",
-        form: Form::Number {
-            min: 1,
-            max: 65535,
-            unit: PLAIN,
-            field: |process| &mut process.session_connections,
-        },
+        form: number(1..=65535, |process, count| {
+            process.session_connections = count as usize
+        }),
     },
     Key {
         name: "spare_connections",
@@ -201,12 +139,9 @@ pub const PROCESS_KEYS: &[Key<ProcessDraft>] = &[
         help: "Connections of one worker to one server, beside the shared ones, for requests \
                larger than 1 MiB; when all are in use, such a request is gathered in memory \
                meanwhile, and one too large for that waits, at most for the pool's timeout.",
-        form: Form::Number {
-            min: 1,
-            max: 65535,
-            unit: PLAIN,
-            field: |process| &mut process.spare_connections,
-        },
+        form: number(1..=65535, |process, count| {
+            process.spare_connections = count as usize
+        }),
     },
     Key {
         name: "large_reply_connections",
@@ -215,24 +150,18 @@ pub const PROCESS_KEYS: &[Key<ProcessDraft>] = &[
                for each client that reads one, and for what others ask while a large reply passes. \
                They are opened when needed, and closed after ten seconds without use. Beyond that \
                large replies share them.",
-        form: Form::Number {
-            min: 1,
-            max: 65535,
-            unit: PLAIN,
-            field: |process| &mut process.large_reply_connections,
-        },
+        form: number(1..=65535, |process, count| {
+            process.large_reply_connections = count as usize
+        }),
     },
     Key {
         name: "subscriber_output_limit",
         presence: Presence::Default("33554432"),
         help: "Bytes of messages that may wait for one client that listens to channels; beyond it \
                the client is closed. The default is that of Redis.",
-        form: Form::Number {
-            min: 1024,
-            max: 1024 * 1024 * 1024,
-            unit: BYTES,
-            field: |process| &mut process.subscriber_output_limit,
-        },
+        form: bytes(1024..=1024 * 1024 * 1024, |process, count| {
+            process.subscriber_output_limit = count as usize
+        }),
     },
     Key {
         name: "subscriber_output_soft_limit",
@@ -240,47 +169,38 @@ pub const PROCESS_KEYS: &[Key<ProcessDraft>] = &[
         help: "Bytes of messages that may wait for one client that listens to channels for longer \
                than `subscriber_output_soft_time`; then the client is closed. 0: no such limit. \
                The default is that of Redis.",
-        form: Form::Number {
-            min: 0,
-            max: 1024 * 1024 * 1024,
-            unit: BYTES,
-            field: |process| &mut process.subscriber_output_soft_limit,
-        },
+        form: bytes(0..=1024 * 1024 * 1024, |process, count| {
+            process.subscriber_output_soft_limit = match count {
+                0 => usize::MAX,
+                count => count as usize,
+            };
+        }),
     },
     Key {
         name: "subscriber_output_soft_time",
         presence: Presence::Default("60000"),
         help: "How long more than `subscriber_output_soft_limit` may wait for a client.",
-        form: Form::Number {
-            min: 1,
-            max: NUMBER_MAX,
-            unit: MILLISECONDS,
-            field: |process| &mut process.subscriber_output_soft_time,
-        },
+        form: milliseconds(1..=NUMBER_MAX, |process, time| {
+            process.subscriber_output_soft_time = time
+        }),
     },
     Key {
         name: "transaction_limit",
         presence: Presence::Default("1073741824"),
         help: "Bytes of the requests of one transaction, 64 more for each; one more is answered with an \
                error, and EXEC fails. They count to the memory that is kept for the client.",
-        form: Form::Number {
-            min: 1024,
-            max: 1024 * 1024 * 1024,
-            unit: BYTES,
-            field: |process| &mut process.transaction_limit,
-        },
+        form: bytes(1024..=1024 * 1024 * 1024, |process, count| {
+            process.transaction_limit = count as usize
+        }),
     },
     Key {
         name: "subscription_limit",
         presence: Presence::Default("1073741824"),
         help: "Bytes of the names of channels and patterns that one client listens to, 64 more for each; \
                one more is answered with an error. They count to the memory that is kept for the client.",
-        form: Form::Number {
-            min: 1024,
-            max: 1024 * 1024 * 1024,
-            unit: BYTES,
-            field: |process| &mut process.subscription_limit,
-        },
+        form: bytes(1024..=1024 * 1024 * 1024, |process, count| {
+            process.subscription_limit = count as usize
+        }),
     },
     Key {
         name: "memory_limit",
@@ -289,11 +209,8 @@ pub const PROCESS_KEYS: &[Key<ProcessDraft>] = &[
                on, clients have an eighth of their limits, and those are closed for whom the most \
                is kept for the longest. From seven eighths on, if no client is left that holds much, \
                requests are answered with an error and new clients are refused. 0: no limit.",
-        form: Form::Number {
-            min: 0,
-            max: 1024 * 1024,
-            unit: MEBIBYTES,
-            field: |process| &mut process.memory_limit,
-        },
+        form: mebibytes(0..=1024 * 1024, |process, count| {
+            process.memory_limit = (count > 0).then(|| u64::from(count) << 20)
+        }),
     },
 ];

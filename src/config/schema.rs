@@ -60,12 +60,13 @@ fn object<T>(keys: &[Key<T>]) -> String {
 fn property<T>(key: &Key<T>) -> String {
     let form = match &key.form {
         Form::Flag(_) => r#""enum": [true, false, "true", "false"]"#.to_owned(),
-        Form::Number { min, max, .. } => format!(
-            r#""anyOf": [{}, {}]"#,
-            format_args!(r#"{{ "type": "integer", "minimum": {min}, "maximum": {max} }}"#),
+        Form::Number { range, .. } | Form::Time { range, .. } => format!(
+            r#""anyOf": [{{ "type": "integer", "minimum": {}, "maximum": {} }}, {}]"#,
+            range.start(),
+            range.end(),
             r#"{ "type": "string", "pattern": "^[0-9]+$" }"#,
         ),
-        Form::Name { names, .. } => format!(r#""enum": {}"#, texts(names)),
+        Form::Name { names, .. } => format!(r#""enum": {}"#, texts(&names())),
         // Characters are counted here: two bytes are one or two of them.
         Form::TwoBytes(_) => r#""type": "string", "minLength": 1, "maxLength": 2"#.to_owned(),
         Form::Secret(_) => r#""type": ["string", "number", "boolean"], "minLength": 1"#.to_owned(),
@@ -85,7 +86,7 @@ fn property<T>(key: &Key<T>) -> String {
     };
     let default = match (&key.form, key.presence) {
         (_, Presence::Required | Presence::Optional) => String::new(),
-        (Form::Flag(_) | Form::Number { .. }, Presence::Default(default)) => {
+        (Form::Flag(_) | Form::Number { .. } | Form::Time { .. }, Presence::Default(default)) => {
             format!(r#", "default": {default}"#)
         }
         (_, Presence::Default(default)) => format!(r#", "default": {}"#, text(default)),
