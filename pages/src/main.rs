@@ -5,6 +5,8 @@
 //! stale. A page is generated whole, or between the lines `<!-- generated: NAME -->` and
 //! `<!-- end -->`.
 
+mod commands;
+
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
@@ -13,7 +15,6 @@ use clap::{Arg, ArgAction, Command, ValueHint};
 use clap_complete::{Shell, generate};
 use nutcrab::cli::{FLAGS, Flag, Paths, Takes};
 use nutcrab::config::{KEYS, Key, PROCESS_KEYS, Presence};
-use nutcrab::protocol::redis::commands;
 use nutcrab::stats;
 
 /// A generated file.

@@ -4,7 +4,6 @@
 //! the pool's policy has them, and behind them those it learned from its servers.
 
 mod learned;
-mod page;
 mod rows;
 mod shapes;
 
@@ -14,7 +13,6 @@ use crate::protocol::{Denial, Family, Fan, Merge, Policy};
 pub use shapes::Shape;
 
 pub use learned::{Begin, Find, Spec};
-pub use page::page;
 
 /// How many arguments a command takes, its name included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -306,6 +304,11 @@ const ROWS_MAX: usize = SLOTS / 2;
 /// Longest name with its sub-command that can be found.
 const NAME_MAX: usize = 64;
 
+/// The row of each command we know, before a pool's policy has changed any.
+pub fn known() -> impl Iterator<Item = &'static Row> {
+    rows::TWEMPROXY.iter().chain(rows::FURTHER)
+}
+
 impl Table {
     /// Every command we know, in a pool of one server that allows what it can.
     pub fn standard() -> Self {
@@ -315,9 +318,8 @@ impl Table {
     /// The policy of a pool of one server that allows what it can.
     pub fn unguarded() -> Policy {
         let guarded = |row: &&Row| row.danger == Danger::Guarded;
-        let rows = rows::TWEMPROXY.iter().chain(rows::FURTHER);
         Policy {
-            allow: rows.filter(guarded).map(|row| row.name.into()).collect(),
+            allow: known().filter(guarded).map(|row| row.name.into()).collect(),
             ..Policy::default()
         }
     }
@@ -336,7 +338,7 @@ impl Table {
             policy,
             learned: learned::Learned::default(),
         };
-        for row in rows::TWEMPROXY.iter().chain(rows::FURTHER) {
+        for row in known() {
             table.add(row.name.into(), *row);
         }
         table

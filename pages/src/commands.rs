@@ -1,7 +1,7 @@
 //! `docs/commands.md`, printed from the table.
 
-use super::{Arity, Blocking, Danger, Keys, Row, Rule, Table, Verb};
-use crate::protocol::{Fan, Merge, Partial, Reach};
+use nutcrab::protocol::redis::commands::{Arity, Blocking, Danger, Keys, Row, Rule, Verb, known};
+use nutcrab::protocol::{Fan, Merge, Partial, Reach};
 
 /// What stands above the table.
 const HEAD: &str = "\
@@ -75,13 +75,7 @@ is in cluster mode, the reply is an error: what its number would count is not kn
 
 /// The page.
 pub fn page() -> String {
-    let table = Table::standard();
-    let known = table.rows().len();
-    let mut rows: Vec<&Row> = super::rows::TWEMPROXY
-        .iter()
-        .chain(super::rows::FURTHER)
-        .collect();
-    debug_assert_eq!(rows.len(), known);
+    let mut rows: Vec<&Row> = known().collect();
     rows.sort_by_key(|row| row.name);
     let mut page = HEAD.to_owned();
     for row in rows {
