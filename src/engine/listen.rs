@@ -162,6 +162,7 @@ impl Listener {
     }
 
     /// The bound TCP address; `None` for a unix socket.
+    #[doc(hidden)]
     pub fn address(&self) -> Option<std::net::SocketAddr> {
         match &self.socket {
             ListenerSocket::Tcp(listener) => listener.local_addr().ok(),

@@ -166,6 +166,7 @@ pub struct Straight {
 
 impl Straight {
     /// What [`Commands::parse`] understands of the same bytes, and their number.
+    #[doc(hidden)]
     pub fn parsed(self) -> (Parsed, usize) {
         let request = Parsed {
             verdict: Verdict::Forward,

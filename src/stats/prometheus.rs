@@ -112,6 +112,7 @@ const OTHERS: &[Other] = &[
 ];
 
 /// Every metric there is, in the order of the text.
+#[doc(hidden)]
 pub fn metrics() -> Vec<Metric> {
     let of_rows = rows(GLOBAL, NO_LABELS)
         .chain(rows(POOL, OF_POOL))

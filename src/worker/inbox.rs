@@ -96,6 +96,7 @@ pub struct Seat {
 
 impl Seat {
     /// Counts one more client of a pool and of a worker.
+    #[doc(hidden)]
     pub fn take(pool: &Arc<AtomicUsize>, worker: &Arc<AtomicUsize>) -> Self {
         Self::take_with(pool, worker, None)
     }

@@ -38,6 +38,7 @@ impl Default for Facts {
 
 impl Facts {
     /// Reads the reply to [`QUESTION`], or the start of it.
+    #[doc(hidden)]
     pub fn read(reply: &[u8]) -> Self {
         Self::told(reply).unwrap_or_default()
     }

@@ -305,6 +305,7 @@ const ROWS_MAX: usize = SLOTS / 2;
 const NAME_MAX: usize = 64;
 
 /// The row of each command we know, before a pool's policy has changed any.
+#[doc(hidden)]
 pub fn known() -> impl Iterator<Item = &'static Row> {
     rows::TWEMPROXY.iter().chain(rows::FURTHER)
 }
