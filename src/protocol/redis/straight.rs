@@ -10,6 +10,7 @@
 
 use super::commands::{Keys, Rule, Table};
 use super::request::usual;
+use crate::protocol::body::{Number, number_line};
 use crate::protocol::{Limits, RequestScan, Span, Straight};
 
 /// The bytes of a frame that are the same in every such request, and what they are.
@@ -18,9 +19,6 @@ const FRAME: u64 = u64::from_le_bytes(*b"*\0\r\n$\0\r\n");
 
 /// Bytes before the name of the command.
 const NAME_START: usize = 8;
-
-/// Most digits of a length: more than any usual length has.
-const DIGITS_MAX: usize = 6;
 
 /// Takes both cases of a letter for the same.
 const UPPER: u64 = u64::from_le_bytes([0xdf; 8]);
@@ -121,31 +119,12 @@ fn whole(bytes: &[u8], end: usize) -> Option<u32> {
 /// Where the argument lies whose length is announced behind `end`, whether all of it is there or not.
 #[inline]
 fn argument(bytes: &[u8], end: usize, usual: u64) -> Option<Span> {
-    let (len, digits) = length(bytes.get(end..)?)?;
-    let start = end + b"\r\n$".len() + digits + b"\r\n".len();
-    (len <= usual).then(|| Span::new(start, start + len as usize))
-}
-
-/// The length announced behind the end of an argument, in its one canonical form: CR LF, a dollar, digits,
-/// CR LF. With it the number of its digits.
-#[inline]
-fn length(bytes: &[u8]) -> Option<(u64, usize)> {
-    let (start, bytes) = bytes.split_first_chunk()?;
-    if start != b"\r\n$" {
+    let announced = bytes.get(end..)?.strip_prefix(b"\r\n$")?;
+    let Number::Line { value, len } = number_line(announced) else {
         return None;
-    }
-    let mut value = 0;
-    for (place, &byte) in bytes.iter().enumerate().take(DIGITS_MAX + 1) {
-        let digit = byte.wrapping_sub(b'0');
-        if digit < 10 {
-            value = value * 10 + u64::from(digit);
-            continue;
-        }
-        let is_canonical = place == 1 || place > 1 && bytes[0] != b'0';
-        let ends = byte == b'\r' && bytes.get(place + 1) == Some(&b'\n');
-        return (is_canonical && ends).then_some((value, place));
-    }
-    None
+    };
+    let start = end + b"\r\n$".len() + len;
+    (value <= usual).then(|| Span::new(start, start + value as usize))
 }
 
 #[cfg(test)]
