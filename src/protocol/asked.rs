@@ -81,7 +81,7 @@ impl Protocol {
     #[inline]
     pub fn whole_reply(self, bytes: &[u8]) -> Option<usize> {
         match self {
-            Self::Redis => redis::reply::whole(bytes),
+            Self::Redis => redis::reply::whole_usual(bytes),
             // What ends a reply depends on what was asked.
             Self::Memcache | Self::Binary => None,
         }

@@ -92,19 +92,24 @@ fn feed_any(scan: &mut ReplyScan, bytes: &[u8]) -> Result<Fed, BadReply> {
 
 /// The length of the reply that `bytes` start with, if it is one of the most usual and all there.
 #[inline]
-pub fn whole(bytes: &[u8]) -> Option<usize> {
-    match bytes.first()? {
-        b'$' => match whole_bulk(bytes) {
-            Some(len) => (bytes[len - 2..len] == *b"\r\n").then_some(len),
-            None => bytes.starts_with(NULL).then_some(NULL.len()),
-        },
-        b'+' => bytes.starts_with(OK).then_some(OK.len()),
+fn whole(bytes: &[u8]) -> Option<usize> {
+    if bytes.starts_with(OK) {
+        return Some(OK.len());
+    }
+    whole_bulk(bytes).filter(|&len| bytes[len - 2..len] == *b"\r\n")
+}
+
+/// The same of a few more: what a key that does not exist has for a value, and numbers.
+#[inline]
+pub fn whole_usual(bytes: &[u8]) -> Option<usize> {
+    whole(bytes).or_else(|| match bytes.first()? {
+        b'$' => bytes.starts_with(NULL).then_some(NULL.len()),
         b':' => match number_line(&bytes[1..]) {
             Number::Line { len, .. } => Some(1 + len),
             Number::More | Number::Bad => None,
         },
         _ => None,
-    }
+    })
 }
 
 /// The length of the bulk string that `bytes` start with, if it is one and all there, whatever may stand
