@@ -304,7 +304,7 @@ fn fragments(language: &Language, request: &Parsed, bytes: &[u8]) {
     let mut units = Vec::new();
     language
         .commands
-        .units(bytes, request.command, usize::MAX, &mut units);
+        .units(bytes, request.command, &mut 0, usize::MAX, &mut units);
     assert_eq!(units.first().map(|unit| unit.key), Some(request.key));
     let whole = bytes;
     let args = |bytes: &[u8]| -> Vec<Vec<u8>> {

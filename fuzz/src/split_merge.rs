@@ -130,7 +130,7 @@ impl Fragments {
         bytes: &mut Bytes<'_>,
     ) -> Self {
         let mut units = Vec::new();
-        commands.units(request, asked.command, usize::MAX, &mut units);
+        commands.units(request, asked.command, &mut 0, usize::MAX, &mut units);
         let salt = bytes.below(256);
         let home = |unit: &Unit| {
             let key = unit.key.of(request);
@@ -208,6 +208,7 @@ fn join(
     let plan = Plan {
         order: &fragments.order,
         labels: &fragments.labels,
+        most: 3,
     };
     while replies.iter().any(|reply| !reply.done) {
         let open: Vec<usize> = (0..replies.len()).filter(|&i| !replies[i].done).collect();
@@ -236,7 +237,14 @@ fn join(
             if whole && !join.started && protocol.fragment_error(&replies).is_some() {
                 return None;
             }
-            match protocol.join(merge, &mut join, &mut replies, plan, &mut out, &mut pool) {
+            let mut join =
+                || protocol.join(merge, &mut join, &mut replies, plan, &mut out, &mut pool);
+            let mut joined = join();
+            while joined == Joined::Later {
+                joined = join();
+            }
+            match joined {
+                Joined::Later => {}
                 Joined::Done => {
                     assert!(whole, "joined before all was there");
                     return Some(out.to_vec());

@@ -84,6 +84,25 @@ pub struct Plan<'a> {
     pub order: &'a [u16],
     /// The unit's key, or what else the merge says; may be empty where it says nothing.
     pub labels: &'a Labels,
+    /// How many units are joined at most before others have their turn.
+    pub most: usize,
+}
+
+impl<'a> Plan<'a> {
+    /// The fragments of the units up to the last that is joined in this go.
+    pub(crate) fn slice(&self, join: &Join) -> &'a [u16] {
+        let end = join.next.saturating_add(self.most).min(self.order.len());
+        &self.order[..end]
+    }
+
+    /// What a join comes to that has passed on all units of `slice`.
+    pub(crate) fn end_of(&self, slice: &[u16]) -> Joined {
+        if slice.len() < self.order.len() {
+            Joined::Later
+        } else {
+            Joined::Done
+        }
+    }
 }
 
 /// A list of short byte strings in two pieces of memory, which are used again.
@@ -128,6 +147,8 @@ pub enum Joined {
     Done,
     /// Bytes of some fragment are missing.
     More,
+    /// Nothing is missing, but enough was joined in one go.
+    Later,
     /// A fragment's reply is of the wrong kind.
     Bad,
 }

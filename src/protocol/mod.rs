@@ -354,18 +354,20 @@ impl Commands {
         }
     }
 
-    /// The units of a whole request, in order, for [`Verdict::Split`]. `false` if there are more than `most`:
-    /// then some are missing.
+    /// Adds the units of a whole request to `units`, in order, for [`Verdict::Split`], until there are
+    /// `most`. `at` is where the first stands: 0, or what the last call has left there. Says whether that is
+    /// all.
     pub fn units(
         &self,
         request: &[u8],
         command: Option<u16>,
+        at: &mut usize,
         most: usize,
         units: &mut Vec<Unit>,
     ) -> bool {
         match self {
-            Self::Redis(table) => redis::split::units(request, command, table, most, units),
-            Self::Memcache(_) => memcache::split::units(request, most, units),
+            Self::Redis(table) => redis::split::units(request, command, table, at, most, units),
+            Self::Memcache(_) => memcache::split::units(request, at, most, units),
             Self::Binary(_) => true,
         }
     }
@@ -462,10 +464,47 @@ impl Commands {
         out: &mut Queue,
         pool: &mut BufferPool,
     ) {
+        self.open_fragment(request, command, units.len(), out, pool);
+        self.push_units(request, units, out, pool);
+        self.close_fragment(out, pool);
+    }
+
+    /// Writes what stands ahead of the units in a fragment of `request` that carries `count`.
+    pub fn open_fragment(
+        &self,
+        request: &[u8],
+        command: Option<u16>,
+        count: usize,
+        out: &mut Queue,
+        pool: &mut BufferPool,
+    ) {
         match self {
-            Self::Redis(table) => redis::split::fragment(request, command, table, units, out, pool),
-            Self::Memcache(_) => memcache::split::fragment(request, units, out, pool),
+            Self::Redis(table) => redis::split::open_fragment(command, table, count, out, pool),
+            Self::Memcache(_) => memcache::split::open_fragment(request, out, pool),
             Self::Binary(_) => {}
+        }
+    }
+
+    /// Writes these units of `request`, as they stand in a fragment.
+    pub fn push_units(
+        &self,
+        request: &[u8],
+        units: &[Unit],
+        out: &mut Queue,
+        pool: &mut BufferPool,
+    ) {
+        match self {
+            Self::Redis(_) => redis::split::push_units(request, units, out, pool),
+            Self::Memcache(_) => memcache::split::push_units(request, units, out, pool),
+            Self::Binary(_) => {}
+        }
+    }
+
+    /// Writes what stands behind the units in a fragment.
+    pub fn close_fragment(&self, out: &mut Queue, pool: &mut BufferPool) {
+        match self {
+            Self::Memcache(_) => out.push(memcache::split::FRAGMENT_END, pool),
+            Self::Redis(_) | Self::Binary(_) => {}
         }
     }
 }
@@ -594,7 +633,7 @@ impl Protocol {
     ) -> Joined {
         let order = plan.order;
         match merge {
-            Merge::Array => redis::split::join_arrays(join, replies, order, out, pool),
+            Merge::Array => redis::split::join_arrays(join, replies, plan, out, pool),
             Merge::Sum => redis::join::fold(replies, i64::checked_add, out, pool),
             Merge::Least => redis::join::fold(replies, |a, b| Some(a.min(b)), out, pool),
             Merge::Most => redis::join::fold(replies, |a, b| Some(a.max(b)), out, pool),

@@ -193,6 +193,7 @@ impl Proxy {
         if let Some(upload) = &client.upload {
             self.verify_upload(id, client, upload);
         }
+        self.verify_keys(id, client);
         if client.held_by.queue {
             let mut links = self.links.iter();
             let paused = links.any(|(_, link)| link.paused.contains(&id));
@@ -215,6 +216,17 @@ impl Proxy {
             !(waits && answered && (upload.whole || is_full && upload.ticket.is_none())),
             "nothing will have the large request go on: {client:?}"
         );
+    }
+
+    /// A client whose request or reply takes several turns is in the list of those who go on in the next one.
+    fn verify_keys(&self, id: ClientId, client: &Client) {
+        let times = self.divisions.iter().filter(|&&it| it == id).count();
+        let is_divided = client.division.is_some();
+        assert_eq!(times, usize::from(is_divided), "divisions: {client:?}");
+        assert_eq!(client.held_by.keys, is_divided, "divided: {client:?}");
+        assert!(client.stalled || !is_divided, "read on: {client:?}");
+        let joins = self.joining.contains(&id);
+        assert_eq!(client.joining, joins, "joined: {client:?}");
     }
 
     /// Each connection is in the one place of its lane where it belongs, and in no other.
@@ -283,7 +295,7 @@ fn verify_progress(id: ClientId, client: &Client, unread: &HashSet<Claim>) {
     let Some((sequence, exchange)) = client.ring.iter().next() else {
         return;
     };
-    if !client.out.is_empty() {
+    if !client.out.is_empty() || client.joining {
         return;
     }
     let token = id.conn().token();

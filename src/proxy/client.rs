@@ -10,6 +10,7 @@
 use std::mem;
 use std::net::SocketAddr;
 
+use super::division::Division;
 use super::exchange::{Exchange, KEEP_MAX, Ring};
 use super::heavy::Print;
 use super::ids::{LinkId, PoolIndex};
@@ -68,6 +69,10 @@ pub(super) struct Client {
     pub scan: RequestScan,
     /// The large request it is in the middle of.
     pub upload: Option<Box<Upload>>,
+    /// What its request of very many keys has become so far; the request stands at the front of `pending`.
+    pub division: Option<Box<Division>>,
+    /// Whether it is in the list of those whose reply is joined further in the next turn.
+    pub joining: bool,
     /// Whether a large request is on a connection of its own: what comes behind must wait for its reply.
     pub barrier: bool,
     pub ring: Ring,
@@ -115,8 +120,10 @@ pub(super) enum State {
 /// What must end before a client's next request is read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct HeldBy {
-    /// A request that takes several turns.
+    /// A request about many subscriptions, which takes several turns.
     pub names: bool,
+    /// A request of many keys, which takes several turns.
+    pub keys: bool,
     /// A connection to a server for which more waits than should.
     pub queue: bool,
 }
@@ -194,6 +201,8 @@ impl Client {
             pending: Pending::default(),
             scan: RequestScan::default(),
             upload: None,
+            division: None,
+            joining: false,
             barrier: false,
             ring: Ring::default(),
             out: Queue::new(),
@@ -294,7 +303,7 @@ impl Client {
 
     /// Whether everything it is owed has been sent.
     pub fn is_settled(&self) -> bool {
-        self.ring.is_empty() && self.out.is_empty()
+        self.ring.is_empty() && self.out.is_empty() && self.division.is_none()
     }
 }
 

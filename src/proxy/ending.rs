@@ -290,18 +290,21 @@ impl Proxy {
             debug_assert!(false, "a fragment of no split request");
             return;
         };
-        let before = fanout.held();
+        // There may be thousands of fragments, and all of them may fail at once.
+        let (mut freed, mut kept) = (0, 0);
         if self.pools[client.pool.index()].config.failed_get == FailedGet::Miss
             && fanout.merge == Merge::Values
             && !fanout.join.started
         {
-            fanout.miss(fragment, &mut self.buffers);
+            (freed, kept) = fanout.miss(fragment, &mut self.buffers);
         } else {
+            let was_lost = fanout.is_lost();
             fanout.fail(fragment, cause);
+            if !was_lost {
+                freed = fanout.discard_failed(fragment, &mut self.buffers);
+            }
         }
-        fanout.discard_failed(fragment, &mut self.buffers);
-        let after = fanout.held();
-        client.ring.waiting_bytes = client.ring.waiting_bytes + after - before;
+        client.ring.waiting_bytes = client.ring.waiting_bytes + kept - freed;
         if is_head {
             self.advance(id);
         } else {

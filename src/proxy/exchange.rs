@@ -108,13 +108,13 @@ impl Fanout {
         self.pending -= 1;
     }
 
-    /// Takes the keys of a failed fragment for not found.
-    pub fn miss(&mut self, fragment: u16, buffers: &mut BufferPool) {
+    /// Takes the keys of a failed fragment for not found. Says how much was there of its reply, and how much
+    /// is now.
+    pub fn miss(&mut self, fragment: u16, buffers: &mut BufferPool) -> (usize, usize) {
+        let before = self.give_up(fragment, buffers);
         let reply = &mut self.replies[usize::from(fragment)];
-        reply.bytes.clear(buffers);
         reply.bytes.push_snug(b"END\r\n");
-        reply.done = true;
-        self.pending -= 1;
+        (before, reply.bytes.len())
     }
 
     /// Waits for a fragment no longer, whose reply does not matter any more. Says how much was there.

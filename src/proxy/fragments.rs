@@ -13,11 +13,12 @@ use super::cause::Cause;
 use super::exchange::{Exchange, Fanout};
 use super::ids::ClientId;
 use super::owed::Mark;
+use super::pool::Pool;
 use super::request::Request;
 use super::scripts::SCRIPT_MAX;
 use super::time::Time;
 use super::{Proxy, Scratch};
-use crate::buffer::Input;
+use crate::buffer::{BufferPool, Input, Queue};
 use crate::protocol::{
     Answer, BadReply, Family, Fan, FragmentReply, Join, Labels, Merge, Parsed, Partial, Reach,
     ScanTurn, Unit, Version,
@@ -30,17 +31,19 @@ const FANOUTS_KEPT: usize = 256;
 /// Most keys of one line to a memcached server.
 const LINE_KEYS: u32 = 1024;
 
-/// So many keys a request may have, however scarce memory is.
-const KEYS_MIN: usize = 65_536;
-
-/// Bytes of memory that a unit takes while its request is split and joined, at most, beside its own.
-const UNIT_COST: usize = 64;
-
 /// Memory for more units than this is given back after use.
 pub(super) const UNITS_KEPT: usize = 1024;
 
 // What is noted of several lines to one server does not outlive the request.
 const _: () = assert!(UNITS_KEPT <= LINE_KEYS as usize);
+
+/// How many units one fragment may have.
+pub(super) fn most_of_fragment(merge: Merge) -> u32 {
+    match merge {
+        Merge::Values => LINE_KEYS,
+        _ => u32::MAX,
+    }
+}
 
 /// The part of a request that goes to one server.
 #[derive(Clone, Copy, Debug)]
@@ -57,9 +60,14 @@ pub(super) struct Part {
 impl Part {
     /// That of a request that has no units.
     pub fn whole(server: ServerIndex) -> Self {
+        Self::of(server, 0)
+    }
+
+    /// That of a request whose units are kept elsewhere.
+    pub fn of(server: ServerIndex, count: u32) -> Self {
         Self {
             server,
-            count: 0,
+            count,
             end: 0,
             left: 0,
         }
@@ -79,8 +87,32 @@ impl Scratch {
 }
 
 impl Proxy {
-    /// A command whose units go where their keys live.
+    /// A command whose units go where their keys live. Says whether it was taken; if not, it stays where it
+    /// is and is taken apart in the turns that follow.
     pub(super) fn split(
+        &mut self,
+        request: &Request,
+        parsed: &Parsed,
+        merge: Merge,
+        input: Input<'_>,
+    ) -> bool {
+        let Some(client) = self.clients.find(request.client) else {
+            return true;
+        };
+        let pool = &self.pools[client.pool.index()];
+        let (bytes, command, most) = (input.bytes(), parsed.command, self.limits.keys);
+        let units = &mut self.scratch.units;
+        units.clear();
+        if !pool.commands.units(bytes, command, &mut 0, most, units) {
+            self.divide(request, parsed, merge, input.len());
+            return false;
+        }
+        self.split_at_once(request, parsed, merge, input);
+        true
+    }
+
+    /// The units of the request have been found.
+    fn split_at_once(
         &mut self,
         request: &Request,
         parsed: &Parsed,
@@ -92,27 +124,10 @@ impl Proxy {
         let Some(client) = self.clients.find(id) else {
             return;
         };
-        let most = if input.len() < KEYS_MIN {
-            usize::MAX
-        } else {
-            (self.share(client.pool) / UNIT_COST).max(KEYS_MIN)
-        };
         let pool = &self.pools[client.pool.index()];
         let mut scratch = mem::take(&mut self.scratch);
         let bytes = input.bytes();
-        scratch.units.clear();
-        let units = &mut scratch.units;
-        if !pool.commands.units(bytes, parsed.command, most, units) {
-            // Splitting it would take more memory than one client may have.
-            let stats = &self.stats.pools[client.pool.index()];
-            stats.memory_limit_hits.add(1);
-            self.scratch = Scratch::default();
-            return self.answer_error(id, Cause::TooManyKeys);
-        }
-        let most = match merge {
-            Merge::Values => LINE_KEYS,
-            _ => u32::MAX,
-        };
+        let most = most_of_fragment(merge);
         scratch.servers.clear();
         // One draw for the whole request: a random pool sends it to one server.
         let picks = scratch
@@ -158,8 +173,7 @@ impl Proxy {
         let Some(client) = self.clients.find(id) else {
             return;
         };
-        let pool_index = client.pool;
-        let server_count = self.pools[pool_index.index()].server_count();
+        let server_count = self.pools[client.pool.index()].server_count();
         let mut fanout = scratch.fanout(merge, Partial::Fail);
         group(scratch, server_count, most, &mut fanout.order);
         if merge == Merge::Values {
@@ -176,33 +190,44 @@ impl Proxy {
             self.note_lines(id, sequence, &scratch.parts);
         }
         for (fragment, part) in scratch.parts.iter().enumerate() {
-            let fragment = fragment as u16;
             let units = &scratch.grouped[(part.end - part.count) as usize..part.end as usize];
-            let link = match self.link_for(request, part.server) {
-                Ok(link) => link,
-                Err(cause) => {
-                    self.fail_fragment(id, sequence, fragment, cause);
-                    continue;
-                }
+            let write = |out: &mut Queue, buffers: &mut BufferPool, pool: &Pool| {
+                let commands = &pool.commands;
+                commands.fragment(bytes, parsed.command, units, out, buffers);
             };
-            if merge == Merge::Values
-                && let Some(client) = self.clients.find_mut(id)
-                && let Some(Exchange::Fanout(fanout)) = client.ring.find(sequence)
-            {
-                fanout.links.push((fragment, link));
-            }
-            let slot = request.fragment_slot(sequence, fragment, self.now);
-            self.send(link, slot, |out, buffers, pool| {
-                pool.commands
-                    .fragment(bytes, parsed.command, units, out, buffers);
-            });
+            self.send_fragment(request, sequence, fragment as u16, part.server, write);
         }
         self.advance(id);
     }
 
+    /// Queues a fragment, which `write` writes, for its server.
+    #[inline]
+    pub(super) fn send_fragment(
+        &mut self,
+        request: &Request,
+        sequence: u32,
+        fragment: u16,
+        server: ServerIndex,
+        write: impl FnOnce(&mut Queue, &mut BufferPool, &Pool),
+    ) {
+        let id = request.client;
+        let link = match self.link_for(request, server) {
+            Ok(link) => link,
+            Err(cause) => return self.fail_fragment(id, sequence, fragment, cause),
+        };
+        if let Some(client) = self.clients.find_mut(id)
+            && let Some(Exchange::Fanout(fanout)) = client.ring.find(sequence)
+            && fanout.merge == Merge::Values
+        {
+            fanout.links.push((fragment, link));
+        }
+        let slot = request.fragment_slot(sequence, fragment, self.now);
+        self.send(link, slot, write);
+    }
+
     /// A request is sent in several lines to one server: each but the first is answered behind another.
     #[cold]
-    fn note_lines(&mut self, id: ClientId, sequence: u32, parts: &[Part]) {
+    pub(super) fn note_lines(&mut self, id: ClientId, sequence: u32, parts: &[Part]) {
         if let Some(client) = self.clients.find_mut(id)
             && let Some(Exchange::Fanout(fanout)) = client.ring.find(sequence)
         {

@@ -35,7 +35,8 @@ impl Client {
             size_of_val(&**upload) + queue
         });
         let session = self.session.as_ref().map_or(0, |session| session.held());
-        self.pending.capacity() + upload + session
+        let division = self.division.as_ref().map_or(0, |division| division.held());
+        self.pending.capacity() + upload + session + division
     }
 
     /// Bytes it ever sent or took.

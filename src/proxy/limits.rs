@@ -11,6 +11,9 @@ pub struct Limits {
     /// the [slack](Self::slack) with replies as long as the last ones were. Then its further requests are
     /// left unread.
     pub outstanding: usize,
+    /// Keys of a request that are dealt with in one turn, as those of its reply. A request of more takes
+    /// several.
+    pub keys: usize,
     /// When so many requests wait at a server, most of them of other clients, a client that adds to them
     /// is left unread until it has fewer than its `share` unanswered.
     pub crowd: usize,
@@ -116,6 +119,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             outstanding: 4096,
+            keys: 4096,
             crowd: 2048,
             share: 64,
             window: 512 * 1024,

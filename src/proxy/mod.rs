@@ -28,6 +28,7 @@ mod check;
 mod client;
 mod deadlines;
 mod dirty;
+mod division;
 mod ending;
 mod exchange;
 mod executing;
@@ -253,6 +254,12 @@ pub struct Proxy {
     waking: Vec<ConnId>,
     /// Clients for whom enough was done in this turn: of what they ask enough was read, or answered.
     later: Vec<ConnId>,
+    /// Clients with a request of very many keys that is taken apart; the next to go on comes first.
+    divisions: VecDeque<ClientId>,
+    /// Clients with a reply of very many elements, of which more can be joined in the next turn.
+    joining: Vec<ClientId>,
+    /// Which of them may go on now.
+    joins: Option<ClientId>,
     /// Clients that are not read since enough of what they ask is kept.
     replete: Replete,
     scratch: Scratch,
@@ -329,6 +336,9 @@ impl Proxy {
             dirty: Dirty::default(),
             waking: Vec::new(),
             later: Vec::new(),
+            divisions: VecDeque::new(),
+            joining: Vec::new(),
+            joins: None,
             replete: Replete::default(),
             scratch: Scratch::default(),
             unblockings: HashMap::new(),
@@ -351,6 +361,8 @@ impl Proxy {
     pub fn turn(&mut self, now: Time) {
         self.now = self.now.max(now);
         self.told_bytes = 0;
+        self.divide_on();
+        self.join_on();
         // The last one on the list is the first to go on.
         self.waking.extend(self.later.drain(..).rev());
         if !self.replete.is_empty() {
@@ -506,7 +518,7 @@ impl Proxy {
 
     /// When [`Proxy::expire`] has something to do at the latest.
     pub fn next_deadline(&self) -> Option<Time> {
-        if !self.later.is_empty() {
+        if self.has_more_to_do() {
             return Some(self.now);
         }
         let next = self.timers.next();
@@ -514,6 +526,11 @@ impl Proxy {
             Some(at) => Some(next.map_or(at, |next| next.min(at))),
             None => next,
         }
+    }
+
+    /// Whether something was put off to the next turn because there was enough to do in this one.
+    fn has_more_to_do(&self) -> bool {
+        !(self.later.is_empty() && self.divisions.is_empty() && self.joining.is_empty())
     }
 
     /// From now on the pool's requests go where `router` says.

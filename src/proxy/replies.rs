@@ -585,6 +585,15 @@ impl Proxy {
             client.out.push(&given, &mut self.buffers);
             return self.end_fanout(id, None);
         }
+        if fanout.order.len() > self.limits.keys && !self.may_join(id) {
+            return false;
+        }
+        let Some(client) = self.clients.find_mut(id) else {
+            return false;
+        };
+        let Some(Exchange::Fanout(fanout)) = client.ring.head() else {
+            return false;
+        };
         let pool = client.pool.index();
         let flushes = || flushes(self.overview.as_deref(), &self.stats, pool);
         let scripts = &mut self.pools[pool].scripts;
@@ -597,6 +606,7 @@ impl Proxy {
             Plan {
                 order: &fanout.order,
                 labels: &fanout.labels,
+                most: self.limits.keys,
             },
             &mut client.out,
             &mut self.buffers,
@@ -621,6 +631,10 @@ impl Proxy {
         match joined {
             Joined::Done => self.end_fanout(id, None),
             Joined::More => false,
+            Joined::Later => {
+                self.join_later(id);
+                false
+            }
             Joined::Bad if started => {
                 self.notice_client(id, What::Unjoinable);
                 self.close_client(id, Ending::Error, CloseHow::Reset);

@@ -1,5 +1,7 @@
 //! From a client's bytes to requests on connections to servers.
 
+use std::mem;
+
 use super::cause::Cause;
 use super::client::{Ending, State};
 use super::exchange::Exchange;
@@ -83,7 +85,9 @@ impl Proxy {
         };
         if client.state == State::Open {
             client.state = State::Finishing;
-            client.pending = Pending::default();
+            if client.division.is_none() {
+                client.pending = Pending::default();
+            }
             if client.upload.is_some() {
                 return self.abort_upload(id);
             }
@@ -246,7 +250,11 @@ impl Proxy {
         let mut scan = RequestScan::default();
         let parse = pool.commands.parse(bytes, &mut scan, limits);
         if let Parse::Done { request, len } = parse {
-            return self.handle(id, &request, Input::copied(&bytes[..len]));
+            // A line is short enough for one turn, however many keys are in it.
+            let keys = mem::replace(&mut self.limits.keys, usize::MAX);
+            let taken = self.handle(id, &request, Input::copied(&bytes[..len]));
+            self.limits.keys = keys;
+            return taken;
         }
         self.begin_request(id);
         if let Parse::Bad(refusal) = parse {
@@ -268,7 +276,7 @@ impl Proxy {
 
     /// The client's wish for no reply may end with its next request.
     #[inline]
-    fn begin_request(&mut self, id: ClientId) {
+    pub(super) fn begin_request(&mut self, id: ClientId) {
         if let Some(client) = self.clients.find_mut(id)
             && client.mute == Mute::Next
         {
@@ -362,7 +370,7 @@ impl Proxy {
                 self.forward(&request, server, Input::copied(&bytes));
             }
             Verdict::Together => self.forward_together(&request, parsed, input),
-            Verdict::Split(merge) => self.split(&request, parsed, *merge, input),
+            Verdict::Split(merge) => return self.split(&request, parsed, *merge, input),
             Verdict::Everywhere(fan) => self.everywhere(&request, *fan, input),
             Verdict::Keyless => {
                 let server = self.route(id, PLACEHOLDER);

@@ -47,6 +47,8 @@ impl Proxy {
         self.dirty.shrink_to(ENTRIES_KEPT);
         self.waking.shrink_to(ENTRIES_KEPT);
         self.later.shrink_to(ENTRIES_KEPT);
+        self.divisions.shrink_to(ENTRIES_KEPT);
+        self.joining.shrink_to(ENTRIES_KEPT);
         again |= !all || freed > 0;
         Tidied { freed, again }
     }

@@ -276,3 +276,55 @@ fn c28_the_work_for_many_keys_grows_no_faster_than_their_number() {
         "{small} s and {large} s"
     );
 }
+
+/// A server that notes when a request begins to come, and finds none of the keys of an `MGET`.
+fn finds_nothing() -> FakeServer {
+    FakeServer::start(|visit| {
+        while let Ok(head) = visit.wire.try_line() {
+            visit.note("asked");
+            let head = String::from_utf8_lossy(&head[1..]).into_owned();
+            let words: usize = head.trim().parse().expect("the number of words");
+            for _ in 0..2 * words {
+                visit.wire.line();
+            }
+            let reply = format!("*{}\r\n{}", words - 1, "$-1\r\n".repeat(words - 1));
+            visit.wire.send(reply.as_bytes());
+        }
+    })
+}
+
+#[test]
+fn c28_a_request_of_very_many_keys_is_taken_apart_between_others_turns() {
+    const KEYS: usize = 1_000_000;
+    let servers: Vec<FakeServer> = (0..3).map(|_| finds_nothing()).collect();
+    let other = Server::redis();
+    let alpha = servers
+        .iter()
+        .enumerate()
+        .fold(Pool::redis("alpha"), |pool, (number, server)| {
+            pool.at(&format!("s{number}"), &server.address())
+        });
+    let proxy = Proxy::nutcrab_of_one_worker(vec![
+        alpha,
+        Pool::redis("beta").servers(slice::from_ref(&other)),
+    ]);
+    let (mut client, mut neighbour) = (proxy.client("alpha"), proxy.client("beta"));
+    served(&mut neighbour);
+    let keys = (0..KEYS).map(|number| format!("key:{number}"));
+    let words: Vec<String> = ["MGET".to_owned()].into_iter().chain(keys).collect();
+    let asked = command(&words);
+    let (all, last) = asked.split_at(asked.len() - 1);
+    client.send(all);
+    client.wait_until_taken();
+    client.send(last);
+    // From here on the work on the request is all that could keep the neighbour waiting.
+    let mut served_meanwhile = 0;
+    while servers.iter().all(|server| server.notes().is_empty()) {
+        served(&mut neighbour);
+        served_meanwhile += 1;
+    }
+    assert!(served_meanwhile >= 5, "{served_meanwhile} times");
+    let reply = format!("*{KEYS}\r\n{}", "$-1\r\n".repeat(KEYS));
+    client.expect(reply.as_bytes());
+    served(&mut neighbour);
+}

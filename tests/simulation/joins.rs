@@ -67,9 +67,21 @@ fn sign(merge: Merge) -> &'static str {
 /// Counted when what one server failed to say was left out.
 pub const LEFT_OUT: &str = "servers left out of a reply";
 
+/// Counted when a request of more keys than one turn deals with was answered.
+pub const DIVIDED: &str = "requests of very many keys";
+
 /// Counts what was accepted as the reply of several servers. What is not named here is counted where it
 /// is accepted.
 pub fn count(scene: &mut Scene, pool: usize, want: &Want, raw: &[u8]) {
+    let keys = match want {
+        Want::Elements(elements) | Want::Values(elements) => elements.len(),
+        Want::Stored(writes) => writes.len(),
+        Want::Removed(numbers) => numbers.len(),
+        _ => 0,
+    };
+    if keys > scene.plan.limits.keys {
+        scene.ledger.count(DIVIDED);
+    }
     let name = match want {
         Want::Elements(elements) if elements.len() > 1 => "MGET",
         Want::Values(elements) if elements.len() > 1 => "get of several keys",
@@ -98,7 +110,7 @@ pub fn missing(totals: &Totals) -> Vec<&'static str> {
         .iter()
         .filter(|row| matches!(row.rule, Rule::Everywhere(_)) && row.name != "SHUTDOWN");
     let names = for_all.map(|row| row.name).chain(MERGES.map(sign));
-    let names = names.chain([LEFT_OUT, sayings::SAID]);
+    let names = names.chain([LEFT_OUT, DIVIDED, sayings::SAID]);
     names
         .filter(|name| !totals.done.contains_key(name))
         .collect()

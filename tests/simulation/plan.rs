@@ -255,11 +255,16 @@ impl Plan {
             (64 * 1024, (0, 0)),
             (256 * 1024, (20, 2000)),
         ];
+        let usual_keys = Limits::default().keys;
         Plan {
             seed,
             workers: draw.pick(&[1, 1, 2, 3]),
             pools,
-            limits: limits(draw),
+            limits: Limits {
+                // Of a stream of its own: the others are drawn as they were.
+                keys: Draw::new(seed ^ 0x6b65_7973).pick(&[1, 1, 2, 3, 5, usual_keys]),
+                ..limits(draw)
+            },
             buffer_size: draw.pick(&[512, 2048, 16 * 1024, 16 * 1024]),
             chunk: draw.pick(&[512, 4096, 16 * 1024, 64 * 1024, 64 * 1024]),
             gather: draw.pick(&[0, 20, 200, 2000]),
@@ -377,6 +382,7 @@ fn limits(draw: &mut Draw) -> Limits {
     Limits {
         strict: true,
         outstanding: draw.pick(&[1, 2, 8, 64, 4096, 4096]),
+        keys: usual.keys,
         crowd: draw.pick(&[0, 4, 32, usual.crowd]),
         share: draw.pick(&[1, 2, 8, usual.share]),
         window: draw.pick(&[256, 2048, 16 * 1024, 64 * 1024, 512 * 1024]),

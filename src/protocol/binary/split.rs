@@ -129,6 +129,7 @@ mod tests {
             let plan = Plan {
                 order: &[0, 1],
                 labels: &labels,
+                most: usize::MAX,
             };
             for (from, to) in [(0, cut), (cut, usize::MAX)] {
                 for (reply, bytes) in replies.iter_mut().zip([&first, &second]) {
@@ -139,7 +140,7 @@ mod tests {
                 match join_packets(&mut join, &mut replies, plan, &mut out, &mut pool) {
                     Joined::Done => break,
                     Joined::More => {}
-                    Joined::Bad => panic!("cut at {cut}"),
+                    Joined::Later | Joined::Bad => panic!("cut at {cut}"),
                 }
             }
             assert_eq!(out.to_vec(), expected, "cut at {cut}");

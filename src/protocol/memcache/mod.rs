@@ -6,6 +6,7 @@ pub mod base64;
 pub mod bundle;
 pub mod commands;
 mod kind;
+mod long;
 pub mod reply;
 pub mod request;
 pub mod split;

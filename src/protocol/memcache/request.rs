@@ -16,7 +16,7 @@
 use memchr::{memchr, memchr2};
 
 use super::commands::{Form, Row, Rule, Stats, Table, stats};
-use super::{Words, base64, space_or_control};
+use super::{Words, base64, long, space_or_control};
 use crate::protocol::{
     Answer, Body, Excess, Fan, Key, Limits, Local, Merge, Parse, Parsed, Partial, Reach, Refusal,
     RequestScan, Span, Straight, Verdict,
@@ -41,10 +41,13 @@ pub fn parse(bytes: &[u8], scan: &mut RequestScan, table: &Table, limits: &Limit
     let searched = scan.position as usize;
     let Some(newline) = memchr(b'\n', &bytes[searched..]).map(|at| searched + at) else {
         scan.position = bytes.len() as u32;
-        if bytes.len() < line_max(bytes, limits) {
-            return Parse::More;
+        if bytes.len() >= line_max(bytes, limits) {
+            return Parse::Bad(refusal(Complaint::LineTooLong));
         }
-        return Parse::Bad(refusal(Complaint::LineTooLong));
+        if bytes.len() >= LINE_MAX {
+            long::read_on(bytes, searched, scan, limits);
+        }
+        return Parse::More;
     };
     // If a data block is missing, the line is found again at once.
     scan.position = newline as u32;
@@ -55,6 +58,9 @@ pub fn parse(bytes: &[u8], scan: &mut RequestScan, table: &Table, limits: &Limit
     let text = bytes[..newline]
         .strip_suffix(b"\r")
         .unwrap_or(&bytes[..newline]);
+    if scan.seen > 0 {
+        return done(finish(text, scan, table, limits), len);
+    }
     let mut words = Words::of(text);
     let name = words.next().unwrap_or_default();
     let Some(command) = table.find(name.of(text)) else {
@@ -116,15 +122,40 @@ pub fn keyed(bytes: &[u8], table: &Table, limits: &Limits) -> Option<Straight> {
     })
 }
 
+/// A long get whose line is whole, of which most was looked at before.
+#[cold]
+fn finish(text: &[u8], scan: &mut RequestScan, table: &Table, limits: &Limits) -> Parsed {
+    long::look_at(text, scan);
+    let Some(command) = table.find(scan.first[0].of(text)) else {
+        return refuse(None, Complaint::Error);
+    };
+    let line = Line {
+        sound: long::is_sound(scan),
+        row: table.row(command),
+        command: Some(command),
+        limits,
+    };
+    line.of_keys(Keys {
+        first: (scan.seen > 1).then_some(scan.first[1]),
+        several: scan.seen > 2,
+        longest: scan.args as usize,
+    })
+}
+
 /// All keys of a whole get, in order, and what stands ahead of them: the expiry time of a `gat`.
-pub(super) fn line_keys(request: &[u8]) -> (Option<Span>, impl Iterator<Item = Span> + '_) {
-    let text = request.strip_suffix(b"\n").unwrap_or(request);
-    let text = text.strip_suffix(b"\r").unwrap_or(text);
+pub(super) fn line_keys(request: &[u8]) -> (Option<Span>, Words<'_>) {
+    let text = text_of(request);
     let mut words = Words::of(text);
     let name = words.next().unwrap_or_default();
     let touches = name.of(text).starts_with(b"gat");
     let expiry = if touches { words.next() } else { None };
     (expiry, words)
+}
+
+/// A whole line without its end.
+pub(super) fn text_of(request: &[u8]) -> &[u8] {
+    let text = request.strip_suffix(b"\n").unwrap_or(request);
+    text.strip_suffix(b"\r").unwrap_or(text)
 }
 
 /// Appends all keys of a whole get.
@@ -267,6 +298,14 @@ impl<'a> Args<'a> {
     }
 }
 
+/// What must be known of the keys of a get.
+struct Keys {
+    first: Option<Span>,
+    several: bool,
+    /// Bytes of the longest.
+    longest: usize,
+}
+
 /// What is known of the line of a known command.
 struct Line<'a> {
     /// It ends with CR LF, and nothing in it ends a line for anyone.
@@ -279,23 +318,33 @@ struct Line<'a> {
 impl Line<'_> {
     #[inline]
     fn keys(&self, mut keys: Words<'_>) -> Parsed {
-        let Some(first) = keys.next() else {
-            return self.refuse(Complaint::Error);
-        };
-        let mut longest = first.len();
+        let first = keys.next();
+        let mut longest = first.map_or(0, Span::len);
         let mut several = false;
         for key in keys {
             longest = longest.max(key.len());
             several = true;
         }
+        self.of_keys(Keys {
+            first,
+            several,
+            longest,
+        })
+    }
+
+    #[inline]
+    fn of_keys(&self, keys: Keys) -> Parsed {
+        let Some(first) = keys.first else {
+            return self.refuse(Complaint::Error);
+        };
         if !self.sound {
             return self.refuse(Complaint::Format);
         }
-        if longest > self.limits.key {
+        if keys.longest > self.limits.key {
             return self.refuse(Complaint::KeyTooLong);
         }
         match self.row.rule {
-            Rule::Split(merge) if several => self.request(Verdict::Split(merge), first),
+            Rule::Split(merge) if keys.several => self.request(Verdict::Split(merge), first),
             _ => self.request(Verdict::Forward, first),
         }
     }

@@ -4,18 +4,30 @@ use memchr::memchr;
 
 use super::Words;
 use super::reply::{Kind, kind, usual, usual_numbers};
-use super::request::line_keys;
+use super::request::{line_keys, text_of};
 use crate::buffer::{BufferPool, Queue};
 use crate::protocol::{FragmentReply, Join, Joined, Plan, Span, Unit};
 
 /// Longest line a join reads: `VALUE`, a key of 250 bytes, three numbers, and something to spare.
 const HEADER_MAX: usize = 512;
 
-/// Appends the units of a whole get, in order: its keys. `false` if there are more than `most`, of which
-/// some are left out.
-pub fn units(request: &[u8], most: usize, units: &mut Vec<Unit>) -> bool {
-    for key in line_keys(request).1 {
+/// Appends the units of a whole get from `at` on, in order: its keys. See
+/// [`crate::protocol::Commands::units`].
+pub fn units(request: &[u8], at: &mut usize, most: usize, units: &mut Vec<Unit>) -> bool {
+    let mut keys = match *at {
+        0 => line_keys(request).1,
+        position => Words {
+            line: text_of(request),
+            position,
+        },
+    };
+    loop {
+        let position = keys.position;
+        let Some(key) = keys.next() else {
+            return true;
+        };
         if units.len() == most {
+            *at = position;
             return false;
         }
         // With the space behind it, where there is one.
@@ -26,12 +38,10 @@ pub fn units(request: &[u8], most: usize, units: &mut Vec<Unit>) -> bool {
         };
         units.push(Unit { key, whole });
     }
-    true
 }
 
-/// Writes a get like `request` with only `units` of it. As twemproxy does, with a space behind each
-/// key, the last one too.
-pub fn fragment(request: &[u8], units: &[Unit], out: &mut Queue, pool: &mut BufferPool) {
+/// Writes what stands ahead of the keys in a fragment.
+pub fn open_fragment(request: &[u8], out: &mut Queue, pool: &mut BufferPool) {
     let name = Words::of(request).next().unwrap_or_default();
     out.push(name.of(request), pool);
     out.push(b" ", pool);
@@ -39,14 +49,20 @@ pub fn fragment(request: &[u8], units: &[Unit], out: &mut Queue, pool: &mut Buff
         out.push(expiry.of(request), pool);
         out.push(b" ", pool);
     }
+}
+
+/// Writes these keys of a request. As twemproxy does, with a space behind each, the last one too.
+pub fn push_units(request: &[u8], units: &[Unit], out: &mut Queue, pool: &mut BufferPool) {
     for unit in units {
         out.push(unit.whole.of(request), pool);
         if unit.whole == unit.key {
             out.push(b" ", pool);
         }
     }
-    out.push(b"\r\n", pool);
 }
+
+/// What stands behind the keys in a fragment.
+pub const FRAGMENT_END: &[u8] = b"\r\n";
 
 /// Whether `reply` is an error.
 pub fn is_error(reply: &Queue) -> bool {
@@ -66,7 +82,8 @@ pub fn join_values(
     out: &mut Queue,
     pool: &mut BufferPool,
 ) -> Joined {
-    let Plan { order, labels } = plan;
+    let labels = plan.labels;
+    let slice = plan.slice(join);
     if !join.started {
         for reply in replies.iter() {
             match head(&reply.bytes, b"") {
@@ -79,7 +96,7 @@ pub fn join_values(
     loop {
         if join.left > 0 {
             // `next` already points behind the key whose value is at hand.
-            let reply = &mut replies[usize::from(order[join.next - 1])];
+            let reply = &mut replies[usize::from(slice[join.next - 1])];
             let now = join.left.min(reply.bytes.len() as u64) as usize;
             join.started |= now > 0;
             reply.bytes.move_front(now, out, pool);
@@ -88,13 +105,13 @@ pub fn join_values(
                 return Head::More.stops(reply.done);
             }
         }
-        join.pass_usual(replies, order, out, pool, |rest, unit| {
+        join.pass_usual(replies, slice, out, pool, |rest, unit| {
             match value_of(rest, labels.at(unit)) {
                 Some(len) => (len <= rest.len() as u64).then_some(len as usize),
                 None => usual(rest).map(|_| 0),
             }
         });
-        let Some(&fragment) = order.get(join.next) else {
+        let Some(&fragment) = slice.get(join.next) else {
             break;
         };
         let reply = &replies[usize::from(fragment)];
@@ -104,6 +121,9 @@ pub fn join_values(
             other => return other.stops(reply.done),
         }
         join.next += 1;
+    }
+    if plan.end_of(slice) == Joined::Later {
+        return Joined::Later;
     }
     for reply in replies.iter() {
         match head(&reply.bytes, b"") {

@@ -5,7 +5,7 @@
 
 use memchr::memchr;
 
-use super::commands::{Blocking, Keys, Rule, Table};
+use super::commands::{Blocking, Keys, Row, Rule, Table};
 use super::inline::{self, Inline};
 use super::keys;
 use super::straight;
@@ -226,6 +226,9 @@ fn check_bulk(scan: &RequestScan, len: u64, table: &Table, limits: &Limits) -> R
     let refusal = match scan.seen {
         0 if len > NAME_MAX => error("command name too long"),
         1 if has_key && len > limits.key as u64 => key_too_long(len, limits),
+        place if row.is_some_and(|row| is_key(row, place)) && len > limits.key as u64 => {
+            key_too_long(len, limits)
+        }
         // What is answered here is not even gathered then.
         1 if is_local && !has_key && len > limits.local.saturating_mul(LOCAL_FACTOR) as u64 => {
             let most = limits.local;
@@ -238,6 +241,11 @@ fn check_bulk(scan: &RequestScan, len: u64, table: &Table, limits: &Limits) -> R
         true => Unfit::Bad(refusal),
         false => Unfit::Beyond(refusal),
     })
+}
+
+/// Whether the argument at `place` of a request that is split by its keys is one.
+fn is_key(row: &Row, place: u32) -> bool {
+    matches!(row.rule, Rule::Split(_)) && (row.keys != Keys::EverySecond || place % 2 == 1)
 }
 
 fn key_too_long(len: u64, limits: &Limits) -> Refusal {
@@ -292,21 +300,7 @@ fn understand(bytes: &[u8], scan: &RequestScan, table: &Table, limits: &Limits) 
                 found => request(Verdict::Blocking, found.key),
             }
         }
-        Rule::Split(merge) => {
-            // Only the first key was held against the limit while it was read.
-            if bytes.len() <= limits.key {
-                return request(Verdict::Split(merge), text);
-            }
-            let step = if row.keys == Keys::EverySecond { 2 } else { 1 };
-            match args(bytes)
-                .skip(1)
-                .step_by(step)
-                .find(|key| key.len() > limits.key)
-            {
-                Some(key) => refuse(key_too_long(key.len() as u64, limits)),
-                None => request(Verdict::Split(merge), text),
-            }
-        }
+        Rule::Split(merge) => request(Verdict::Split(merge), text),
         Rule::Forward | Rule::Digest => match row.keys {
             Keys::First => request(Verdict::Forward, text),
             _ => held_to_limit(forward(bytes, scan, table, command), bytes, table, limits),

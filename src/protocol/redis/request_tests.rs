@@ -1,6 +1,7 @@
 //! What the request parser of Redis promises.
 
 use super::super::commands::{Arity, Danger, Row};
+use super::super::split;
 use super::*;
 use crate::protocol::{Key, Merge, Policy};
 use proptest::prelude::*;
@@ -650,12 +651,17 @@ proptest! {
         let expected = if pairs { Merge::Status } else { Merge::Array };
         prop_assert_eq!(request.verdict, Verdict::Split(expected));
         let mut units = Vec::new();
-        super::super::split::units(&bytes, request.command, table, usize::MAX, &mut units);
+        // Three in each go.
+        let (mut at, mut most) = (0, 3);
+        while !split::units(&bytes, request.command, table, &mut at, most, &mut units) {
+            most += 3;
+        }
         prop_assert_eq!(units.len(), keys.len());
         let mut pool = crate::buffer::BufferPool::new(512, 4);
         let mut out = crate::buffer::Queue::new();
         let odd: Vec<_> = units.iter().copied().skip(1).step_by(2).collect();
-        super::super::split::fragment(&bytes, request.command, table, &odd, &mut out, &mut pool);
+        split::open_fragment(request.command, table, odd.len(), &mut out, &mut pool);
+        split::push_units(&bytes, &odd, &mut out, &mut pool);
         let mut wanted: Vec<&[u8]> = vec![if pairs { b"mset" } else { b"mget" }];
         for key in keys.iter().skip(1).step_by(2) {
             wanted.push(key);

@@ -2,10 +2,10 @@
 
 use super::commands::{Keys, Rule, Table};
 use super::reply::whole_bulk;
-use super::request::args;
+use super::request::{args, args_from};
 use crate::buffer::{BufferPool, Queue};
 use crate::protocol::body::{Number, number_line};
-use crate::protocol::{FragmentReply, Join, Joined, Span, Unit};
+use crate::protocol::{FragmentReply, Join, Joined, Plan, Span, Unit};
 
 /// Longest line a join reads: the header of an array or bulk.
 pub(super) const HEADER_MAX: usize = 32;
@@ -16,23 +16,29 @@ const NULL_LEN: u64 = 3;
 /// The null of RESP2.
 const NIL: &[u8] = b"$-1\r\n";
 
-/// Appends the units of a whole request, in order. `false` if there are more than `most`, of which some are
-/// left out.
+/// Appends the units of a whole request from `at` on, in order: see [`crate::protocol::Commands::units`].
 pub fn units(
     bytes: &[u8],
     command: Option<u16>,
     table: &Table,
+    at: &mut usize,
     most: usize,
     units: &mut Vec<Unit>,
 ) -> bool {
     let Some(command) = command else { return true };
     let pairs = table.row(command).keys == Keys::EverySecond;
-    let mut args = args(bytes);
-    let Some(name) = args.next() else { return true };
     // A unit starts behind the line end of what stands before it.
-    let mut start = name.end + 2;
+    let mut start = *at as u32;
+    if *at == 0 {
+        let Some(name) = args(bytes).next() else {
+            return true;
+        };
+        start = name.end + 2;
+    }
+    let mut args = args_from(bytes, start as usize);
     while let Some(key) = args.next() {
         if units.len() == most {
+            *at = start as usize;
             return false;
         }
         let last = if pairs {
@@ -50,12 +56,11 @@ pub fn units(
     true
 }
 
-/// Writes a request like `bytes` with only `units` of it.
-pub fn fragment(
-    bytes: &[u8],
+/// Writes what stands ahead of the units in a fragment that has `count` of them.
+pub fn open_fragment(
     command: Option<u16>,
     table: &Table,
-    units: &[Unit],
+    count: usize,
     out: &mut Queue,
     pool: &mut BufferPool,
 ) {
@@ -63,8 +68,12 @@ pub fn fragment(
     let row = table.row(command);
     debug_assert!(matches!(row.rule, Rule::Split(_)));
     let step = if row.keys == Keys::EverySecond { 2 } else { 1 };
-    push_number(b'*', (1 + units.len() * step) as i64, out, pool);
+    push_number(b'*', (1 + count * step) as i64, out, pool);
     out.push(table.fragment_name(command), pool);
+}
+
+/// Writes these units of a request.
+pub fn push_units(bytes: &[u8], units: &[Unit], out: &mut Queue, pool: &mut BufferPool) {
     for unit in units {
         out.push(unit.whole.of(bytes), pool);
     }
@@ -102,10 +111,11 @@ pub fn is_error(reply: &Queue) -> bool {
 pub fn join_arrays(
     join: &mut Join,
     replies: &mut [FragmentReply],
-    order: &[u16],
+    plan: Plan<'_>,
     out: &mut Queue,
     pool: &mut BufferPool,
 ) -> Joined {
+    let order = plan.order;
     if !join.started {
         // Nothing is passed on before every fragment is known to be an array: until then the client
         // can still be given an error.
@@ -113,14 +123,15 @@ pub fn join_arrays(
             match open_array(reply, pool) {
                 Joined::Done => {}
                 Joined::More if !reply.done => return Joined::More,
-                Joined::More | Joined::Bad => return Joined::Bad,
+                _ => return Joined::Bad,
             }
         }
         join.started = true;
         push_number(b'*', order.len() as i64, out, pool);
         out.push(b"\r\n", pool);
     }
-    while join.next < order.len() || join.left > 0 {
+    let slice = plan.slice(join);
+    while join.next < slice.len() || join.left > 0 {
         if join.left > 0 {
             // `next` already points behind the element at hand.
             let reply = &mut replies[usize::from(order[join.next - 1])];
@@ -136,10 +147,10 @@ pub fn join_arrays(
             }
             continue;
         }
-        join.pass_usual(replies, order, out, pool, |rest, _| {
+        join.pass_usual(replies, slice, out, pool, |rest, _| {
             whole_bulk(rest).or_else(|| rest.starts_with(NIL).then_some(NIL.len()))
         });
-        let Some(&fragment) = order.get(join.next) else {
+        let Some(&fragment) = slice.get(join.next) else {
             break;
         };
         match open_array(&mut replies[usize::from(fragment)], pool) {
@@ -162,7 +173,7 @@ pub fn join_arrays(
             Header::More | Header::Bad => return Joined::Bad,
         }
     }
-    Joined::Done
+    plan.end_of(slice)
 }
 
 /// Takes the header off a fragment's array and checks its count.

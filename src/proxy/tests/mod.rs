@@ -4,6 +4,7 @@
 
 mod bounds;
 mod check;
+mod division;
 mod ejection;
 mod everywhere;
 mod failures;
@@ -184,7 +185,7 @@ impl Rig {
     /// Obeys every order. Connections are established only by [`Rig::establish`].
     fn settle(&mut self) {
         self.obey();
-        while self.proxy.next_deadline() == Some(self.now) && !self.proxy.later.is_empty() {
+        while self.proxy.next_deadline() == Some(self.now) && self.proxy.has_more_to_do() {
             self.proxy.turn(self.now);
             self.obey();
         }

@@ -11,13 +11,23 @@ fn pool() -> BufferPool {
     BufferPool::new(64, 8)
 }
 
+/// The fragment with these units.
+fn fragment(request: &str, units: &[Unit]) -> Queue {
+    let (mut out, mut pool) = (Queue::new(), pool());
+    open_fragment(request.as_bytes(), &mut out, &mut pool);
+    push_units(request.as_bytes(), units, &mut out, &mut pool);
+    out.push(FRAGMENT_END, &mut pool);
+    out
+}
+
 /// The fragment with the keys at these places of a request.
 fn check_fragment(request: &str, places: &[usize], expected: &str) {
     let mut all = Vec::new();
-    units(request.as_bytes(), usize::MAX, &mut all);
+    // Two in each go.
+    let mut at = 0;
+    while !units(request.as_bytes(), &mut at, all.len() + 2, &mut all) {}
     let chosen: Vec<Unit> = places.iter().map(|&place| all[place]).collect();
-    let mut out = Queue::new();
-    fragment(request.as_bytes(), &chosen, &mut out, &mut pool());
+    let out = fragment(request, &chosen);
     assert_eq!(out.to_vec(), expected.as_bytes(), "{request:?}");
 }
 
@@ -47,13 +57,18 @@ fn join_cut(keys: &str, order: &[u16], texts: &[&str], cut: usize) -> (Joined, V
             reply.bytes.push(&text.as_bytes()[from..to], &mut pool);
             reply.done = to == text.len();
         }
-        match join_values(
-            &mut join,
-            &mut replies,
-            Plan { order, labels },
-            &mut out,
-            &mut pool,
-        ) {
+        // One unit in each go.
+        let plan = Plan {
+            order,
+            labels,
+            most: 1,
+        };
+        let mut go = || join_values(&mut join, &mut replies, plan, &mut out, &mut pool);
+        let mut joined = go();
+        while joined == Joined::Later {
+            joined = go();
+        }
+        match joined {
             Joined::More => {}
             outcome => return (outcome, out.to_vec(), join.started),
         }
@@ -138,6 +153,7 @@ fn statistics_follow_each_other_with_the_names_of_their_servers() {
         let plan = Plan {
             order: &[0, 1, 2],
             labels: &labels,
+            most: usize::MAX,
         };
         for (from, to) in [(0, cut), (cut, usize::MAX)] {
             for (reply, text) in replies.iter_mut().zip(texts) {
@@ -252,7 +268,7 @@ proptest! {
     ) {
         let request = format!("get {}\r\n", keys.join(" "));
         let mut all = Vec::new();
-        units(request.as_bytes(), usize::MAX, &mut all);
+        units(request.as_bytes(), &mut 0, usize::MAX, &mut all);
         prop_assert_eq!(all.len(), keys.len());
         let (chosen, names): (Vec<Unit>, Vec<String>) = all
             .iter()
@@ -262,8 +278,7 @@ proptest! {
             .map(|(_, (&unit, key))| (unit, key.clone()))
             .unzip();
         prop_assume!(!chosen.is_empty());
-        let mut out = Queue::new();
-        fragment(request.as_bytes(), &chosen, &mut out, &mut pool());
+        let out = fragment(&request, &chosen);
         let bytes = out.to_vec();
         let mut scan = RequestScan::default();
         match parse(&bytes, &mut scan, &Table::standard(), &Limits::MEMCACHE) {
