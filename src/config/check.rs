@@ -67,37 +67,45 @@ impl Checker<'_> {
             what: what.to_owned(),
         });
         self.foreign.extend(features);
-        let mut found = Vec::new();
-        let mut process = None;
-        let pairs = match file.root {
-            None
-            | Some(Node {
-                kind: NodeKind::Empty | NodeKind::Refused,
-                ..
-            }) => Vec::new(),
-            Some(Node {
-                kind: NodeKind::Map(pairs),
-                ..
-            }) => pairs,
-            Some(node) => {
-                self.expected(&node, &Place::File, None, POOLS);
-                return Config {
-                    pools: Vec::new(),
-                    process: self.absent_process(),
-                    md5: String::new(),
-                    foreign: Vec::new(),
-                };
+        let (found, process) = self.sections(file.root, file.cut);
+        self.clashes(&found);
+        let mut pools: Vec<Pool> = found.into_iter().map(|found| found.pool).collect();
+        pools.sort_by(|left, right| order(&left.name).cmp(&order(&right.name)));
+        let process = process.unwrap_or_else(|| self.absent_process());
+        let mut foreign = std::mem::take(&mut self.foreign);
+        foreign.sort_by_key(|foreign| foreign.line);
+        Config {
+            pools,
+            process,
+            md5: String::new(),
+            foreign,
+        }
+    }
+
+    /// Reads what a file consists of: pools, and the process-wide settings if it has any.
+    fn sections(&mut self, root: Option<Node>, cut: bool) -> (Vec<Found>, Option<Process>) {
+        let pairs = match root.map(|root| (root.line, root.kind)) {
+            None | Some((_, NodeKind::Empty | NodeKind::Refused)) => Vec::new(),
+            Some((_, NodeKind::Map(pairs))) => pairs,
+            Some((line, kind)) => {
+                self.expected(&Node { line, kind }, &Place::File, None, POOLS);
+                return (Vec::new(), None);
             }
         };
+        if pairs.is_empty() && !cut {
+            self.report.add(0, &Place::File, None, || Problem::Missing {
+                allowed: POOLS.into(),
+            });
+        }
         let last = pairs.len().saturating_sub(1);
-        let is_empty = pairs.is_empty();
+        let mut found = Vec::new();
+        let mut process = None;
         let mut names: HashMap<String, usize> = HashMap::new();
         for (index, (key, value)) in pairs.into_iter().enumerate() {
             // The syntax error may hide the rest of the last pool, and nothing before it.
-            let whole = if file.cut && index == last {
-                Whole::Cut
-            } else {
-                Whole::Read
+            let whole = match cut && index == last {
+                true => Whole::Cut,
+                false => Whole::Read,
             };
             let line = key.line;
             let NodeKind::Text(name) = key.kind else {
@@ -123,24 +131,7 @@ impl Checker<'_> {
             }
             found.extend(self.pool(name, line, &place, value, whole));
         }
-        if is_empty && !file.cut {
-            self.report.add(0, &Place::File, None, || Problem::Missing {
-                allowed: POOLS.into(),
-            });
-        }
-        self.clashes(&found);
-        let mut pools: Vec<Pool> = found.into_iter().map(|found| found.pool).collect();
-        pools.sort_by(|left, right| order(&left.name).cmp(&order(&right.name)));
-        let process = process.map(|(_, process)| process);
-        let process = process.unwrap_or_else(|| self.absent_process());
-        let mut foreign = std::mem::take(&mut self.foreign);
-        foreign.sort_by_key(|foreign| foreign.line);
-        Config {
-            pools,
-            process,
-            md5: String::new(),
-            foreign,
-        }
+        (found, process.map(|(_, process)| process))
     }
 
     /// What holds without a mapping `nutcrab:`.

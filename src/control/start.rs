@@ -5,9 +5,12 @@
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
+
+use signal_hook::iterator::Signals;
 
 use super::binding::Binding;
 use super::daemon::PidFile;
@@ -22,7 +25,7 @@ use crate::admin::{self, Admin, Identity, Pages, Readiness};
 use crate::cli::{AdminAddr, Options, StatsAddr};
 use crate::config::{Config, Pool, Process};
 use crate::engine::{
-    BindOptions, Endpoint, Engine, Listener, Mailbox, PortSharing, Resolver, posix,
+    BindOptions, Endpoint, Engine, Listener, Mailbox, PortSharing, Resolver, SocketFile, posix,
 };
 use crate::proxy::{Balance, Limits, Settings};
 use crate::stats::{PoolNames, Stats};
@@ -45,56 +48,19 @@ const NOTICES_PER_SECOND: u32 = 20;
 pub fn start(
     options: &Options,
     config: Config,
-    mut inherited: Inherited,
+    inherited: Inherited,
     supervisor: Supervisor,
     log: &Log,
 ) -> Result<Control, String> {
     let signals = signals::catch().map_err(|error| format!("catching signals failed: {error}"))?;
-    let machine = posix::machine();
-    log.always(format_args!(
-        "nutcrab-{} built for {} {} {} started on pid {}",
-        env!("CARGO_PKG_VERSION"),
-        machine.system,
-        machine.release,
-        machine.architecture,
-        std::process::id()
-    ));
-
+    let machine = tell_start(log);
+    let process = config.process;
     let core_count = thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let Config {
-        pools,
-        process,
-        md5,
-        ..
-    } = config;
     let worker_count = options.worker_count(process.workers, core_count);
-    let pools: Vec<Arc<Pool>> = pools.into_iter().map(Arc::new).collect();
-    let large = Large {
-        requests: process.spare_connections,
-        replies: process.large_reply_connections,
-    };
-    let budget = Budget::new(&pools, large, worker_count, posix::raise_open_files());
-    budget.check()?;
-
-    let wish = process.client_connections.map(|wish| wish.get() as usize);
-    let client_limit = budget.client_limit.min(wish.unwrap_or(usize::MAX));
-
-    let mut binding = Binding::new();
-    let mut doors = Doors::open(&pools, &mut inherited, &mut binding)?;
-    let mut stats_listener = bind_stats(options, &pools, &mut inherited, &mut binding)?;
-    let admin_address = options.admin_addr.as_ref();
-    let mut admin_listener = admin_address
-        .map(|address| bind_admin(address, &mut inherited, &mut binding))
-        .transpose()?;
-    inherited.finish()?;
-    // Only now that the addresses are bound: a process that holds them may own this file, too.
-    let pid_file = options.pid_file.as_deref().map(PidFile::create).transpose();
-    let pid_file = pid_file.map_err(|error| {
-        let path = options.pid_file.as_deref().unwrap_or("".as_ref()).display();
-        format!("writing pid file '{path}' failed: {error}")
-    })?;
-    let stats_file = stats_listener.take_file();
-    let admin_file = admin_listener.as_mut().and_then(Listener::take_file);
+    let pools: Vec<Arc<Pool>> = config.pools.into_iter().map(Arc::new).collect();
+    let budget = Budget::of(&pools, &process, worker_count)?;
+    let mut bound = Bound::open(options, &pools, inherited)?;
+    let admin_files = bound.take_files();
     let stats = Arc::new(Stats::new(names(&pools), worker_count + 1));
 
     let internal = |error: io::Error| format!("starting failed: {error}");
@@ -102,9 +68,9 @@ pub fn start(
     let (mailbox, inbox) = Mailbox::new(&engine).map_err(internal)?;
     let balance = Arc::new(Balance::new(worker_count, pools.len()));
     let memory = (process.memory_limit, Arc::clone(&balance));
-    doors
-        .watch(&engine, client_limit, memory)
-        .map_err(internal)?;
+    let client_limit = budget.client_limit(&process);
+    let watched = bound.doors.watch(&engine, client_limit, memory);
+    watched.map_err(internal)?;
     let clock = Clock::start();
     let team = Team {
         options,
@@ -117,43 +83,20 @@ pub fn start(
     };
     let desks = team.start(worker_count).map_err(internal)?;
     let readiness = Readiness::new();
-    let identity = Identity {
-        source: machine.name,
-        config_file: options.conf_file.display().to_string(),
-        config_md5: md5,
-        workers: worker_count,
-    };
+    let identity = identity(options, machine, config.md5, worker_count);
     let pages = Pages::new(Arc::clone(&stats), identity, readiness.clone());
-    let admin = Admin::new(stats_listener, admin_listener, pages).map_err(internal)?;
-    let admin_closer = admin.closer();
-    threads::start(
-        "admin",
-        &mailbox,
-        move || admin.run(),
-        |()| unended("admin"),
-    )
-    .map_err(internal)?;
-    let mut signals = signals;
-    let watcher = {
-        let mailbox = mailbox.clone();
-        move || {
-            signals
-                .forever()
-                .for_each(|number| mailbox.send(Event::Signal(number)));
-            Ok(())
-        }
-    };
-    threads::start("signals", &mailbox, watcher, |()| unended("signals")).map_err(internal)?;
+    let admin = serve_admin(bound.stats, bound.admin, pages, &mailbox).map_err(internal)?;
+    watch_signals(signals, &mailbox).map_err(internal)?;
 
     let own_stats = stats.set(worker_count);
-    own_stats.total_connections.add(doors.len() as u64);
-    own_stats.curr_connections.add(doors.len() as u64);
+    own_stats.total_connections.add(bound.doors.len() as u64);
+    own_stats.curr_connections.add(bound.doors.len() as u64);
     budget.tell(&pools, worker_count, log);
     summary::tell_stats(options, log);
     Ok(Control {
         engine,
         inbox,
-        doors,
+        doors: bound.doors,
         running: desks.len(),
         health: Health::new(&pools, Arc::clone(&own_stats), log.clone()),
         desks,
@@ -167,10 +110,100 @@ pub fn start(
         stop: None,
         readiness,
         log: log.clone(),
-        admin: admin_closer,
-        admin_files: [stats_file, admin_file],
-        _pid_file: pid_file,
+        admin,
+        admin_files,
+        _pid_file: bound.pid_file,
     })
+}
+
+/// Logs what is started, and where.
+fn tell_start(log: &Log) -> posix::Machine {
+    let machine = posix::machine();
+    log.always(format_args!(
+        "nutcrab-{} built for {} {} {} started on pid {}",
+        env!("CARGO_PKG_VERSION"),
+        machine.system,
+        machine.release,
+        machine.architecture,
+        std::process::id()
+    ));
+    machine
+}
+
+fn identity(options: &Options, machine: posix::Machine, md5: String, workers: usize) -> Identity {
+    Identity {
+        source: machine.name,
+        config_file: options.conf_file.display().to_string(),
+        config_md5: md5,
+        workers,
+    }
+}
+
+/// Starts the thread that answers at the stats port and the admin address.
+fn serve_admin(
+    stats: Listener,
+    admin: Option<Listener>,
+    pages: Pages,
+    mailbox: &Mailbox<Event>,
+) -> io::Result<admin::Closer> {
+    let admin = Admin::new(stats, admin, pages)?;
+    let closer = admin.closer();
+    threads::start("admin", mailbox, move || admin.run(), |()| unended("admin"))?;
+    Ok(closer)
+}
+
+/// Starts the thread that hands signals to control.
+fn watch_signals(mut signals: Signals, mailbox: &Mailbox<Event>) -> io::Result<()> {
+    let control = mailbox.clone();
+    let watch = move || {
+        let numbers = signals.forever();
+        numbers.for_each(|number| control.send(Event::Signal(number)));
+        Ok(())
+    };
+    threads::start("signals", mailbox, watch, |()| unended("signals"))
+}
+
+/// What is ours alone in the world: addresses, and the pid file.
+struct Bound {
+    doors: Doors,
+    stats: Listener,
+    admin: Option<Listener>,
+    pid_file: Option<PidFile>,
+}
+
+impl Bound {
+    fn open(
+        options: &Options,
+        pools: &[Arc<Pool>],
+        mut inherited: Inherited,
+    ) -> Result<Self, String> {
+        let mut binding = Binding::new();
+        let doors = Doors::open(pools, &mut inherited, &mut binding)?;
+        let stats = bind_stats(options, pools, &mut inherited, &mut binding)?;
+        let address = options.admin_addr.as_ref();
+        let admin = address
+            .map(|address| bind_admin(address, &mut inherited, &mut binding))
+            .transpose()?;
+        inherited.finish()?;
+        // Only now that the addresses are bound: a process that holds them may own this file, too.
+        let create = |path: &Path| {
+            let said = |error| format!("writing pid file '{}' failed: {error}", path.display());
+            PidFile::create(path).map_err(said)
+        };
+        let pid_file = options.pid_file.as_deref().map(create).transpose()?;
+        Ok(Self {
+            doors,
+            stats,
+            admin,
+            pid_file,
+        })
+    }
+
+    /// The files of the sockets at which statistics are told.
+    fn take_files(&mut self) -> [Option<SocketFile>; 2] {
+        let admin = self.admin.as_mut().and_then(Listener::take_file);
+        [self.stats.take_file(), admin]
+    }
 }
 
 /// For threads that have no reason to end.
@@ -369,6 +402,17 @@ struct Large {
 }
 
 impl Budget {
+    /// What there is for this configuration.
+    fn of(pools: &[Arc<Pool>], process: &Process, worker_count: usize) -> Result<Self, String> {
+        let large = Large {
+            requests: process.spare_connections,
+            replies: process.large_reply_connections,
+        };
+        let budget = Self::new(pools, large, worker_count, posix::raise_open_files());
+        budget.check()?;
+        Ok(budget)
+    }
+
     fn new(pools: &[Arc<Pool>], large: Large, worker_count: usize, open_files: u64) -> Self {
         let connections = |spares: usize| {
             let pool = |pool: &Arc<Pool>| {
@@ -394,6 +438,12 @@ impl Budget {
                 + OTHER_FILES
                 + 1,
         }
+    }
+
+    /// Most clients, by what was asked for, too.
+    fn client_limit(&self, process: &Process) -> usize {
+        let wish = process.client_connections.map(|wish| wish.get() as usize);
+        self.client_limit.min(wish.unwrap_or(usize::MAX))
     }
 
     /// # Errors

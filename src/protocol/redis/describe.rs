@@ -64,35 +64,7 @@ pub fn answer(words: &[&[u8]], table: &Table, reply: &mut Writer) {
                 document(name, reply);
             }
         }
-        b"LIST" if rest.is_empty() => {
-            reply.array(shown(table).count());
-            for row in shown(table) {
-                reply.lower(row.name);
-            }
-        }
-        b"LIST" => {
-            // FILTERBY MODULE, ACLCAT or PATTERN: we know no modules and no categories.
-            let pattern = match rest {
-                [filter, kind, pattern]
-                    if filter.eq_ignore_ascii_case(b"FILTERBY")
-                        && kind.eq_ignore_ascii_case(b"PATTERN") =>
-                {
-                    Some(pattern)
-                }
-                _ => None,
-            };
-            let Some(pattern) = pattern else {
-                reply.error("ERR syntax error");
-                return;
-            };
-            let pattern = Pattern::new(pattern);
-            let is_like = |row: &&Row| pattern.is_like(row.name.as_bytes());
-            let rows: Vec<&Row> = shown(table).filter(is_like).collect();
-            reply.array(rows.len());
-            for row in rows {
-                reply.lower(row.name);
-            }
-        }
+        b"LIST" => list(rest, table, reply),
         b"HELP" if rest.is_empty() => {
             reply.help(HELP);
         }
@@ -101,6 +73,32 @@ pub fn answer(words: &[&[u8]], table: &Table, reply: &mut Writer) {
             let known = ["COUNT", "GETKEYS", "LIST"];
             reply.error(&bad_sub("COMMAND", subcommand, &known));
         }
+    }
+}
+
+/// `COMMAND LIST`. FILTERBY MODULE, ACLCAT or PATTERN: we know no modules and no categories.
+fn list(filter: &[&[u8]], table: &Table, reply: &mut Writer) {
+    let pattern = match filter {
+        [] => None,
+        [filter, kind, pattern]
+            if filter.eq_ignore_ascii_case(b"FILTERBY")
+                && kind.eq_ignore_ascii_case(b"PATTERN") =>
+        {
+            Some(Pattern::new(pattern))
+        }
+        _ => {
+            reply.error("ERR syntax error");
+            return;
+        }
+    };
+    let is_like = |row: &&Row| {
+        let pattern = pattern.as_ref();
+        pattern.is_none_or(|pattern| pattern.is_like(row.name.as_bytes()))
+    };
+    let rows: Vec<&Row> = shown(table).filter(is_like).collect();
+    reply.array(rows.len());
+    for row in rows {
+        reply.lower(row.name);
     }
 }
 
