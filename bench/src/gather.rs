@@ -20,7 +20,7 @@ use crate::machine;
 use crate::page::Scratch;
 use crate::process::{Core, command};
 use crate::report::Spread;
-use crate::systems::{Place, Proxy, REST_CORE, Servers, Start, System};
+use crate::systems::{Place, Programs, Proxy, REST_CORE, Servers, Start, System};
 use crate::wire::{Protocol, Verb};
 use crate::workloads::Workload;
 use crate::{field, option, programs};
@@ -126,19 +126,7 @@ pub fn inside(directory: &Path, words: &[String]) -> io::Result<()> {
     };
     let servers = Servers::start(Protocol::Redis, 4, &place, scratch.path())?;
     servers.fill(workload(1).keys(), workload(1).value)?;
-    let mut proxies = Vec::new();
-    for bound in BOUNDS {
-        let start = Start {
-            gather: Some(bound),
-            host: PROXY_HOST,
-            namespace: Some(namespace.clone()),
-            ..Start::usual(Protocol::Redis, servers.addresses())
-        };
-        proxies.push((
-            bound,
-            Proxy::start(System::Nutcrab, &programs, &start, scratch.path())?,
-        ));
-    }
+    let proxies = start_proxies(&programs, &servers, &namespace, scratch.path())?;
     let mut raw = String::from("clients,load,round,bound_us,rate,p50_ms,p99_ms,proxy_cpu_us\n");
     let mut page = String::new();
     let mut capacity = Vec::new();
@@ -178,8 +166,43 @@ pub fn inside(directory: &Path, words: &[String]) -> io::Result<()> {
             );
         }
     }
-    let facts = machine::facts(&programs, &[System::Nutcrab]);
-    let text = format!(
+    let text = text(
+        &machine::facts(&programs, &[System::Nutcrab]),
+        rounds,
+        &page,
+    );
+    fs::create_dir_all(directory)?;
+    fs::write(
+        directory.join("gathering.md"),
+        format!("{}\n", text.trim_end()),
+    )?;
+    fs::write(directory.join("gathering.csv"), raw)
+}
+
+/// A proxy for each bound of gathering.
+fn start_proxies(
+    programs: &Programs,
+    servers: &Servers,
+    namespace: &str,
+    scratch: &Path,
+) -> io::Result<Vec<(u32, Proxy)>> {
+    let start = |bound| {
+        let start = Start {
+            gather: Some(bound),
+            host: PROXY_HOST,
+            namespace: Some(namespace.to_owned()),
+            ..Start::usual(Protocol::Redis, servers.addresses())
+        };
+        Ok((
+            bound,
+            Proxy::start(System::Nutcrab, programs, &start, scratch)?,
+        ))
+    };
+    BOUNDS.into_iter().map(start).collect()
+}
+
+fn text(facts: &str, rounds: usize, page: &str) -> String {
+    format!(
         "# Gathering\n\n\
          Written by `make bench-gather`: GET of 64 bytes, pipeline 1, over four Redis, \
          {rounds} rounds; the proxy in a network namespace of its own, on a core of its own. The load \
@@ -188,13 +211,7 @@ pub fn inside(directory: &Path, words: &[String]) -> io::Result<()> {
          from the moment a request was due. Medians of the rounds, with the smallest and the largest; \
          raw data in [gathering.csv](gathering.csv). What follows from it is told in \
          [the page about measurements](README.md).\n\n{facts}\n{page}"
-    );
-    fs::create_dir_all(directory)?;
-    fs::write(
-        directory.join("gathering.md"),
-        format!("{}\n", text.trim_end()),
-    )?;
-    fs::write(directory.join("gathering.csv"), raw)
+    )
 }
 
 fn workload(clients: usize) -> Workload {

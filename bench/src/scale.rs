@@ -47,9 +47,6 @@ struct Cost {
 /// # Errors
 /// Something does not run, or a file cannot be written.
 pub fn scale(programs: &Programs, directory: &Path, share: f64) -> io::Result<()> {
-    let costs = |proxy: &Proxy, workload: &Workload, requests: u64| {
-        costs(proxy, workload, (requests as f64 * share) as u64)
-    };
     let scratch = Scratch::new()?;
     let place = Place::here(Core::Only(REST_CORE));
     let servers = Servers::start(Protocol::Redis, 4, &place, scratch.path())?;
@@ -60,126 +57,182 @@ pub fn scale(programs: &Programs, directory: &Path, share: f64) -> io::Result<()
          on a core of its own unless said otherwise; medians, with the smallest and the largest.\n\n{}\n",
         machine::facts(programs, &[System::Nutcrab])
     );
-    let usual = Start::usual(Protocol::Redis, servers.addresses());
-    let begin = |start: &Start<'_>| Proxy::start(System::Nutcrab, programs, start, scratch.path());
-
-    let mut rows = Vec::new();
-    for clients in [10, 100, 1000, 10_000] {
-        let proxy = begin(&usual)?;
-        rows.push((
-            format!("{clients} clients, P=1"),
-            // So many for each that making the connections costs little beside them.
-            costs(&proxy, &get(clients, 1), 40_000.max(40 * clients as u64))?,
-        ));
-    }
-    table(&mut page, "Clients", &rows);
-
-    let mut rows = Vec::new();
-    for count in [2, 20, 200] {
-        let lines: Vec<SocketAddr> = servers
-            .addresses()
-            .iter()
-            .copied()
-            .cycle()
-            .take(count)
-            .collect();
-        let proxy = begin(&Start {
-            servers: &lines,
-            ..usual.clone()
-        })?;
-        let name = format!("{count} servers, 50 clients, P=1");
-        rows.push((name, costs(&proxy, &get(50, 1), 30_000)?));
-    }
-    table(&mut page, "Servers", &rows);
-    page.push_str(
-        "The pools name the same four Redis again and again; each name has a connection of its \
-         own.\n\n",
-    );
-
-    let mut rows = Vec::new();
-    for pools in [1, 10, 50] {
-        let proxy = begin(&Start {
-            pools,
-            ..usual.clone()
-        })?;
-        let name = format!("{pools} pools, 50 clients, P=32");
-        rows.push((name, costs(&proxy, &get(50, 32), 300_000)?));
-    }
-    table(&mut page, "Pools", &rows);
-
-    let mut rows = Vec::new();
-    for keys in [10, 100, 1000, 10_000, 100_000] {
-        let proxy = begin(&usual)?;
-        let workload = Workload {
-            verb: Verb::Multi(keys),
-            ..get(1, 1)
-        };
-        let mut cells = costs(&proxy, &workload, (200_000 / keys as u64).max(4))?;
-        for cell in &mut cells {
-            (cell.cpu, cell.rate) = (cell.cpu / keys as f64, cell.rate * keys as f64);
-        }
-        rows.push((format!("MGET of {keys} keys, 1 client: per key"), cells));
-    }
-    table(&mut page, "Keys of one request", &rows);
-
-    let mut rows = Vec::new();
-    for workers in [1, 2] {
-        let proxy = begin(&Start {
-            workers,
-            core: Core::Any,
-            ..usual.clone()
-        })?;
-        let name = format!("{workers} workers on two cores, 50 clients, P=32");
-        rows.push((name, costs(&proxy, &get(50, 32), 300_000)?));
-    }
-    table(&mut page, "Workers", &rows);
-
-    page.push_str("## Small requests while a value of 256 MiB passes\n\n");
-    page.push_str(
-        "Open loop, 1,000 requests/s of 8 clients, on all servers, the one with the large value \
-         included.\n\n",
-    );
-    let huge = vec![b'x'; HUGE];
-    let request = wire::set(Protocol::Redis, "huge", &huge);
-    let proxy = begin(&usual)?;
-    plain(proxy.address, &request)?;
-    let acts = [
-        ("nothing large", None),
-        ("GETs of it, at about 100 MB/s", Some(Act::Get)),
-        ("a GET of it whose reader has stopped", Some(Act::Stopped)),
-        ("SETs of it, at about 100 MB/s", Some(Act::Set(&request))),
-    ];
-    begin_disturbances(&mut page);
-    disturbances(&mut page, "", proxy.address, &acts)?;
-    drop(proxy);
-    // What a server does to others itself while it prepares or takes such a value.
-    let server = servers.addresses()[0];
-    plain(server, &request)?;
-    disturbances(&mut page, "straight to one server: ", server, &acts)?;
-
-    page.push_str("\n## Small requests beside clients that do harm\n\n");
-    page.push_str("Open loop, 1,000 requests/s of 8 clients.\n\n");
-    let acts = [
-        ("nobody", None),
-        (
-            "one that sends GETs without end and reads nothing",
-            Some(Act::Unread(1)),
-        ),
-        ("fifty of them", Some(Act::Unread(50))),
-        (
-            "5,000 connections a second, made and dropped",
-            Some(Act::Storm),
-        ),
-        (
-            "5,000 clients a second with malformed requests",
-            Some(Act::Malformed),
-        ),
-    ];
-    begin_disturbances(&mut page);
-    let proxy = begin(&usual)?;
-    disturbances(&mut page, "", proxy.address, &acts)?;
+    let bench = Bench {
+        programs,
+        servers,
+        scratch,
+        share,
+    };
+    bench.clients(&mut page)?;
+    bench.server_counts(&mut page)?;
+    bench.pools(&mut page)?;
+    bench.keys(&mut page)?;
+    bench.workers(&mut page)?;
+    bench.large_values(&mut page)?;
+    bench.harm(&mut page)?;
     fs::create_dir_all(directory)?;
     fs::write(directory.join("scale.md"), format!("{}\n", page.trim_end()))
+}
+
+/// What all tables are measured with.
+struct Bench<'a> {
+    programs: &'a Programs,
+    servers: Servers,
+    scratch: Scratch,
+    /// How many of the usual requests are sent.
+    share: f64,
+}
+
+impl Bench<'_> {
+    fn usual(&self) -> Start<'_> {
+        Start::usual(Protocol::Redis, self.servers.addresses())
+    }
+
+    fn begin(&self, start: &Start<'_>) -> io::Result<Proxy> {
+        Proxy::start(System::Nutcrab, self.programs, start, self.scratch.path())
+    }
+
+    fn costs(&self, proxy: &Proxy, workload: &Workload, requests: u64) -> io::Result<Vec<Cost>> {
+        costs(proxy, workload, (requests as f64 * self.share) as u64)
+    }
+
+    fn clients(&self, page: &mut String) -> io::Result<()> {
+        let mut rows = Vec::new();
+        for clients in [10, 100, 1000, 10_000] {
+            let proxy = self.begin(&self.usual())?;
+            rows.push((
+                format!("{clients} clients, P=1"),
+                // So many for each that making the connections costs little beside them.
+                self.costs(&proxy, &get(clients, 1), 40_000.max(40 * clients as u64))?,
+            ));
+        }
+        table(page, "Clients", &rows);
+        Ok(())
+    }
+
+    fn server_counts(&self, page: &mut String) -> io::Result<()> {
+        let mut rows = Vec::new();
+        for count in [2, 20, 200] {
+            let lines: Vec<SocketAddr> = self
+                .servers
+                .addresses()
+                .iter()
+                .copied()
+                .cycle()
+                .take(count)
+                .collect();
+            let proxy = self.begin(&Start {
+                servers: &lines,
+                ..self.usual()
+            })?;
+            let name = format!("{count} servers, 50 clients, P=1");
+            rows.push((name, self.costs(&proxy, &get(50, 1), 30_000)?));
+        }
+        table(page, "Servers", &rows);
+        page.push_str(
+            "The pools name the same four Redis again and again; each name has a connection of its \
+             own.\n\n",
+        );
+        Ok(())
+    }
+
+    fn pools(&self, page: &mut String) -> io::Result<()> {
+        let mut rows = Vec::new();
+        for pools in [1, 10, 50] {
+            let proxy = self.begin(&Start {
+                pools,
+                ..self.usual()
+            })?;
+            let name = format!("{pools} pools, 50 clients, P=32");
+            rows.push((name, self.costs(&proxy, &get(50, 32), 300_000)?));
+        }
+        table(page, "Pools", &rows);
+        Ok(())
+    }
+
+    fn keys(&self, page: &mut String) -> io::Result<()> {
+        let mut rows = Vec::new();
+        for keys in [10, 100, 1000, 10_000, 100_000] {
+            let proxy = self.begin(&self.usual())?;
+            let workload = Workload {
+                verb: Verb::Multi(keys),
+                ..get(1, 1)
+            };
+            let mut cells = self.costs(&proxy, &workload, (200_000 / keys as u64).max(4))?;
+            for cell in &mut cells {
+                (cell.cpu, cell.rate) = (cell.cpu / keys as f64, cell.rate * keys as f64);
+            }
+            rows.push((format!("MGET of {keys} keys, 1 client: per key"), cells));
+        }
+        table(page, "Keys of one request", &rows);
+        Ok(())
+    }
+
+    fn workers(&self, page: &mut String) -> io::Result<()> {
+        let mut rows = Vec::new();
+        for workers in [1, 2] {
+            let proxy = self.begin(&Start {
+                workers,
+                core: Core::Any,
+                ..self.usual()
+            })?;
+            let name = format!("{workers} workers on two cores, 50 clients, P=32");
+            rows.push((name, self.costs(&proxy, &get(50, 32), 300_000)?));
+        }
+        table(page, "Workers", &rows);
+        Ok(())
+    }
+
+    fn large_values(&self, page: &mut String) -> io::Result<()> {
+        page.push_str("## Small requests while a value of 256 MiB passes\n\n");
+        page.push_str(
+            "Open loop, 1,000 requests/s of 8 clients, on all servers, the one with the large value \
+             included.\n\n",
+        );
+        let huge = vec![b'x'; HUGE];
+        let request = wire::set(Protocol::Redis, "huge", &huge);
+        let proxy = self.begin(&self.usual())?;
+        plain(proxy.address, &request)?;
+        let acts = [
+            ("nothing large", None),
+            ("GETs of it, at about 100 MB/s", Some(Act::Get)),
+            ("a GET of it whose reader has stopped", Some(Act::Stopped)),
+            ("SETs of it, at about 100 MB/s", Some(Act::Set(&request))),
+        ];
+        begin_disturbances(page);
+        disturbances(page, "", proxy.address, &acts)?;
+        drop(proxy);
+        // What a server does to others itself while it prepares or takes such a value.
+        let server = self.servers.addresses()[0];
+        plain(server, &request)?;
+        disturbances(page, "straight to one server: ", server, &acts)?;
+        Ok(())
+    }
+
+    fn harm(&self, page: &mut String) -> io::Result<()> {
+        page.push_str("\n## Small requests beside clients that do harm\n\n");
+        page.push_str("Open loop, 1,000 requests/s of 8 clients.\n\n");
+        let acts = [
+            ("nobody", None),
+            (
+                "one that sends GETs without end and reads nothing",
+                Some(Act::Unread(1)),
+            ),
+            ("fifty of them", Some(Act::Unread(50))),
+            (
+                "5,000 connections a second, made and dropped",
+                Some(Act::Storm),
+            ),
+            (
+                "5,000 clients a second with malformed requests",
+                Some(Act::Malformed),
+            ),
+        ];
+        begin_disturbances(page);
+        let proxy = self.begin(&self.usual())?;
+        disturbances(page, "", proxy.address, &acts)?;
+        Ok(())
+    }
 }
 
 fn get(clients: usize, pipeline: usize) -> Workload {
