@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::code::{code_of, positions};
 
-const FILE_LINES_MAX: usize = 700;
+const FILE_LINES_MAX: usize = 1000;
 const LINE_CHARS_MAX: usize = 110;
 
 /// Spelled in halves, or this file would find itself.

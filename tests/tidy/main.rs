@@ -9,6 +9,7 @@
 mod arrows;
 mod code;
 mod files;
+mod functions;
 mod links;
 
 use std::collections::BTreeSet;
@@ -16,6 +17,7 @@ use std::path::{Path, PathBuf};
 
 use arrows::{arrow_offences, dependencies, read_arrows};
 use files::{rust_offences, text_offences};
+use functions::{function_offences, stale_exceptions};
 use links::{link_offences, links};
 
 /// The folders with code.
@@ -97,6 +99,19 @@ fn arrows_form_no_circle() {
         circle.is_empty(),
         "in a circle, or using a room without a row: {circle:?}"
     );
+}
+
+#[test]
+fn functions_are_short() {
+    let mut offences = Vec::new();
+    let mut excepted = Vec::new();
+    for folder in SOURCES {
+        for path in with_extension(files_below(folder), "rs") {
+            offences.extend(function_offences(&path, &read(&path), &mut excepted));
+        }
+    }
+    offences.extend(stale_exceptions(&excepted));
+    assert_none(&offences);
 }
 
 #[test]
