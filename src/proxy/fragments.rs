@@ -2,7 +2,7 @@
 //! concerned, or without, sent whole to every server.
 //!
 //! A memcached server is asked for many keys in several lines: it takes a time that grows with the square of
-//! a line's length, and all who share the connection wait meanwhile.
+//! a line's length, and all who share the connection wait meanwhile. Those of a `gat` must be short.
 //!
 //! Costs units + servers, and in the steady state no allocation: the memory of one split request is
 //! used again for the next.
@@ -19,6 +19,7 @@ use super::scripts::SCRIPT_MAX;
 use super::time::Time;
 use super::{Proxy, Scratch};
 use crate::buffer::{BufferPool, Input, Queue};
+use crate::protocol::memcache::split::{is_too_long, line_units};
 use crate::protocol::{
     Answer, BadReply, Family, Fan, FragmentReply, Join, Labels, Merge, Parsed, Partial, Reach,
     ScanTurn, Unit, Version,
@@ -33,9 +34,6 @@ const LINE_KEYS: u32 = 1024;
 
 /// Memory for more units than this is given back after use.
 pub(super) const UNITS_KEPT: usize = 1024;
-
-// What is noted of several lines to one server does not outlive the request.
-const _: () = assert!(UNITS_KEPT <= LINE_KEYS as usize);
 
 /// How many units one fragment may have.
 pub(super) fn most_of_fragment(merge: Merge) -> u32 {
@@ -100,7 +98,12 @@ impl Proxy {
             return true;
         };
         let pool = &self.pools[client.pool.index()];
-        let (bytes, command, most) = (input.bytes(), parsed.command, self.limits.keys);
+        let (bytes, command) = (input.bytes(), parsed.command);
+        // One that is written anew is not long.
+        let most = match merge == Merge::Values && is_too_long(bytes) {
+            true => usize::MAX,
+            false => self.limits.keys,
+        };
         let units = &mut self.scratch.units;
         units.clear();
         if !pool.commands.units(bytes, command, &mut 0, most, units) {
@@ -127,7 +130,11 @@ impl Proxy {
         let pool = &self.pools[client.pool.index()];
         let mut scratch = mem::take(&mut self.scratch);
         let bytes = input.bytes();
-        let most = most_of_fragment(merge);
+        let is_too_long = merge == Merge::Values && is_too_long(bytes);
+        let most = match is_too_long {
+            true => line_units(bytes, &scratch.units),
+            false => most_of_fragment(merge),
+        };
         scratch.servers.clear();
         // One draw for the whole request: a random pool sends it to one server.
         let picks = scratch
@@ -139,7 +146,8 @@ impl Proxy {
         match scratch.servers.first().copied() {
             None => self.answer_error(id, Cause::Refused),
             first
-                if scratch.units.len() as u64 <= most.into()
+                if !is_too_long
+                    && scratch.units.len() as u64 <= most.into()
                     && scratch.servers.iter().all(|&server| Some(server) == first) =>
             {
                 if merge == Merge::Values && self.limits.strict {
@@ -411,6 +419,7 @@ impl Proxy {
         for (reply, part) in fanout.replies.iter_mut().zip(parts) {
             reply.done = false;
             reply.opened = false;
+            reply.follows = false;
             reply.units = part.count;
         }
         let stats = &self.stats.pools[client.pool.index()];

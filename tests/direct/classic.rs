@@ -55,6 +55,19 @@ fn retrieval() -> Vec<Case> {
     for name in ["get", "gets", "gat 0", "gats 0", "gat -1", "bget"] {
         cases.extend(keys.map(|keys| Case::lines(&format!("{name} {keys}"))));
     }
+    // Longer than a server takes but at once.
+    for name in ["gat 0", "gats 0", "gat -1"] {
+        let wide = format!("missing {}", "m".repeat(250));
+        for keys in [
+            "k0 k1 missing k2 k3 k4 k5 k6 k7 k7 ".repeat(220),
+            format!("{wide} k0 {wide} k1 k2 ").repeat(12),
+            format!("k0{}", " ".repeat(1500)),
+            "missing ".repeat(1000),
+        ] {
+            let asked = format!("{name} {keys}\nget k0 k1 k2 k3");
+            cases.push(Case::lines(&asked));
+        }
+    }
     cases.extend(lines([
         "gat -1 k0\nget k0",
         "gat -1 k0 k1 k2\nget k0 k1 k2 k3",

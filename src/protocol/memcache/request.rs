@@ -24,7 +24,14 @@ use crate::protocol::{
 
 /// Longest line of anything but a get, line end included. From there on memcached closes (up to 1.5;
 /// 1.6 at twice that), and no command needs it.
-const LINE_MAX: usize = 1024;
+pub(super) const LINE_MAX: usize = 1024;
+
+/// Longest line of a `gat`, which goes to servers in lines that are no longer than others. memcached answers
+/// one if all of it is there when it reads, at most so much at once, and closes otherwise.
+const TOUCH_MAX: usize = 16 * 1024;
+
+/// Longest expiry time of a longer `gat`. memcached takes no number of more digits, but for leading zeros.
+const EXPIRY_MAX: usize = 20;
 
 /// Most spaces in front of a get that is longer than [`LINE_MAX`]; memcached closes at more.
 const INDENT_MAX: usize = 100;
@@ -41,10 +48,11 @@ pub fn parse(bytes: &[u8], scan: &mut RequestScan, table: &Table, limits: &Limit
     let searched = scan.position as usize;
     let Some(newline) = memchr(b'\n', &bytes[searched..]).map(|at| searched + at) else {
         scan.position = bytes.len() as u32;
-        if bytes.len() >= line_max(bytes, limits) {
+        let most = line_max(bytes, limits);
+        if bytes.len() >= most {
             return Parse::Bad(refusal(Complaint::LineTooLong));
         }
-        if bytes.len() >= LINE_MAX {
+        if bytes.len() >= LINE_MAX && most > TOUCH_MAX {
             long::read_on(bytes, searched, scan, limits);
         }
         return Parse::More;
@@ -163,7 +171,7 @@ pub fn keys(request: &[u8], keys: &mut Vec<Key>) {
     keys.extend(line_keys(request).1.map(Key::Plain));
 }
 
-/// How long the line that starts with `bytes` may be. Only gets may be long: they have many keys.
+/// How long the line that starts with `bytes` may be. Only what gets may be long: it has many keys.
 #[inline]
 fn line_max(bytes: &[u8], limits: &Limits) -> usize {
     if bytes.len() < LINE_MAX {
@@ -172,8 +180,13 @@ fn line_max(bytes: &[u8], limits: &Limits) -> usize {
     let indent = bytes.iter().take_while(|&&byte| byte == b' ').count();
     let text = &bytes[indent..];
     let is_get = text.starts_with(b"get ") || text.starts_with(b"gets ");
-    if is_get && indent <= INDENT_MAX {
+    let touches = text.starts_with(b"gat ") || text.starts_with(b"gats ");
+    if indent > INDENT_MAX {
+        LINE_MAX
+    } else if is_get {
         limits.request.max(LINE_MAX)
+    } else if touches {
+        limits.request.clamp(LINE_MAX, TOUCH_MAX)
     } else {
         LINE_MAX
     }
@@ -491,14 +504,24 @@ impl Line<'_> {
         let Some(expiry) = words.next() else {
             return self.refuse(Complaint::Error);
         };
-        if !is_signed_number(expiry.of(text)) {
+        // With its line end, which may be a byte shorter.
+        let is_long = text.len() + 2 > LINE_MAX;
+        if !is_signed_number(expiry.of(text)) || is_long && expiry.len() > EXPIRY_MAX {
             return self.refuse(Complaint::Exptime);
         }
         if words.clone().next().is_none() {
             // memcached finds none of no keys.
             return self.request(Verdict::Local(Local::Say(b"END\r\n")), Span::default());
         }
-        self.keys(words)
+        let request = self.keys(words);
+        match (&request.verdict, self.row.rule) {
+            // However few keys it has, it must be written anew.
+            (Verdict::Forward, Rule::Split(merge)) if is_long => Parsed {
+                verdict: Verdict::Split(merge),
+                ..request
+            },
+            _ => request,
+        }
     }
 
     fn verbosity(&self, args: Args<'_>) -> Parsed {

@@ -4,7 +4,7 @@ use memchr::memchr;
 
 use super::Words;
 use super::reply::{Kind, kind, usual, usual_numbers};
-use super::request::{line_keys, text_of};
+use super::request::{LINE_MAX, line_keys, text_of};
 use crate::buffer::{BufferPool, Queue};
 use crate::protocol::{FragmentReply, Join, Joined, Plan, Span, Unit};
 
@@ -38,6 +38,22 @@ pub fn units(request: &[u8], at: &mut usize, most: usize, units: &mut Vec<Unit>)
         };
         units.push(Unit { key, whole });
     }
+}
+
+/// Whether a get must be written anew because it is longer than servers take: a `gat`.
+#[inline]
+pub fn is_too_long(request: &[u8]) -> bool {
+    request.len() >= LINE_MAX && line_keys(request).0.is_some()
+}
+
+/// How many of its units a line to a server may have then.
+#[cold]
+pub fn line_units(request: &[u8], units: &[Unit]) -> u32 {
+    let expiry = line_keys(request).0.map_or(0, Span::len);
+    let head = b"gats ".len() + expiry + b" \r\n".len();
+    let longest = units.iter().map(|unit| unit.key.len()).max();
+    let count = LINE_MAX.saturating_sub(head) / (longest.unwrap_or(0) + b" ".len());
+    count.max(1) as u32
 }
 
 /// Writes what stands ahead of the keys in a fragment.

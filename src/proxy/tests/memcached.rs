@@ -466,6 +466,55 @@ fn a_server_is_asked_for_many_keys_in_lines_of_moderate_length() {
 }
 
 #[test]
+fn a_long_gat_is_sent_in_lines_as_long_as_any_may_be() {
+    let config = Pool {
+        protocol: Protocol::Memcache,
+        limits: *Protocol::Memcache.limits(),
+        ..pool(1)
+    };
+    // However few keys one turn may deal with.
+    let limits = Limits {
+        keys: 2,
+        ..Limits::default()
+    };
+    let mut rig = Rig::with_limits(config, limits);
+    rig.proxy.limits.strict = true;
+    let client = rig.client();
+    let keys: Vec<String> = (0..1500).map(|number| format!("k{number}")).collect();
+    let line = format!("gats 60 {}\r\n", keys.join(" "));
+    let (start, end) = line.split_at(3000);
+    rig.receive(client, start);
+    rig.receive(client, end.to_owned() + "get k1\r\n");
+    rig.establish();
+    let link = rig.link(0);
+    let written = rig.take(link);
+    let (asked, last) = written.split_at(written.len() - "get k1\r\n".len());
+    assert_eq!(last, "get k1\r\n");
+    let value = |key: &str| format!("VALUE {key} 0 1 7\r\nv\r\n");
+    let answer = |line: &str| {
+        assert!(
+            line.len() + 2 <= 1024 && line.starts_with("gats 60 "),
+            "{line}"
+        );
+        let keys = line.split_whitespace().skip(2);
+        keys.map(value).collect::<String>() + "END\r\n"
+    };
+    let replies: String = asked.lines().map(answer).collect();
+    rig.receive(link, replies + "VALUE k1 0 1\r\nv\r\nEND\r\n");
+    let values: String = keys.iter().map(|key| value(key)).collect();
+    assert_eq!(
+        rig.take(client),
+        values + "END\r\nVALUE k1 0 1\r\nv\r\nEND\r\n"
+    );
+    // What was noted of its lines is forgotten.
+    let short = format!("gat 60 {}{}\r\n", " ".repeat(1100), keys[..3].join(" "));
+    rig.receive(client, short);
+    assert_eq!(rig.take(link), "gat 60 k0 k1 k2 \r\n");
+    rig.receive(link, "END\r\n");
+    assert_eq!(rig.take(client), "END\r\n");
+}
+
+#[test]
 fn a_get_of_more_keys_than_there_is_memory_for_is_an_error() {
     let mut rig = Rig::strict(Pool {
         protocol: Protocol::Memcache,

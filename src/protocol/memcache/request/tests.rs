@@ -3,6 +3,8 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::buffer::{BufferPool, Queue};
+use crate::protocol::memcache::split;
 use crate::protocol::pieces::{self, Outcome};
 use crate::protocol::{BadBody, Merge, Protocol};
 
@@ -531,6 +533,52 @@ fn only_gets_may_be_long() {
         Limits::MEMCACHE.request,
     );
     ends_at(&format!("{}get a", " ".repeat(INDENT_MAX + 1)), LINE_MAX);
+    ends_at("gat 0 a", TOUCH_MAX);
+    ends_at("gats -1 a b", TOUCH_MAX);
+    ends_at("gatx 0 a", LINE_MAX);
+}
+
+#[test]
+fn long_gats_are_written_anew_in_lines_that_servers_take() {
+    let is_split = |line: &str| {
+        matches!(
+            request(line.as_bytes()).verdict,
+            Verdict::Split(Merge::Values)
+        )
+    };
+    assert!(!is_split("gat 0 a\r\n") && is_split("gat 0 a b\r\n"));
+    let spaces = |count: usize| format!("gat 0{}a\r\n", " ".repeat(count));
+    assert!(!is_split(&spaces(1000)) && is_split(&spaces(1100)));
+    let zeros = |line: &str| line.replace(" 0", &format!(" {}", "0".repeat(21)));
+    assert!(!matches!(
+        request(zeros("gat 0 a\r\n").as_bytes()).verdict,
+        Verdict::Refuse(_)
+    ));
+    let refused = request(zeros(&spaces(1100)).as_bytes());
+    assert_eq!(
+        refused.verdict,
+        Verdict::Refuse(refusal(Complaint::Exptime))
+    );
+    let key = |length: usize| "k".repeat(length);
+    for keys in [
+        vec![key(250); 60],
+        vec![key(1); 5000],
+        [vec![key(1); 1000], vec![key(250)], vec![key(17); 50]].concat(),
+    ] {
+        for name in ["gat 0", "gats -1", "gat 01234567890123456789"] {
+            let line = format!("{name} {}\r\n", keys.join("  "));
+            let (mut units, mut buffers) = (Vec::new(), BufferPool::new(4096, 4));
+            let line = line.as_bytes();
+            assert!(split::units(line, &mut 0, usize::MAX, &mut units) && split::is_too_long(line));
+            for units in units.chunks(split::line_units(line, &units) as usize) {
+                let mut out = Queue::new();
+                split::open_fragment(line, &mut out, &mut buffers);
+                split::push_units(line, units, &mut out, &mut buffers);
+                out.push(split::FRAGMENT_END, &mut buffers);
+                assert!(out.len() <= LINE_MAX, "{} bytes", out.len());
+            }
+        }
+    }
 }
 
 #[test]
