@@ -678,5 +678,4 @@ fn wrong_arity(name: &str) -> Refusal {
 }
 
 #[cfg(test)]
-#[path = "request_tests.rs"]
 mod tests;
