@@ -105,6 +105,7 @@ impl Division {
         if let Some(first) = units.first().filter(|_| self.head.is_empty()) {
             self.head = bytes[..first.whole.start as usize].to_vec();
         }
+        self.fanout.order.reserve(units.len());
         for unit in units {
             let key = unit.key.of(bytes);
             let server = self.router.pick(key, self.draw).ok_or(Cause::Refused)?;
@@ -265,7 +266,14 @@ impl Proxy {
                 out.append(&mut body.bytes, buffers);
                 commands.close_fragment(out, buffers);
             };
-            self.send_fragment(&request, sequence, fragment as u16, body.server, write);
+            self.send_fragment(
+                &request,
+                sequence,
+                fragment as u16,
+                body.server,
+                merge,
+                write,
+            );
         }
         self.advance(id);
         self.end_division(id, len);

@@ -203,7 +203,14 @@ impl Proxy {
                 let commands = &pool.commands;
                 commands.fragment(bytes, parsed.command, units, out, buffers);
             };
-            self.send_fragment(request, sequence, fragment as u16, part.server, write);
+            self.send_fragment(
+                request,
+                sequence,
+                fragment as u16,
+                part.server,
+                merge,
+                write,
+            );
         }
         self.advance(id);
     }
@@ -216,6 +223,7 @@ impl Proxy {
         sequence: u32,
         fragment: u16,
         server: ServerIndex,
+        merge: Merge,
         write: impl FnOnce(&mut Queue, &mut BufferPool, &Pool),
     ) {
         let id = request.client;
@@ -223,9 +231,9 @@ impl Proxy {
             Ok(link) => link,
             Err(cause) => return self.fail_fragment(id, sequence, fragment, cause),
         };
-        if let Some(client) = self.clients.find_mut(id)
+        if merge == Merge::Values
+            && let Some(client) = self.clients.find_mut(id)
             && let Some(Exchange::Fanout(fanout)) = client.ring.find(sequence)
-            && fanout.merge == Merge::Values
         {
             fanout.links.push((fragment, link));
         }

@@ -13,6 +13,8 @@
 //! its length is beyond doubt, so that the connection stays usable; memcached reads it as commands.
 //! Where the length is in doubt the connection ends.
 
+use std::mem;
+
 use memchr::{memchr, memchr2};
 
 use super::commands::{Form, Row, Rule, Stats, Table, stats};
@@ -47,15 +49,7 @@ const FLAGS_MAX: usize = 16;
 pub fn parse(bytes: &[u8], scan: &mut RequestScan, table: &Table, limits: &Limits) -> Parse {
     let searched = scan.position as usize;
     let Some(newline) = memchr(b'\n', &bytes[searched..]).map(|at| searched + at) else {
-        scan.position = bytes.len() as u32;
-        let most = line_max(bytes, limits);
-        if bytes.len() >= most {
-            return Parse::Bad(refusal(Complaint::LineTooLong));
-        }
-        if bytes.len() >= LINE_MAX && most > TOUCH_MAX {
-            long::read_on(bytes, searched, scan, limits);
-        }
-        return Parse::More;
+        return unended(bytes, scan, limits);
     };
     // If a data block is missing, the line is found again at once.
     scan.position = newline as u32;
@@ -66,8 +60,8 @@ pub fn parse(bytes: &[u8], scan: &mut RequestScan, table: &Table, limits: &Limit
     let text = bytes[..newline]
         .strip_suffix(b"\r")
         .unwrap_or(&bytes[..newline]);
-    if scan.seen > 0 {
-        return done(finish(text, scan, table, limits), len);
+    if searched >= LINE_MAX && scan.seen > 0 {
+        return finish(text, scan, table, limits, len);
     }
     let mut words = Words::of(text);
     let name = words.next().unwrap_or_default();
@@ -130,12 +124,34 @@ pub fn keyed(bytes: &[u8], table: &Table, limits: &Limits) -> Option<Straight> {
     })
 }
 
+/// A line whose end is not there yet.
+#[cold]
+#[inline(never)]
+fn unended(bytes: &[u8], scan: &mut RequestScan, limits: &Limits) -> Parse {
+    let searched = mem::replace(&mut scan.position, bytes.len() as u32);
+    let most = line_max(bytes, limits);
+    if bytes.len() >= most {
+        return Parse::Bad(refusal(Complaint::LineTooLong));
+    }
+    if bytes.len() >= LINE_MAX && most > TOUCH_MAX {
+        long::read_on(bytes, searched as usize, scan, limits);
+    }
+    Parse::More
+}
+
 /// A long get whose line is whole, of which most was looked at before.
 #[cold]
-fn finish(text: &[u8], scan: &mut RequestScan, table: &Table, limits: &Limits) -> Parsed {
+#[inline(never)]
+fn finish(
+    text: &[u8],
+    scan: &mut RequestScan,
+    table: &Table,
+    limits: &Limits,
+    len: usize,
+) -> Parse {
     long::look_at(text, scan);
     let Some(command) = table.find(scan.first[0].of(text)) else {
-        return refuse(None, Complaint::Error);
+        return done(refuse(None, Complaint::Error), len);
     };
     let line = Line {
         sound: long::is_sound(scan),
@@ -143,11 +159,12 @@ fn finish(text: &[u8], scan: &mut RequestScan, table: &Table, limits: &Limits) -
         command: Some(command),
         limits,
     };
-    line.of_keys(Keys {
+    let keys = Keys {
         first: (scan.seen > 1).then_some(scan.first[1]),
         several: scan.seen > 2,
         longest: scan.args as usize,
-    })
+    };
+    done(line.of_keys(keys), len)
 }
 
 /// All keys of a whole get, in order, and what stands ahead of them: the expiry time of a `gat`.
@@ -331,15 +348,17 @@ struct Line<'a> {
 impl Line<'_> {
     #[inline]
     fn keys(&self, mut keys: Words<'_>) -> Parsed {
-        let first = keys.next();
-        let mut longest = first.map_or(0, Span::len);
+        let Some(first) = keys.next() else {
+            return self.refuse(Complaint::Error);
+        };
+        let mut longest = first.len();
         let mut several = false;
         for key in keys {
             longest = longest.max(key.len());
             several = true;
         }
         self.of_keys(Keys {
-            first,
+            first: Some(first),
             several,
             longest,
         })

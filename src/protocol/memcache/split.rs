@@ -14,20 +14,16 @@ const HEADER_MAX: usize = 512;
 /// Appends the units of a whole get from `at` on, in order: its keys. See
 /// [`crate::protocol::Commands::units`].
 pub fn units(request: &[u8], at: &mut usize, most: usize, units: &mut Vec<Unit>) -> bool {
-    let mut keys = match *at {
+    let keys = match *at {
         0 => line_keys(request).1,
         position => Words {
             line: text_of(request),
             position,
         },
     };
-    loop {
-        let position = keys.position;
-        let Some(key) = keys.next() else {
-            return true;
-        };
+    for key in keys {
         if units.len() == most {
-            *at = position;
+            *at = key.start as usize;
             return false;
         }
         // With the space behind it, where there is one.
@@ -38,6 +34,7 @@ pub fn units(request: &[u8], at: &mut usize, most: usize, units: &mut Vec<Unit>)
         };
         units.push(Unit { key, whole });
     }
+    true
 }
 
 /// Whether a get must be written anew because it is longer than servers take: a `gat`.
