@@ -197,6 +197,23 @@ pub struct BufferPool {
     keep: usize,
     /// The fewest that were idle since the last [`BufferPool::tidy`].
     spare: usize,
+    /// Short pieces of memory for replies that wait to be joined, by their size: see [`size_class`].
+    small: [Vec<Vec<u8>>; CLASSES],
+}
+
+/// The shortest piece of memory kept for reuse besides buffers, in bytes. Each class has twice the size of
+/// the one before.
+const SMALL_MIN: usize = 64;
+const CLASSES: usize = 6;
+
+/// Pieces of one class that are kept.
+const SMALL_KEPT: usize = 256;
+
+/// The class of the shortest pieces that hold `len` bytes.
+#[inline]
+fn size_class(len: usize) -> Option<usize> {
+    let class = len.div_ceil(SMALL_MIN).next_power_of_two().ilog2() as usize;
+    (class < CLASSES).then_some(class)
 }
 
 impl BufferPool {
@@ -207,6 +224,7 @@ impl BufferPool {
             free: Vec::new(),
             keep,
             spare: 0,
+            small: Default::default(),
         }
     }
 
@@ -217,7 +235,12 @@ impl BufferPool {
         self.free.truncate(self.free.len() - spare);
         self.free.shrink_to(2 * self.free.len());
         self.spare = self.free.len();
-        spare * self.size
+        let mut freed = spare * self.size;
+        for (class, small) in self.small.iter_mut().enumerate() {
+            freed += small.len() * (SMALL_MIN << class);
+            *small = Vec::new();
+        }
+        freed
     }
 
     /// Frees idle buffers, as many as `bytes` filled at the least.
@@ -241,8 +264,23 @@ impl BufferPool {
     fn give(&mut self, mut buffer: Vec<u8>) {
         if buffer.capacity() == self.size && self.free.len() < self.keep {
             buffer.clear();
-            self.free.push(buffer);
+            return self.free.push(buffer);
         }
+        let class = size_class(buffer.capacity());
+        let Some(class) = class.filter(|&class| buffer.capacity() == SMALL_MIN << class) else {
+            return;
+        };
+        if self.small[class].len() < SMALL_KEPT {
+            buffer.clear();
+            self.small[class].push(buffer);
+        }
+    }
+
+    /// Memory for `len` bytes that is given back like a buffer; `None` for more than short pieces hold.
+    fn take_small(&mut self, len: usize) -> Option<Vec<u8>> {
+        let class = size_class(len)?;
+        let found = self.small[class].pop();
+        Some(found.unwrap_or_else(|| Vec::with_capacity(SMALL_MIN << class)))
     }
 }
 
@@ -389,6 +427,20 @@ impl Queue {
             }
             _ => self.push_snug(input.bytes),
         }
+    }
+
+    /// As [`Queue::push_input_snug`], in memory that is kept for reuse if it is short.
+    pub fn push_input_reused(&mut self, input: Input<'_>, pool: &mut BufferPool) {
+        if self.segments.is_empty()
+            && !input.is_empty()
+            && let Some(mut bytes) = pool.take_small(input.len())
+        {
+            self.len += input.len();
+            bytes.extend_from_slice(input.bytes());
+            self.segments.push_back(Segment::Owned { bytes, start: 0 });
+            return;
+        }
+        self.push_input_snug(input);
     }
 
     /// Takes `end` off the end, if that is what the last buffer ends with, and not all it holds.
@@ -559,6 +611,24 @@ mod tests {
         assert_eq!((queue.segments.len(), Rc::strong_count(&chunk)), (2, 2));
         queue.consume(queue.len(), &mut pool);
         assert_eq!((Rc::strong_count(&chunk), pool.idle_count()), (1, 1));
+    }
+
+    #[test]
+    fn short_pieces_are_used_again() {
+        let mut pool = BufferPool::new(16 * 1024, 4);
+        let mut queue = Queue::new();
+        let mut places = Vec::new();
+        for len in [100, 65, 128] {
+            queue.push_input_reused(Input::copied(&vec![b'x'; len]), &mut pool);
+            assert_eq!(queue.to_vec(), vec![b'x'; len]);
+            places.push(queue.front().as_ptr());
+            queue.clear(&mut pool);
+        }
+        assert!(places.iter().all(|&place| place == places[0]));
+        assert_eq!((pool.tidy(), pool.tidy()), (128, 0));
+        queue.push_input_reused(Input::copied(&[b'x'; 4096]), &mut pool);
+        queue.clear(&mut pool);
+        assert_eq!(pool.tidy(), 0);
     }
 
     #[test]

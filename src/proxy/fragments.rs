@@ -51,8 +51,8 @@ pub(super) struct Part {
     count: u32,
     /// Behind its last unit, among the grouped units.
     end: u32,
-    /// How many units are still to come while they are grouped.
-    left: u32,
+    /// Behind the last unit there is room for, while they are grouped.
+    limit: u32,
 }
 
 impl Part {
@@ -67,7 +67,7 @@ impl Part {
             server,
             count,
             end: 0,
-            left: 0,
+            limit: 0,
         }
     }
 }
@@ -136,13 +136,15 @@ impl Proxy {
             false => most_of_fragment(merge),
         };
         scratch.servers.clear();
+        scratch.servers.reserve(scratch.units.len());
         // One draw for the whole request: a random pool sends it to one server.
-        let picks = scratch
-            .units
-            .iter()
-            .map(|unit| pool.router.pick(unit.key.of(bytes), draw));
-        // Either every key has a server, or no server is live.
-        scratch.servers.extend(picks.flatten());
+        for unit in &scratch.units {
+            // Either every key has a server, or no server is live.
+            match pool.router.pick(unit.key.of(bytes), draw) {
+                Some(server) => scratch.servers.push(server),
+                None => break,
+            }
+        }
         match scratch.servers.first().copied() {
             None => self.answer_error(id, Cause::Refused),
             first
@@ -510,7 +512,7 @@ fn group(scratch: &mut Scratch, server_count: usize, most: u32, order: &mut Vec<
                 server,
                 count,
                 end: start,
-                left: count,
+                limit: start + count,
             });
             start += count;
             left -= count;
@@ -521,13 +523,13 @@ fn group(scratch: &mut Scratch, server_count: usize, most: u32, order: &mut Vec<
         .grouped
         .resize(scratch.units.len(), Default::default());
     order.clear();
+    order.reserve(scratch.units.len());
     for (unit, server) in scratch.units.iter().zip(&scratch.servers) {
         let number = counts[server.index()];
         let part = &mut scratch.parts[number as usize];
         scratch.grouped[part.end as usize] = *unit;
         part.end += 1;
-        part.left -= 1;
-        if part.left == 0 {
+        if part.end == part.limit {
             counts[server.index()] += 1;
         }
         order.push(number as u16);

@@ -439,7 +439,7 @@ impl Proxy {
             if let Some(partial) = partial {
                 reply.bytes.append(partial, &mut self.buffers);
             }
-            reply.bytes.push_input_snug(last);
+            reply.bytes.push_input_reused(last, &mut self.buffers);
         }
         if let Some(mark) = whole {
             reply.done = true;
