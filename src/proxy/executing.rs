@@ -9,6 +9,7 @@
 //! reached then, nobody hears it, as when it is published without a transaction.
 
 use super::Proxy;
+use super::client::asked_bit;
 use super::exchange::Exchange;
 use super::ids::{ClientId, LinkId, PoolIndex};
 use super::link::{Link, Role, Slot, beginning};
@@ -98,8 +99,6 @@ impl Proxy {
         let facts = self.pools[pool.index()].facts.as_ref();
         let takes_moments = facts.is_some_and(|facts| !facts.is_older_than(6, 0));
         let sequence = client.ring.push(Exchange::owed(mute, Answer::Always));
-        // The next request may take another connection and must not be served before.
-        client.barrier |= watched;
         if !transaction.publishes.is_empty() {
             client.hold_messages(sequence);
         }
@@ -109,6 +108,15 @@ impl Proxy {
         let server = self.links.find(link).map(|link| link.server);
         let mut elsewhere = self.homes(pool, transaction);
         elsewhere.retain(|(_, home)| Some(*home) != server);
+        // The next request may take another connection and must not be served before, nor overtake what is
+        // published when there is a reply.
+        if let Some(client) = self.clients.find_mut(id) {
+            client.barrier |= watched || !elsewhere.is_empty();
+            // As if it had published there itself: WAIT goes there, too.
+            for (_, home) in &elsewhere {
+                client.asked |= asked_bit(*home);
+            }
+        }
         let slot = |role: Role, client| Slot {
             client,
             role,

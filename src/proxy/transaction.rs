@@ -51,6 +51,8 @@ pub(super) struct Transaction {
     pub(super) flushes: bool,
     /// Of the requests, those that publish something.
     pub(super) publishes: Vec<usize>,
+    /// Whether it runs scripts, which without keys run on one server, always the same.
+    scripts: bool,
     /// Whether the servers were asked for their version because of those.
     asked_version: bool,
     /// What is known about the connection it is to take.
@@ -172,6 +174,7 @@ impl Proxy {
         let unblocked = unblocked.unwrap_or_default();
         let waits = unblocked.as_ref().is_some_and(|form| form.waits);
         let publishes = self.publishes(id, parsed);
+        let is_script = self.runs_script(id, parsed);
         let bytes = unblocked
             .as_ref()
             .map_or(input.bytes(), |form| &form.request);
@@ -200,6 +203,7 @@ impl Proxy {
                         transaction.waits.push(transaction.ends.len());
                     }
                     transaction.flushes |= forgets(&parsed.verdict);
+                    transaction.scripts |= is_script;
                     if publishes {
                         transaction.publishes.push(transaction.ends.len());
                     }
@@ -526,8 +530,16 @@ impl Proxy {
         !is_asked && self.exec(request)
     }
 
+    fn runs_script(&self, id: ClientId, parsed: &Parsed) -> bool {
+        let client = self.clients.find(id);
+        client.is_some_and(|client| self.pool(client.pool).commands.is_script(parsed.command))
+    }
+
     /// The server of the transaction's keys or, without any, of the first channel it publishes on.
     fn outlet(&self, id: ClientId, transaction: &Transaction) -> Option<ServerIndex> {
+        if transaction.scripts && transaction.server.is_none() {
+            return None;
+        }
         let pool = self.clients.find(id)?.pool;
         let first = || Some(self.homes(pool, transaction).first()?.1);
         transaction.server.or_else(first)

@@ -314,3 +314,56 @@ fn a_client_that_leaves_before_its_large_transaction_is_sent_takes_its_connectio
     assert!(rig.is_closed(own), "nothing else would");
     assert_eq!(rig.take(own), "");
 }
+
+#[test]
+fn a_script_without_keys_runs_on_its_server_whatever_its_transaction_publishes() {
+    let usual = super::super::pool::router(&pool(2), &[true, true]);
+    let ServerIndex(home) = usual.pick(b"", 0).expect("a server");
+    let (mut rig, client) = ready(pool(2), Limits::default());
+    let channel = key(usize::from(1 - home), 2, 0);
+    let publish = format!("PUBLISH {channel} m");
+    let instead = format!("EXISTS {channel}:nutcrab:published");
+    rig.receive(client, all(&["MULTI", &publish, "EVAL x 0", "EXEC"]));
+    rig.prove(rig.link(home));
+    let sent = all(&["MULTI", &instead, "EVAL x 0", "EXEC"]);
+    assert_eq!(rig.take(rig.link(home)), sent);
+    assert_eq!(rig.take(rig.link(1 - home)), "");
+}
+
+#[test]
+fn what_a_client_asks_next_does_not_overtake_what_its_transaction_published() {
+    let (mut rig, client) = ready(pool(2), Limits::default());
+    let channel = key(0, 2, 0);
+    let (first, second) = (
+        format!("PUBLISH {channel} 1"),
+        format!("PUBLISH {channel} 2"),
+    );
+    let set = format!("SET {} v", key(1, 2, 0));
+    rig.receive(client, all(&["MULTI", &set, &first, "EXEC", &second]));
+    rig.prove(rig.link(1));
+    assert_eq!(rig.take(rig.link(0)), "");
+    rig.receive(
+        rig.link(1),
+        "+OK\r\n+QUEUED\r\n+QUEUED\r\n*2\r\n+OK\r\n:0\r\n",
+    );
+    assert_eq!(rig.take(rig.link(0)), all(&[&first, &second]));
+}
+
+#[test]
+fn wait_goes_to_the_server_on_which_a_transaction_published_as_well() {
+    let (mut rig, _) = ready(pool(2), Limits::default());
+    let client = rig.client();
+    let publish = format!("PUBLISH {} m", key(0, 2, 0));
+    let set = format!("SET {} v", key(1, 2, 0));
+    rig.receive(client, all(&["MULTI", &set, &publish, "EXEC"]));
+    rig.prove(rig.link(1));
+    rig.take(rig.link(1));
+    rig.receive(
+        rig.link(1),
+        "+OK\r\n+QUEUED\r\n+QUEUED\r\n*2\r\n+OK\r\n:0\r\n",
+    );
+    rig.receive(rig.link(0), ":0\r\n");
+    let before = rig.links.len();
+    rig.receive(client, ask("WAIT 1 0"));
+    assert_eq!(rig.links.len(), before + 2);
+}
