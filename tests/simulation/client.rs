@@ -381,7 +381,11 @@ impl Client {
     }
 
     fn read(&mut self, scene: &mut Scene) {
-        let is_writing = self.writes_first && self.authed && !self.outbox.is_empty();
+        // Behind what is no request nothing is taken before the replies ahead of it are.
+        let is_writing = self.writes_first
+            && self.authed
+            && self.state != State::Poisoned
+            && !self.outbox.is_empty();
         if self.deaf_until > scene.now || is_writing {
             return;
         }
