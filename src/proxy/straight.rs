@@ -177,7 +177,9 @@ impl Proxy {
     /// says how many bytes were used.
     pub(super) fn take_straight(&mut self, id: LinkId, input: Input<'_>) -> usize {
         let mut used = 0;
-        while let Some(link) = self.links.find_mut(id).filter(|it| it.is_plain()) {
+        while used < input.len()
+            && let Some(link) = self.links.find_mut(id).filter(|it| it.is_plain())
+        {
             let (pool, server) = (link.pool.index(), link.server.index());
             let Some(slot) = link.slots.front() else {
                 break;
