@@ -397,7 +397,7 @@ impl Queue {
     }
 
     /// Appends a copy of `bytes` in memory of about their size, for queues that are many and small.
-    pub fn push_snug(&mut self, bytes: &[u8]) {
+    pub fn push_exact(&mut self, bytes: &[u8]) {
         if bytes.is_empty() {
             return;
         }
@@ -414,7 +414,7 @@ impl Queue {
     }
 
     /// Appends `input` as [`Queue::push_input`] does, but copies in memory of about its size.
-    pub fn push_input_snug(&mut self, input: Input<'_>) {
+    pub fn push_input_exact(&mut self, input: Input<'_>) {
         match input.home {
             Some((chunk, start)) if input.len() >= SHARE_MIN => {
                 self.len += input.len();
@@ -425,11 +425,11 @@ impl Queue {
                     end,
                 });
             }
-            _ => self.push_snug(input.bytes),
+            _ => self.push_exact(input.bytes),
         }
     }
 
-    /// As [`Queue::push_input_snug`], in memory that is kept for reuse if it is short.
+    /// As [`Queue::push_input_exact`], in memory that is kept for reuse if it is short.
     pub fn push_input_reused(&mut self, input: Input<'_>, pool: &mut BufferPool) {
         if self.segments.is_empty()
             && !input.is_empty()
@@ -440,7 +440,7 @@ impl Queue {
             self.segments.push_back(Segment::Owned { bytes, start: 0 });
             return;
         }
-        self.push_input_snug(input);
+        self.push_input_exact(input);
     }
 
     /// Takes `end` off the end, if that is what the last buffer ends with, and not all it holds.
@@ -693,7 +693,7 @@ mod tests {
             for step in steps {
                 match step {
                     Step::Push(bytes) => { queue.push(&bytes, &mut pool); model.extend(bytes) }
-                    Step::Snug(bytes) => { queue.push_snug(&bytes); model.extend(bytes) }
+                    Step::Snug(bytes) => { queue.push_exact(&bytes); model.extend(bytes) }
                     Step::Owned(bytes) => { model.extend(&bytes); queue.push_owned(bytes) }
                     Step::Shared(from, to) => {
                         let input = Input::shared(&chunk, 20_000).slice(from..to);

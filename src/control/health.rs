@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::doors::Desk;
+use super::listeners::WorkerHandle;
 use super::log::Log;
 use crate::config::Pool;
 use crate::proxy::{self, Cause, HealthChange, PoolIndex, Time};
@@ -41,24 +41,24 @@ impl Health {
         cause: Cause,
         (since, at): (Time, Time),
         now: Time,
-        desks: &[Desk],
+        handles: &[WorkerHandle],
     ) {
         if let Some(change) = self.table.failed(pool, server, (since, at), now) {
-            self.announce(change, Some(cause), desks);
+            self.announce(change, Some(cause), handles);
         }
     }
 
     /// A server that had failed has replied.
-    pub fn succeeded(&mut self, pool: PoolIndex, server: ServerIndex, desks: &[Desk]) {
+    pub fn succeeded(&mut self, pool: PoolIndex, server: ServerIndex, handles: &[WorkerHandle]) {
         if let Some(change) = self.table.succeeded(pool, server) {
-            self.announce(change, None, desks);
+            self.announce(change, None, handles);
         }
     }
 
     /// Brings back the servers whose time has come.
-    pub fn expire(&mut self, now: Time, desks: &[Desk]) {
+    pub fn expire(&mut self, now: Time, handles: &[WorkerHandle]) {
         for change in self.table.expire(now) {
-            self.announce(change, None, desks);
+            self.announce(change, None, handles);
         }
     }
 
@@ -72,14 +72,14 @@ impl Health {
         self.out_count
     }
 
-    fn announce(&mut self, change: HealthChange, cause: Option<Cause>, desks: &[Desk]) {
+    fn announce(&mut self, change: HealthChange, cause: Option<Cause>, handles: &[WorkerHandle]) {
         match change {
             HealthChange::Failing {
                 pool,
                 server,
                 failing,
             } => {
-                tell(desks, || Message::Failing {
+                tell(handles, || Message::Failing {
                     pool,
                     server,
                     failing,
@@ -92,7 +92,7 @@ impl Health {
                 failures,
                 live,
             } => {
-                tell(desks, || Message::Router {
+                tell(handles, || Message::Router {
                     pool,
                     router: Arc::clone(&router),
                 });
@@ -119,7 +119,7 @@ impl Health {
                 router,
                 live,
             } => {
-                tell(desks, || Message::Router {
+                tell(handles, || Message::Router {
                     pool,
                     router: Arc::clone(&router),
                 });
@@ -146,9 +146,9 @@ fn reason(cause: Cause) -> String {
     }
 }
 
-fn tell(desks: &[Desk], message: impl Fn() -> Message) {
-    for desk in desks {
-        desk.mailbox.send(message());
+fn tell(handles: &[WorkerHandle], message: impl Fn() -> Message) {
+    for handle in handles {
+        handle.mailbox.send(message());
     }
 }
 

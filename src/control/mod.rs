@@ -13,8 +13,8 @@ pub mod log;
 
 mod binding;
 mod daemon;
-mod doors;
 mod health;
+mod listeners;
 mod places;
 mod quota;
 mod signals;

@@ -14,8 +14,8 @@ use signal_hook::iterator::Signals;
 
 use super::binding::Binding;
 use super::daemon::PidFile;
-use super::doors::{Desk, Doors};
 use super::health::Health;
+use super::listeners::{Listeners, WorkerHandle};
 use super::log::Log;
 use super::quota::Quota;
 use super::systemd::{Inherited, Supervisor};
@@ -72,7 +72,7 @@ pub fn start(
     let watched = bound.doors.watch(&engine, client_limit, memory);
     watched.map_err(internal)?;
     let clock = Clock::start();
-    let team = Team {
+    let team = Workers {
         options,
         pools: &pools,
         stats: &stats,
@@ -81,7 +81,7 @@ pub fn start(
         balance: &balance,
         control: &mailbox,
     };
-    let desks = team.start(worker_count).map_err(internal)?;
+    let handles = team.start(worker_count).map_err(internal)?;
     let readiness = Readiness::new();
     let identity = identity(options, machine, config.md5, worker_count);
     let pages = Pages::new(Arc::clone(&stats), identity, readiness.clone());
@@ -97,9 +97,9 @@ pub fn start(
         engine,
         inbox,
         doors: bound.doors,
-        running: desks.len(),
+        running: handles.len(),
         health: Health::new(&pools, Arc::clone(&own_stats), log.clone()),
-        desks,
+        handles,
         pools,
         stats: own_stats,
         clock,
@@ -165,7 +165,7 @@ fn watch_signals(mut signals: Signals, mailbox: &Mailbox<Event>) -> io::Result<(
 
 /// What is ours alone in the world: addresses, and the pid file.
 struct Bound {
-    doors: Doors,
+    doors: Listeners,
     stats: Listener,
     admin: Option<Listener>,
     pid_file: Option<PidFile>,
@@ -178,7 +178,7 @@ impl Bound {
         mut inherited: Inherited,
     ) -> Result<Self, String> {
         let mut binding = Binding::new();
-        let doors = Doors::open(pools, &mut inherited, &mut binding)?;
+        let doors = Listeners::open(pools, &mut inherited, &mut binding)?;
         let stats = bind_stats(options, pools, &mut inherited, &mut binding)?;
         let address = options.admin_addr.as_ref();
         let admin = address
@@ -212,7 +212,7 @@ fn unended(name: &str) -> Event {
 }
 
 /// What all workers are made from.
-struct Team<'a> {
+struct Workers<'a> {
     options: &'a Options,
     pools: &'a [Arc<Pool>],
     stats: &'a Arc<Stats>,
@@ -222,15 +222,15 @@ struct Team<'a> {
     control: &'a Mailbox<Event>,
 }
 
-impl Team<'_> {
-    fn start(&self, count: usize) -> io::Result<Vec<Desk>> {
+impl Workers<'_> {
+    fn start(&self, count: usize) -> io::Result<Vec<WorkerHandle>> {
         let resolver = Resolver::default();
         // All are made before the first runs: making can fail.
         let workers = (0..count).map(|index| Worker::new(self.setup(index, count, &resolver)));
         let workers: Vec<Worker> = workers.collect::<Result<_, _>>()?;
-        let mut desks = Vec::with_capacity(count);
+        let mut handles = Vec::with_capacity(count);
         for (index, worker) in workers.into_iter().enumerate() {
-            desks.push(Desk {
+            handles.push(WorkerHandle {
                 mailbox: worker.mailbox(),
                 count: Arc::default(),
             });
@@ -242,7 +242,7 @@ impl Team<'_> {
                 Event::WorkerEnded,
             )?;
         }
-        Ok(desks)
+        Ok(handles)
     }
 
     fn setup(&self, index: usize, count: usize, resolver: &Resolver) -> Setup {

@@ -13,7 +13,7 @@ use std::process;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::doors::Desk;
+use super::listeners::WorkerHandle;
 use crate::engine::{self, Endpoint, Listener};
 use crate::proxy::Time;
 use crate::worker::Message;
@@ -73,9 +73,9 @@ impl Supervisor {
     }
 
     /// Feeds the watchdog if it is time and all workers turn.
-    pub fn turn(&mut self, now: Time, desks: &[Desk]) {
+    pub fn turn(&mut self, now: Time, handles: &[WorkerHandle]) {
         if let Some(watchdog) = &mut self.watchdog
-            && watchdog.turn(now, desks)
+            && watchdog.turn(now, handles)
         {
             self.tell(format_args!("WATCHDOG=1\n"));
         }
@@ -108,7 +108,7 @@ impl Watchdog {
     }
 
     /// Whether to feed now.
-    fn turn(&mut self, now: Time, desks: &[Desk]) -> bool {
+    fn turn(&mut self, now: Time, handles: &[WorkerHandle]) -> bool {
         if now < self.next {
             return false;
         }
@@ -116,9 +116,9 @@ impl Watchdog {
         // A worker that has ended has dropped its messages, too.
         let all_turned = Arc::strong_count(&self.pulse) == 1;
         if all_turned {
-            for desk in desks {
+            for handle in handles {
                 let pulse = Arc::clone(&self.pulse);
-                desk.mailbox.send(Message::Pulse(pulse));
+                handle.mailbox.send(Message::Pulse(pulse));
             }
         }
         all_turned
@@ -195,7 +195,7 @@ mod tests {
         let (other_engine, mut workers) = (Engine::new().expect("an engine"), Vec::new());
         let (other_mailbox, other_inbox) = Mailbox::new(&other_engine).expect("a mailbox");
         for mailbox in [mailbox, other_mailbox] {
-            workers.push(Desk {
+            workers.push(WorkerHandle {
                 mailbox,
                 count: Arc::default(),
             });

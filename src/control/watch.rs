@@ -7,8 +7,8 @@ use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 use super::daemon::PidFile;
-use super::doors::{Desk, Doors};
 use super::health::Health;
+use super::listeners::{Listeners, WorkerHandle};
 use super::log::{Level, Log};
 use super::quota::Quota;
 use super::signals::{self, Wish};
@@ -26,8 +26,8 @@ use crate::worker::{Clock, Message, Outcome, Report};
 pub struct Control {
     pub(super) engine: Engine,
     pub(super) inbox: Receiver<Event>,
-    pub(super) doors: Doors,
-    pub(super) desks: Vec<Desk>,
+    pub(super) doors: Listeners,
+    pub(super) handles: Vec<WorkerHandle>,
     /// Workers that have not ended.
     pub(super) running: usize,
     pub(super) health: Health,
@@ -85,9 +85,10 @@ impl Control {
             ready
                 .iter()
                 .for_each(|event| self.doors.ready(event.number));
-            self.doors.accept(&self.desks, &self.stats, &self.log, now);
-            self.health.expire(now, &self.desks);
-            self.supervisor.turn(now, &self.desks);
+            self.doors
+                .accept(&self.handles, &self.stats, &self.log, now);
+            self.health.expire(now, &self.handles);
+            self.supervisor.turn(now, &self.handles);
             if told_out != self.health.out_count() && self.stop.is_none() {
                 told_out = self.health.out_count();
                 self.supervisor.status(self.status());
@@ -136,19 +137,19 @@ impl Control {
             }) => {
                 let which = (pool, server);
                 self.health
-                    .failed(which, cause, (since, at), now, &self.desks);
+                    .failed(which, cause, (since, at), now, &self.handles);
             }
             Event::Report(Report::Succeeded { pool, server }) => {
-                self.health.succeeded(pool, server, &self.desks);
+                self.health.succeeded(pool, server, &self.handles);
             }
             Event::Report(Report::Call(call)) => {
-                if let Some(desk) = self.desks.get(call.worker as usize) {
-                    desk.mailbox.send(Message::Call(call));
+                if let Some(handle) = self.handles.get(call.worker as usize) {
+                    handle.mailbox.send(Message::Call(call));
                 }
             }
             Event::Report(Report::Return(call, outcome)) => {
-                if let Some(desk) = self.desks.get(call.asker_worker as usize) {
-                    desk.mailbox.send(Message::Return(call, outcome));
+                if let Some(handle) = self.handles.get(call.asker_worker as usize) {
+                    handle.mailbox.send(Message::Return(call, outcome));
                 }
             }
             Event::Report(Report::Notice(notice)) => self.log_notice(&notice, now),
@@ -183,8 +184,8 @@ impl Control {
         // A successor needs these addresses as it needs those of the pools, long before we are done.
         self.admin.close();
         self.admin_files = [None, None];
-        for desk in &self.desks {
-            desk.mailbox.send(Message::Drain);
+        for handle in &self.handles {
+            handle.mailbox.send(Message::Drain);
         }
         self.supervisor.stopping(
             self.shutdown_timeout,

@@ -27,13 +27,13 @@ const MESSAGES_FRESH: Duration = Duration::from_secs(2);
 /// What all workers hold.
 #[derive(Debug)]
 pub struct Balance {
-    seats: Vec<Seat>,
+    seats: Vec<ClientPermit>,
 }
 
 /// What one worker holds. Aligned as the statistics are, so that no two share a cache line.
 #[derive(Debug)]
 #[repr(align(128))]
-struct Seat {
+struct ClientPermit {
     /// When it was written, in microseconds; 0: never.
     at: AtomicU64,
     /// Bytes by pool.
@@ -68,7 +68,7 @@ impl Balance {
     /// For this number of workers and pools.
     pub fn new(workers: usize, pools: usize) -> Self {
         let zeros = |count| (0..count).map(|_| AtomicU64::new(0)).collect();
-        let seat = |_| Seat {
+        let permit = |_| ClientPermit {
             at: AtomicU64::new(0),
             pools: zeros(pools),
             ranks: zeros(RANKS),
@@ -77,89 +77,89 @@ impl Balance {
             refuses: AtomicBool::new(false),
         };
         Self {
-            seats: (0..workers).map(seat).collect(),
+            seats: (0..workers).map(permit).collect(),
         }
     }
 
     /// Whether some worker refuses requests for want of memory.
     pub fn is_refusing(&self) -> bool {
         let mut seats = self.seats.iter();
-        seats.any(|seat| seat.refuses.load(Ordering::Relaxed))
+        seats.any(|permit| permit.refuses.load(Ordering::Relaxed))
     }
 
     /// What worker `place` holds at `now`.
     pub(super) fn tell(&self, place: u32, sums: &Sums, now: Time) {
-        let Some(seat) = self.seats.get(place as usize) else {
+        let Some(permit) = self.seats.get(place as usize) else {
             return;
         };
-        for (cell, bytes) in seat.pools.iter().zip(&sums.pools) {
+        for (cell, bytes) in permit.pools.iter().zip(&sums.pools) {
             cell.store(*bytes, Ordering::Relaxed);
         }
-        for (cell, bytes) in seat.ranks.iter().zip(&sums.ranks) {
+        for (cell, bytes) in permit.ranks.iter().zip(&sums.ranks) {
             cell.store(*bytes, Ordering::Relaxed);
         }
-        seat.at.store(now.0, Ordering::Relaxed);
+        permit.at.store(now.0, Ordering::Relaxed);
     }
 
     /// Worker `place` writes nothing more for now: there is enough memory.
     pub(super) fn withdraw(&self, place: u32) {
-        if let Some(seat) = self.seats.get(place as usize) {
-            seat.at.store(0, Ordering::Relaxed);
+        if let Some(permit) = self.seats.get(place as usize) {
+            permit.at.store(0, Ordering::Relaxed);
         }
     }
 
     /// Bytes that all workers but `place` could give back.
     pub(super) fn relief(&self, place: u32, now: Time) -> u64 {
         let others = self.seats.iter().enumerate();
-        let others = others.filter(|(index, seat)| {
-            let at = seat.at.load(Ordering::Relaxed);
+        let others = others.filter(|(index, permit)| {
+            let at = permit.at.load(Ordering::Relaxed);
             *index != place as usize && at != 0 && now.since(Time(at)) <= STANDS
         });
         others
-            .flat_map(|(_, seat)| &seat.ranks)
+            .flat_map(|(_, permit)| &permit.ranks)
             .map(|cell| cell.load(Ordering::Relaxed))
             .sum()
     }
 
     /// So many bytes of messages wait at worker `place`.
     pub(super) fn tell_messages(&self, place: u32, bytes: u64, now: Time) {
-        if let Some(seat) = self.seats.get(place as usize) {
-            seat.messages.store(bytes, Ordering::Relaxed);
-            seat.messages_at.store(now.0, Ordering::Relaxed);
+        if let Some(permit) = self.seats.get(place as usize) {
+            permit.messages.store(bytes, Ordering::Relaxed);
+            permit.messages_at.store(now.0, Ordering::Relaxed);
         }
     }
 
     /// Bytes of messages that wait at all workers but `place`, as far as they have said so lately.
     pub(super) fn other_messages(&self, place: u32, now: Time) -> u64 {
         let others = self.seats.iter().enumerate();
-        let others = others.filter(|(index, seat)| {
-            let at = seat.messages_at.load(Ordering::Relaxed);
+        let others = others.filter(|(index, permit)| {
+            let at = permit.messages_at.load(Ordering::Relaxed);
             *index != place as usize && now.since(Time(at)) <= MESSAGES_FRESH
         });
         others
-            .map(|(_, seat)| seat.messages.load(Ordering::Relaxed))
+            .map(|(_, permit)| permit.messages.load(Ordering::Relaxed))
             .sum()
     }
 
     /// Whether worker `place` refuses requests.
     pub(super) fn set_refusing(&self, place: u32, refuses: bool) {
-        if let Some(seat) = self.seats.get(place as usize) {
-            seat.refuses.store(refuses, Ordering::Relaxed);
+        if let Some(permit) = self.seats.get(place as usize) {
+            permit.refuses.store(refuses, Ordering::Relaxed);
         }
     }
 
     /// What all workers but `place` hold, as far as they have said so lately.
     pub(super) fn others(&self, place: u32, pools: usize, now: Time) -> Sums {
         let mut sums = Sums::new(pools);
-        for (index, seat) in self.seats.iter().enumerate() {
-            let at = seat.at.load(Ordering::Relaxed);
+        for (index, permit) in self.seats.iter().enumerate() {
+            let at = permit.at.load(Ordering::Relaxed);
             if index == place as usize || at == 0 || now.since(Time(at)) > FRESH {
                 continue;
             }
-            for (sum, cell) in sums.pools.iter_mut().zip(&seat.pools) {
+            for (sum, cell) in sums.pools.iter_mut().zip(&permit.pools) {
                 *sum += cell.load(Ordering::Relaxed);
             }
-            for (sum, cell) in sums.ranks.iter_mut().zip(&seat.ranks) {
+            for (sum, cell) in sums.ranks.iter_mut().zip(&permit.ranks) {
                 *sum += cell.load(Ordering::Relaxed);
             }
         }

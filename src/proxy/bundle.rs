@@ -3,15 +3,15 @@
 //! ```text
 //!   get a   get b   get c      -->   get a b c
 //!
-//!   slots   [ a ][ b ][ c ]    <--   VALUE c ...  VALUE a ...  END
+//!   entries   [ a ][ b ][ c ]    <--   VALUE c ...  VALUE a ...  END
 //!             each its value and an END of its own; b, which nobody named, the END alone
 //! ```
 //!
 //! memcached writes the reply to each get of a pipeline on its own, and reading them one by one is dear
 //! for both sides; of one get it writes all values at once.
 //!
-//! Each request keeps a slot of its own, so all that holds for slots holds: timeouts, tombstones, limits,
-//! counting. A value finds its slot by its key, in whatever order a server may answer: that slot is moved
+//! Each request keeps an entry of its own, so all that holds for entries holds: timeouts, tombstones, limits,
+//! counting. A value finds its entry by its key, in whatever order a server may answer: that entry is moved
 //! to the front, and is then answered as any. What was not named is told so when the END comes, and an
 //! error in its place is told to all that are left.
 //!
@@ -27,10 +27,10 @@
 use std::mem;
 
 use super::Proxy;
-use super::heavy::Print;
 use super::ids::LinkId;
-use super::link::{Link, Slot};
-use super::owed::Mark;
+use super::large_keys::KeyHash;
+use super::link::{InFlight, Link};
+use super::owed::Timing;
 use crate::buffer::{BufferPool, Input, SHARE_MIN};
 use crate::protocol::{BadReply, Bundling, END, Opening};
 use crate::stats::ServerStats;
@@ -67,7 +67,7 @@ pub(super) enum Turn {
 
 /// The bit of a print among [`Bundle::prints`].
 #[inline]
-fn bit(print: Print) -> u128 {
+fn bit(print: KeyHash) -> u128 {
     1 << (print.number() % 128)
 }
 
@@ -78,7 +78,7 @@ impl Link {
     pub fn bundle(
         &mut self,
         request: &[u8],
-        print: Print,
+        print: KeyHash,
         buffers: &mut BufferPool,
     ) -> Option<(u32, u64)> {
         let (verb, key) = self.protocol.bundled(request)?;
@@ -92,7 +92,7 @@ impl Link {
         request: &[u8],
         verb: Bundling,
         key_len: usize,
-        print: Print,
+        print: KeyHash,
         buffers: &mut BufferPool,
     ) -> Option<(u32, u64)> {
         let added = b" ".len() + key_len;
@@ -102,7 +102,7 @@ impl Link {
             && newest.verb == verb
             && (1..KEYS_MAX).contains(&newest.keys)
             && newest.end - newest.start + added as u64 <= LINE_MAX
-            && print != Print::NONE
+            && print != KeyHash::NONE
             && (newest.prints & bit(print) == 0 || !self.has_newest(newest.keys, print))
             && self.out.strip_back(b"\r\n");
         if !fits {
@@ -122,7 +122,7 @@ impl Link {
         self.bundle.prints |= bit(print);
         self.bundle.end += added as u64;
         if newest.keys == 1
-            && let Some(first) = self.slots.back_mut()
+            && let Some(first) = self.in_flight.back_mut()
         {
             first.bundle = newest.number;
         }
@@ -139,19 +139,19 @@ impl Link {
     }
 
     /// Whether one of the newest `count` requests has this print.
-    fn has_newest(&self, count: u32, print: Print) -> bool {
-        let mut newest = self.slots.iter().rev().take(count as usize);
-        newest.any(|slot| slot.print == print)
+    fn has_newest(&self, count: u32, print: KeyHash) -> bool {
+        let mut newest = self.in_flight.iter().rev().take(count as usize);
+        newest.any(|entry| entry.print == print)
     }
 
-    /// Whether the request of `slot`, which is at the front, was sent with all that is in its bundle.
+    /// Whether the request of `entry`, which is at the front, was sent with all that is in its bundle.
     #[inline]
-    pub fn is_bundle_sent(&self, slot: &Slot) -> bool {
-        slot.bundle == 0
+    pub fn is_bundle_sent(&self, entry: &InFlight) -> bool {
+        entry.bundle == 0
             || self
-                .slots
-                .get(self.sent_slots)
-                .is_none_or(|unsent| unsent.bundle != slot.bundle)
+                .in_flight
+                .get(self.sent_count)
+                .is_none_or(|unsent| unsent.bundle != entry.bundle)
     }
 
     /// Reads the next line of the reply to the bundle at the front, and brings the request it is for to
@@ -159,13 +159,13 @@ impl Link {
     pub fn bundle_turn(
         &mut self,
         bytes: &[u8],
-        front: &mut Slot,
+        front: &mut InFlight,
     ) -> Result<Option<Turn>, BadReply> {
         let Some(opening) = self.protocol.opening(bytes)? else {
             return Ok(None);
         };
         let bundle = front.bundle;
-        let is_in = |slot: &&Slot| slot.bundle == bundle;
+        let is_in = |entry: &&InFlight| entry.bundle == bundle;
         let shared = self.is_shared();
         let (key, data, len) = match opening {
             Opening::End { len } => {
@@ -174,17 +174,17 @@ impl Link {
             }
             Opening::Value { key, data, len } => (key, data, len),
         };
-        let print = Print::of(key);
-        let mut slots = self.slots.iter().take_while(is_in);
-        let place = slots.position(|slot| slot.print == print);
+        let print = KeyHash::of(key);
+        let mut in_flight = self.in_flight.iter().take_while(is_in);
+        let place = in_flight.position(|entry| entry.print == print);
         let place = place.ok_or(BadReply::Kind)?;
         // Those passed by before are at the front now, and this may be one of them.
         self.passed = place.max((self.passed as usize).saturating_sub(1)) as u32;
         if place > 0
-            && let Some(slot) = self.slots.remove(place)
+            && let Some(entry) = self.in_flight.remove(place)
         {
-            self.slots.push_front(slot);
-            *front = slot;
+            self.in_flight.push_front(entry);
+            *front = entry;
             if place >= self.late {
                 // The late ones are not at the front any more. They are found again when it is.
                 self.late = 0;
@@ -193,13 +193,13 @@ impl Link {
         Ok(Some(Turn::Value { len, data, shared }))
     }
 
-    /// Takes out the first of the slots the reply has passed by.
-    fn take_passed(&mut self, stats: &ServerStats) -> Option<Slot> {
+    /// Takes out the first of the entries the reply has passed by.
+    fn take_passed(&mut self, stats: &ServerStats) -> Option<InFlight> {
         self.passed = self.passed.checked_sub(1)?;
-        let slot = self.slots.remove(1)?;
-        self.uncount(1, slot.len, stats);
+        let entry = self.in_flight.remove(1)?;
+        self.uncount(1, entry.len, stats);
         // All of a bundle was sent before its reply is looked at.
-        self.sent_slots -= 1;
+        self.sent_count -= 1;
         if self.late > 1 {
             self.late -= 1;
         }
@@ -207,13 +207,13 @@ impl Link {
             // The end of the value at hand is its own now.
             self.scan.unsever();
         }
-        Some(slot)
+        Some(entry)
     }
 
     /// Whether the request behind the one at the front, which is in a bundle, is in the same.
     pub fn is_shared(&self) -> bool {
-        let mut slots = self.slots.iter().map(|slot| slot.bundle);
-        slots.next() == slots.next()
+        let mut in_flight = self.in_flight.iter().map(|entry| entry.bundle);
+        in_flight.next() == in_flight.next()
     }
 }
 
@@ -226,38 +226,38 @@ impl Proxy {
             let (pool, begun) = (link.pool, link.begun);
             let stats = &self.stats.pools[pool.index()];
             let server = &stats.servers[link.server.index()];
-            let Some(slot) = link.take_passed(server) else {
+            let Some(entry) = link.take_passed(server) else {
                 break;
             };
             any = true;
-            self.moved += 1;
-            let mark = Mark::measured(&slot, begun, &stats.latency);
-            if let Some(client) = slot.client
+            self.messages += 1;
+            let mark = Timing::measured(&entry, begun, &stats.latency);
+            if let Some(client) = entry.client
                 && let Some(known) = self.clients.find_mut(client)
             {
-                known.note_reply(&slot, 0);
+                known.note_reply(&entry, 0);
                 server.responses.add(1);
                 let end = Input::copied(END);
-                self.deliver(client, slot.sequence, None, end, Some(mark));
+                self.deliver(client, entry.sequence, None, end, Some(mark));
             }
         }
         any
     }
 
     /// A value is whole whose END others wait for, too: it gets its own.
-    pub(super) fn severed_done(&mut self, id: LinkId, slot: &Slot, last: Input<'_>) {
+    pub(super) fn severed_done(&mut self, id: LinkId, entry: &InFlight, last: Input<'_>) {
         let Some(link) = self.links.find_mut(id) else {
             return;
         };
         if !link.partial.is_empty() || last.len() >= SHARE_MIN {
             link.partial.push_input(last, &mut self.buffers);
-            return self.reply_done(id, slot, Input::copied(END));
+            return self.reply_done(id, entry, Input::copied(END));
         }
         let mut value = mem::take(&mut self.scratch.value);
         value.clear();
         value.extend_from_slice(last.bytes());
         value.extend_from_slice(END);
-        self.reply_done(id, slot, Input::copied(&value));
+        self.reply_done(id, entry, Input::copied(&value));
         self.scratch.value = value;
     }
 }

@@ -252,8 +252,8 @@ impl ConnId {
     /// Where it stands among its kind.
     fn place(self) -> usize {
         match self.side() {
-            Side::Client(id) => id.slot(),
-            Side::Server(id) => id.slot(),
+            Side::Client(id) => id.index(),
+            Side::Server(id) => id.index(),
         }
     }
 }

@@ -25,9 +25,9 @@ impl Proxy {
         let mut unread: HashSet<Claim> = HashSet::new();
         for (id, link) in self.links.iter() {
             self.verify_link(id, link);
-            for slot in &link.slots {
-                if let Some(client) = slot.client {
-                    let claim = (client.conn().token(), slot.sequence, slot.fragment);
+            for entry in &link.in_flight {
+                if let Some(client) = entry.client {
+                    let claim = (client.conn().token(), entry.sequence, entry.fragment);
                     *claims.entry(claim).or_default() += 1;
                     if link.blocked == Some(client) {
                         unread.insert(claim);
@@ -52,26 +52,26 @@ impl Proxy {
     }
 
     fn verify_link(&self, id: LinkId, link: &Link) {
-        let slots = link.slots.len();
-        assert!(link.late <= slots, "late requests: {link:?}");
-        assert!(link.sent_slots <= slots, "sent requests: {link:?}");
+        let in_flight = link.in_flight.len();
+        assert!(link.late <= in_flight, "late requests: {link:?}");
+        assert!(link.sent_count <= in_flight, "sent requests: {link:?}");
         assert!(link.sent <= link.appended, "bytes sent: {link:?}");
         let waiting = (link.appended - link.sent) as usize;
         assert_eq!(link.out.len(), waiting, "bytes to be sent: {link:?}");
         let mut before = 0;
-        for (index, slot) in link.slots.iter().enumerate() {
+        for (index, entry) in link.in_flight.iter().enumerate() {
             // Those of a bundle are answered in whatever order.
-            if slot.bundle == 0 {
-                assert!(slot.end >= before, "order of requests: {link:?}");
-                before = slot.end;
+            if entry.bundle == 0 {
+                assert!(entry.end >= before, "order of requests: {link:?}");
+                before = entry.end;
             }
-            let is_sent = slot.sent != Time::NEVER;
+            let is_sent = entry.sent != Time::NEVER;
             assert_eq!(
                 is_sent,
-                index < link.sent_slots,
-                "sent {index}: {slot:?} {link:?}"
+                index < link.sent_count,
+                "sent {index}: {entry:?} {link:?}"
             );
-            if slot.end == u64::MAX {
+            if entry.end == u64::MAX {
                 assert!(
                     link.uploader.is_some(),
                     "a request without an end: {link:?}"
@@ -120,7 +120,7 @@ impl Proxy {
     /// Whether a connection that is left unread has a client still that has no room for the reply at its
     /// front, and keeps no other waiting.
     fn may_be_unread(&self, link: &Link) -> bool {
-        let (Some(slot), Some(blocker)) = (link.slots.front(), link.blocked) else {
+        let (Some(entry), Some(blocker)) = (link.in_flight.front(), link.blocked) else {
             return false;
         };
         let Some(client) = self.clients.find(blocker) else {
@@ -129,10 +129,10 @@ impl Proxy {
         let limits = &self.limits;
         let in_parts = link.streaming || link.reply_len >= limits.cut_through as u64;
         // Of a reply whose turn has not come, a window of its own may wait on the connection.
-        let is_early = !client.ring.is_head(slot.sequence) && link.partial.len() >= limits.window;
+        let is_early = !client.ring.is_head(entry.sequence) && link.partial.len() >= limits.window;
         // The connection is read again once the client has less than a window to take.
-        let is_full = client.out.len() >= limits.window || client.is_full(slot, in_parts, limits);
-        link.is_alone() && slot.client == Some(blocker) && (is_full || is_early)
+        let is_full = client.out.len() >= limits.window || client.is_full(entry, in_parts, limits);
+        link.is_alone() && entry.client == Some(blocker) && (is_full || is_early)
     }
 
     fn verify_client(&self, id: ClientId, client: &Client, claims: &HashMap<Claim, usize>) {
@@ -157,7 +157,7 @@ impl Proxy {
                 Exchange::Waiting
                 | Exchange::Streaming
                 | Exchange::Silent
-                | Exchange::Asking(_)
+                | Exchange::Probe(_)
                 | Exchange::Errand(_) => 1,
             };
             assert_eq!(
@@ -249,7 +249,7 @@ impl Proxy {
         }
         let mut counts: HashMap<(u16, u32), usize> = HashMap::new();
         for (id, link) in self.links.iter() {
-            if link.kind == Kind::Own {
+            if link.kind == Kind::Pinned {
                 *counts.entry((link.pool.0, link.lane.0)).or_default() += 1;
                 let is_idle = listed.contains(&id.conn());
                 assert!(!is_idle || link.owner.is_none(), "idle: {link:?}");
@@ -274,8 +274,8 @@ impl Proxy {
             };
             add(client.group);
             for (_, exchange) in client.ring.iter() {
-                if let Exchange::Asking(asking) = exchange {
-                    add(asking.group);
+                if let Exchange::Probe(probe) = exchange {
+                    add(probe.group);
                 }
             }
         }
@@ -317,10 +317,10 @@ fn verify_progress(id: ClientId, client: &Client, unread: &HashSet<Claim>) {
 /// Whether the lane has a connection where those of its kind are.
 fn is_in_place(lane: &Lane, id: LinkId, link: &Link) -> bool {
     match link.kind {
-        Kind::Primary(place) => lane.primaries.get(place) == Some(&Some(id)),
+        Kind::Shared(place) => lane.shared_links.get(place) == Some(&Some(id)),
         Kind::Spare => lane.spares.contains(&id),
         Kind::Detour => lane.detours.contains(&id),
-        Kind::Own => lane.idle.contains(&id),
+        Kind::Pinned => lane.idle.contains(&id),
         Kind::Overtaking => lane.overtaking == Some(id),
     }
 }

@@ -12,11 +12,11 @@ use std::net::SocketAddr;
 
 use super::division::Division;
 use super::exchange::{Exchange, KEEP_MAX, Ring};
-use super::heavy::Print;
 use super::ids::{LinkId, PoolIndex};
+use super::large_keys::KeyHash;
 use super::limits::Limits;
-use super::link::Slot;
-use super::owed::{Mark, Owed};
+use super::link::InFlight;
+use super::owed::{Owed, Timing};
 use super::pending::Pending;
 use super::pool::GroupIndex;
 use super::request::Request;
@@ -86,7 +86,7 @@ pub(super) struct Client {
     /// Connections to servers that are not read because of this client.
     pub blocking: Vec<LinkId>,
     /// The servers it has sent requests to, a bit each; in a pool of more than 64, several share one.
-    pub asked: u64,
+    pub servers_used: u64,
     /// Requests of this client are outstanding on these instead of the usual connections.
     pub strays: Vec<(ServerIndex, LinkId)>,
     pub armed: Armed,
@@ -156,7 +156,7 @@ pub(super) struct Upload {
     /// Whether it came too slowly then.
     pub slow: bool,
     /// Which key it is for.
-    pub print: Print,
+    pub print: KeyHash,
     /// Whether all of it is there, and waits to be sent on.
     pub whole: bool,
     /// Since when no more of it is kept: it fills what its client may have.
@@ -210,7 +210,7 @@ impl Client {
             replies_len: 0,
             dirty: false,
             blocking: Vec::new(),
-            asked: 0,
+            servers_used: 0,
             strays: Vec::new(),
             armed: Armed::default(),
             quiet: false,
@@ -263,9 +263,9 @@ impl Client {
 
     /// A reply to it, or one of several that are joined, is `len` bytes long.
     #[inline]
-    pub fn note_reply(&mut self, slot: &Slot, len: u64) {
-        let parts = if slot.fragment.is_some()
-            && let Some(Exchange::Fanout(fanout)) = self.ring.find(slot.sequence)
+    pub fn note_reply(&mut self, entry: &InFlight, len: u64) {
+        let parts = if entry.fragment.is_some()
+            && let Some(Exchange::Fanout(fanout)) = self.ring.find(entry.sequence)
         {
             fanout.replies.len() as u64
         } else {
@@ -309,7 +309,7 @@ impl Client {
 
 /// The bit of a server among those a client has sent requests to.
 #[inline]
-pub(super) fn asked_bit(server: ServerIndex) -> u64 {
+pub(super) fn server_bit(server: ServerIndex) -> u64 {
     1 << (server.0 & 63)
 }
 
@@ -345,7 +345,7 @@ impl Client {
         sequence: u32,
         partial: Option<&mut Queue>,
         last: Input<'_>,
-        whole: Option<Mark>,
+        whole: Option<Timing>,
         buffers: &mut BufferPool,
     ) -> Taken {
         if self.ring.is_head(sequence) {
@@ -371,7 +371,7 @@ impl Client {
             None if last.len() <= KEEP_MAX => self.ring.keep_served(sequence, last.bytes(), mark),
             partial => {
                 let mut reply = Box::new(partial.map_or_else(Queue::new, mem::take));
-                reply.push_input_snug(last);
+                reply.push_input_exact(last);
                 self.ring.waiting_bytes += reply.len();
                 if let Some(exchange) = self.ring.find(sequence) {
                     *exchange = Exchange::Ready(reply, mark);

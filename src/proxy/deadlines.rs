@@ -1,6 +1,6 @@
 //! What is late.
 //!
-//! A request that is late is answered with an error, and its slot swallows the reply that may still
+//! A request that is late is answered with an error, and its entry swallows the reply that may still
 //! come; the others on the connection go on. A connection whose oldest request is late, and from which
 //! nothing came meanwhile, is dead.
 
@@ -61,7 +61,7 @@ impl Proxy {
             return;
         };
         let timeout = self.pool(link.pool).config.timeout;
-        let is_late = |slot| timeout.is_some_and(|timeout| link.due(slot, timeout) <= self.now);
+        let is_late = |entry| timeout.is_some_and(|timeout| link.due(entry, timeout) <= self.now);
         let oldest_is_late = link.oldest().is_some_and(is_late);
         if link.state != State::Ready {
             if link.since + self.pool(link.pool).config.connect_timeout <= self.now
@@ -91,25 +91,26 @@ impl Proxy {
             return;
         };
         let (pool, server) = (link.pool, link.server);
-        let since = link.oldest().map_or(self.now, |slot| slot.queued);
+        let since = link.oldest().map_or(self.now, |entry| entry.queued);
         let Some(timeout) = self.pools[pool.index()].config.timeout else {
             return;
         };
         let is_new = link.late == 0;
         let (mut late, mut lost) = (Vec::new(), Vec::new());
         let released = link.released;
-        while let Some(slot) = link.slots.get_mut(link.late)
-            && slot.queued.max(released) + timeout <= self.now
+        while let Some(entry) = link.in_flight.get_mut(link.late)
+            && entry.queued.max(released) + timeout <= self.now
         {
             // A reply that is passing cannot be called late any more; those behind it can.
-            if slot.role == Role::Unblock {
-                lost.push(*slot);
+            if entry.role == Role::Unblock {
+                lost.push(*entry);
             }
             if !(link.late == 0 && link.streaming) {
                 late.extend(
-                    slot.client
+                    entry
+                        .client
                         .take()
-                        .map(|client| (client, slot.sequence, slot.fragment)),
+                        .map(|client| (client, entry.sequence, entry.fragment)),
                 );
             }
             link.late += 1;
@@ -122,8 +123,8 @@ impl Proxy {
                 Some(fragment) => self.fail_fragment(client, sequence, fragment, Cause::TimedOut),
             }
         }
-        for slot in lost {
-            self.wait_ended(&slot, Err(Cause::TimedOut));
+        for entry in lost {
+            self.wait_ended(&entry, Err(Cause::TimedOut));
         }
         if too_many {
             return self.close_link(id, Cause::TimedOut);
@@ -155,8 +156,8 @@ impl Proxy {
         if link.blocked.is_some() {
             return next;
         }
-        if let (Some(timeout), Some(slot)) = (pool.timeout, link.oldest()) {
-            next = next.min(link.due(slot, timeout));
+        if let (Some(timeout), Some(entry)) = (pool.timeout, link.oldest()) {
+            next = next.min(link.due(entry, timeout));
         }
         if link.state != State::Ready {
             next = next.min(link.since + pool.connect_timeout);
@@ -190,7 +191,7 @@ impl Proxy {
         if link.streaming {
             return Some(link.heard + timeout);
         }
-        let slot = link.oldest()?;
-        Some((link.heard + timeout).max(slot.queued + timeout))
+        let entry = link.oldest()?;
+        Some((link.heard + timeout).max(entry.queued + timeout))
     }
 }

@@ -38,7 +38,7 @@ impl Proxy {
             match exchange {
                 Exchange::Ready(mut reply, _) => reply.clear(&mut self.buffers),
                 Exchange::Fanout(fanout) => self.recycle(fanout),
-                Exchange::Asking(asking) => self.leave_group(client.pool, asking.group),
+                Exchange::Probe(probe) => self.leave_group(client.pool, probe.group),
                 _ => {}
             }
         }
@@ -70,10 +70,10 @@ impl Proxy {
             return;
         };
         let (pool, lane, server) = (link.pool, link.lane, link.server);
-        let (kind, state, idle) = (link.kind, link.state, link.slots.is_empty());
+        let (kind, state, idle) = (link.kind, link.state, link.in_flight.is_empty());
         // What was heard before another failure shows no other one; a request that waited a whole timeout
         // since then does.
-        let oldest = link.oldest().map(|slot| slot.queued);
+        let oldest = link.oldest().map(|entry| entry.queued);
         let since = match (state, oldest) {
             (State::Connecting, _) => link.since,
             (_, Some(queued)) if cause == Cause::TimedOut && queued <= self.now => {
@@ -136,9 +136,9 @@ impl Proxy {
             self.move_unsent(&mut link, unsent);
         }
         let failed = link
-            .slots
+            .in_flight
             .iter()
-            .filter(|slot| slot.client.is_some())
+            .filter(|entry| entry.client.is_some())
             .count();
         // Why a server refused a greeting was told when it did.
         if !(idle && cause == Cause::Eof || asks_too_much) {
@@ -148,21 +148,21 @@ impl Proxy {
         if blame == Blame::Client {
             self.notice_server(pool, server, What::NotBlamed);
         }
-        for (index, slot) in link.slots.iter().enumerate() {
-            let Some(client) = slot.client else {
-                if slot.role == Role::Unblock {
-                    self.wait_ended(slot, Err(cause));
+        for (index, entry) in link.in_flight.iter().enumerate() {
+            let Some(client) = entry.client else {
+                if entry.role == Role::Unblock {
+                    self.wait_ended(entry, Err(cause));
                 }
                 continue;
             };
-            match slot.fragment {
+            match entry.fragment {
                 // A part of the reply is with the client already: the rest can never come, and
                 // nothing else may follow it.
-                None if index == 0 && link.streaming && !self.is_silent(client, slot.sequence) => {
+                None if index == 0 && link.streaming && !self.is_silent(client, entry.sequence) => {
                     self.close_client(client, Ending::Error, CloseHow::Reset);
                 }
-                None => self.fail_request(client, slot.sequence, cause),
-                Some(fragment) => self.fail_fragment(client, slot.sequence, fragment, cause),
+                None => self.fail_request(client, entry.sequence, cause),
+                Some(fragment) => self.fail_fragment(client, entry.sequence, fragment, cause),
             }
         }
         if let Some(owner) = link.owner {
@@ -178,7 +178,7 @@ impl Proxy {
         let Some(link) = self.links.find(id) else {
             return false;
         };
-        if matches!(link.kind, Kind::Primary(_)) {
+        if matches!(link.kind, Kind::Shared(_)) {
             return true;
         }
         let mut lanes = self.pool(link.pool).lanes.iter();
@@ -213,11 +213,11 @@ impl Proxy {
         let mut link = self.links.remove(id)?;
         let lane = self.pools[link.pool.index()].lane(link.lane);
         match link.kind {
-            Kind::Primary(place) => lane.primaries[place] = None,
+            Kind::Shared(place) => lane.shared_links[place] = None,
             Kind::Overtaking => lane.overtaking = None,
             Kind::Spare => lane.spares.retain(|&spare| spare != id),
             Kind::Detour => lane.detours.retain(|&detour| detour != id),
-            Kind::Own => {
+            Kind::Pinned => {
                 lane.idle.retain(|&idle| idle != id);
                 lane.own -= 1;
                 self.pools[link.pool.index()].own[link.server.index()] -= 1;
@@ -228,8 +228,8 @@ impl Proxy {
         if link.state != State::Connecting {
             stats.server_connections.sub(1);
         }
-        for (index, slot) in link.slots.iter().enumerate() {
-            link.uncount(index, slot.len, stats);
+        for (index, entry) in link.in_flight.iter().enumerate() {
+            link.uncount(index, entry.len, stats);
         }
         link.out.clear(&mut self.buffers);
         link.greeting.clear(&mut self.buffers);
@@ -252,7 +252,7 @@ impl Proxy {
         };
         let stamp = client.ring.stamp_of(sequence);
         let error = client.protocol.error_to(stamp, &cause.to_string());
-        if let Some(Exchange::Asking(_)) = client.ring.find(sequence) {
+        if let Some(Exchange::Probe(_)) = client.ring.find(sequence) {
             return self.asked_in_vain(id, sequence, cause);
         }
         if self.is_multi_unproved(id, sequence, cause) {

@@ -11,10 +11,10 @@
 
 use std::collections::VecDeque;
 
-use super::asking::Asking;
 use super::cause::Cause;
 use super::ids::LinkId;
-use super::owed::Mark;
+use super::owed::Timing;
+use super::probe::Probe;
 use super::scripts::Errand;
 use crate::buffer::{BufferPool, Input, Queue};
 use crate::protocol::{Answer, FragmentReply, Join, Labels, Merge, Partial, Stamp, Version};
@@ -25,9 +25,9 @@ pub(super) enum Exchange {
     /// Nothing of the reply was passed on or kept.
     Waiting,
     /// The reply is whole and stands in the ring's buffer.
-    Kept { start: u32, len: u32, mark: Mark },
+    Kept { start: u32, len: u32, mark: Timing },
     /// The reply is whole.
-    Ready(Box<Queue>, Mark),
+    Ready(Box<Queue>, Timing),
     /// A part of the reply was passed on: the rest must follow, or the client be closed.
     Streaming,
     /// Nothing of the reply is for the client, who asked for none.
@@ -35,7 +35,7 @@ pub(super) enum Exchange {
     /// The reply is joined from several.
     Fanout(Box<Fanout>),
     /// The reply is ours, and waits for what a server says.
-    Asking(Box<Asking>),
+    Probe(Box<Probe>),
     /// The request is kept: what comes first may be the answer to another question.
     Errand(Box<Errand>),
 }
@@ -66,7 +66,7 @@ impl Exchange {
 #[derive(Debug)]
 pub(super) struct Fanout {
     /// Of the reply that began last.
-    pub mark: Mark,
+    pub mark: Timing,
     pub merge: Merge,
     /// Whether the reply is for nobody.
     pub mute: bool,
@@ -113,7 +113,7 @@ impl Fanout {
     pub fn miss(&mut self, fragment: u16, buffers: &mut BufferPool) -> (usize, usize) {
         let before = self.give_up(fragment, buffers);
         let reply = &mut self.replies[usize::from(fragment)];
-        reply.bytes.push_snug(b"END\r\n");
+        reply.bytes.push_exact(b"END\r\n");
         (before, reply.bytes.len())
     }
 
@@ -395,16 +395,16 @@ impl Ring {
 
     /// Adds a request whose reply is already known.
     pub fn push_reply(&mut self, reply: &[u8]) {
-        let kept = self.keep_bytes(reply, Mark::NONE);
+        let kept = self.keep_bytes(reply, Timing::NONE);
         self.push(kept);
     }
 
     /// The same with a reply whose memory others share.
     pub fn push_long_reply(&mut self, reply: Input<'_>) {
         let mut queue = Box::new(Queue::new());
-        queue.push_input_snug(reply);
+        queue.push_input_exact(reply);
         self.waiting_bytes += queue.len();
-        self.push(Exchange::Ready(queue, Mark::NONE));
+        self.push(Exchange::Ready(queue, Timing::NONE));
     }
 
     /// Notes that a request without a reply was served.
@@ -414,11 +414,11 @@ impl Ring {
 
     /// Keeps a whole small reply of our own until its turn.
     pub fn keep(&mut self, sequence: u32, reply: &[u8]) {
-        self.keep_served(sequence, reply, Mark::NONE);
+        self.keep_served(sequence, reply, Timing::NONE);
     }
 
     /// Keeps a server's whole small reply until its turn.
-    pub fn keep_served(&mut self, sequence: u32, reply: &[u8], mark: Mark) {
+    pub fn keep_served(&mut self, sequence: u32, reply: &[u8], mark: Timing) {
         let kept = self.keep_bytes(reply, mark);
         match self.find(sequence) {
             Some(exchange) => *exchange = kept,
@@ -426,7 +426,7 @@ impl Ring {
         }
     }
 
-    fn keep_bytes(&mut self, reply: &[u8], mark: Mark) -> Exchange {
+    fn keep_bytes(&mut self, reply: &[u8], mark: Timing) -> Exchange {
         // What is live decides how long the buffer is kept, and of nothing nothing is live.
         let start = if reply.is_empty() {
             0
@@ -599,7 +599,7 @@ mod tests {
     #[test]
     fn the_first_system_error_speaks_for_all_fragments() {
         let mut fanout = Fanout {
-            mark: Mark::NONE,
+            mark: Timing::NONE,
             merge: Merge::Sum,
             mute: false,
             version: Version::Resp2,

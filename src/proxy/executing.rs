@@ -9,10 +9,10 @@
 //! reached then, nobody hears it, as when it is published without a transaction.
 
 use super::Proxy;
-use super::client::asked_bit;
+use super::client::server_bit;
 use super::exchange::Exchange;
 use super::ids::{ClientId, LinkId, PoolIndex};
-use super::link::{Link, Role, Slot, beginning};
+use super::link::{InFlight, Link, Role, beginning};
 use super::pool::GroupIndex;
 use super::request::Request;
 use super::transaction::{EXEC, MULTI, Transaction};
@@ -41,8 +41,8 @@ impl Link {
     /// What is to be published now that there is a reply to the EXEC at the front, of which `last` are the
     /// last bytes.
     #[cold]
-    pub fn due_posts(&mut self, slot: &Slot, last: Input<'_>) -> Option<Posts> {
-        if self.posts.front()?.end != slot.end {
+    pub fn due_posts(&mut self, entry: &InFlight, last: Input<'_>) -> Option<Posts> {
+        if self.posts.front()?.end != entry.end {
             return None;
         }
         let posts = self.posts.pop_front()?;
@@ -114,16 +114,16 @@ impl Proxy {
             client.barrier |= watched || !elsewhere.is_empty();
             // As if it had published there itself: WAIT goes there, too.
             for (_, home) in &elsewhere {
-                client.asked |= asked_bit(*home);
+                client.servers_used |= server_bit(*home);
             }
         }
-        let slot = |role: Role, client| Slot {
+        let entry = |role: Role, client| InFlight {
             client,
             role,
-            ..request.of_family(role.family()).slot(sequence, self.now)
+            ..request.of_family(role.family()).entry(sequence, self.now)
         };
-        let (multi, nobody) = (slot(Role::Multi, None), slot(Role::Usual, None));
-        let exec = slot(Role::Exec, Some(id));
+        let (multi, nobody) = (entry(Role::Multi, None), entry(Role::Usual, None));
+        let exec = entry(Role::Exec, Some(id));
         self.send_bytes(link, multi, MULTI);
         for index in 0..transaction.ends.len() {
             let request = part(transaction, index);
@@ -158,17 +158,17 @@ impl Proxy {
     pub(super) fn publish(&mut self, pool: PoolIndex, posts: Posts) {
         for (server, request) in posts.requests {
             let lane = self.pools[pool.index()].lane_of(posts.group, server);
-            let places = self.pools[pool.index()].lane(lane).primaries.len();
+            let places = self.pools[pool.index()].lane(lane).shared_links.len();
             // The one that the client's own requests take, so that these do not overtake it.
-            let place = posts.client.slot() % places;
-            let Ok(link) = self.primary(pool, lane, server, place) else {
+            let place = posts.client.index() % places;
+            let Ok(link) = self.shared_link(pool, lane, server, place) else {
                 continue;
             };
-            let slot = Slot {
+            let entry = InFlight {
                 client: None,
-                ..Request::own(posts.client).slot(0, self.now)
+                ..Request::own(posts.client).entry(0, self.now)
             };
-            self.send_bytes(link, slot, &request);
+            self.send_bytes(link, entry, &request);
         }
     }
 }

@@ -12,7 +12,7 @@ use std::mem;
 use super::cause::Cause;
 use super::exchange::{Exchange, Fanout};
 use super::ids::ClientId;
-use super::owed::Mark;
+use super::owed::Timing;
 use super::pool::Pool;
 use super::request::Request;
 use super::scripts::SCRIPT_MAX;
@@ -239,8 +239,8 @@ impl Proxy {
         {
             fanout.links.push((fragment, link));
         }
-        let slot = request.fragment_slot(sequence, fragment, self.now);
-        self.send(link, slot, write);
+        let entry = request.fragment_entry(sequence, fragment, self.now);
+        self.send(link, entry, write);
     }
 
     /// A request is sent in several lines to one server: each but the first is answered behind another.
@@ -355,8 +355,10 @@ impl Proxy {
                     continue;
                 }
             };
-            let slot = request.fragment_slot(sequence, fragment, self.now);
-            self.send(link, slot, |out, buffers, _| out.push_input(input, buffers));
+            let entry = request.fragment_entry(sequence, fragment, self.now);
+            self.send(link, entry, |out, buffers, _| {
+                out.push_input(input, buffers)
+            });
         }
         self.advance(id);
     }
@@ -399,8 +401,8 @@ impl Proxy {
         let Some(sequence) = self.push_fanout(request, fanout, &[part]) else {
             return;
         };
-        let slot = request.fragment_slot(sequence, 0, self.now);
-        self.send(link, slot, |out, buffers, pool| {
+        let entry = request.fragment_entry(sequence, 0, self.now);
+        self.send(link, entry, |out, buffers, pool| {
             pool.commands.scan_request(input.bytes(), own, out, buffers);
         });
     }
@@ -415,7 +417,7 @@ impl Proxy {
         let client = self.clients.find_mut(request.client)?;
         fanout.mute = client.is_mute();
         fanout.version = client.version();
-        fanout.mark = Mark {
+        fanout.mark = Timing {
             topic: request.topic,
             begun: Time::default(),
         };
@@ -539,7 +541,7 @@ fn group(scratch: &mut Scratch, server_count: usize, most: u32, order: &mut Vec<
 impl Default for Fanout {
     fn default() -> Self {
         Self {
-            mark: Mark::NONE,
+            mark: Timing::NONE,
             merge: Merge::Sum,
             mute: false,
             version: Version::Resp2,

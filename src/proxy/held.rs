@@ -8,7 +8,7 @@ use super::Proxy;
 use super::client::{Client, Stage};
 use super::exchange::Exchange;
 use super::ids::{ConnId, LinkId, Side};
-use super::link::{Link, Slot};
+use super::link::{InFlight, Link};
 use super::session::Session;
 use crate::route::ServerIndex;
 
@@ -53,7 +53,7 @@ impl Link {
             + self.greeting.held()
             + self.partial.held()
             + self.pending.capacity()
-            + self.slots.capacity() * size_of::<Slot>()
+            + self.in_flight.capacity() * size_of::<InFlight>()
     }
 }
 
@@ -79,7 +79,7 @@ impl Exchange {
             Exchange::Waiting | Exchange::Kept { .. } | Exchange::Streaming | Exchange::Silent => 0,
             Exchange::Ready(reply, _) => size_of_val(&**reply) + reply.held(),
             Exchange::Fanout(fanout) => size_of_val(&**fanout) + fanout.allocated(),
-            Exchange::Asking(asking) => size_of_val(&**asking) + asking.request.capacity(),
+            Exchange::Probe(probe) => size_of_val(&**probe) + probe.request.capacity(),
             Exchange::Errand(errand) => {
                 size_of_val(&**errand) + errand.request.capacity() + errand.answer.capacity()
             }

@@ -80,7 +80,7 @@ impl<T> Id<T> {
     }
 
     /// The place in the slab.
-    pub fn slot(self) -> usize {
+    pub fn index(self) -> usize {
         self.conn.place as usize >> 1
     }
 }
@@ -142,36 +142,36 @@ impl<T> Slab<T> {
 
     pub fn insert(&mut self, value: T) -> Id<T> {
         self.count += 1;
-        let slot = self.free.pop().unwrap_or_else(|| {
+        let index = self.free.pop().unwrap_or_else(|| {
             self.places.push(Place {
                 generation: self.floor,
                 value: None,
             });
             (self.places.len() - 1) as u32
         });
-        let place = &mut self.places[slot as usize];
+        let place = &mut self.places[index as usize];
         place.value = Some(Box::new(value));
         Id::new(ConnId {
             generation: place.generation,
-            place: slot << 1 | self.parity,
+            place: index << 1 | self.parity,
         })
     }
 
     pub fn remove(&mut self, id: Id<T>) -> Option<Box<T>> {
-        let place = self.places.get_mut(id.slot())?;
+        let place = self.places.get_mut(id.index())?;
         if place.generation != id.conn.generation {
             return None;
         }
         let value = place.value.take()?;
         place.generation = place.generation.wrapping_add(1);
-        self.free.push(id.slot() as u32);
+        self.free.push(id.index() as u32);
         self.count -= 1;
         Some(value)
     }
 
     #[inline]
     pub fn find(&self, id: Id<T>) -> Option<&T> {
-        let place = self.places.get(id.slot())?;
+        let place = self.places.get(id.index())?;
         if place.generation == id.conn.generation {
             place.value.as_deref()
         } else {
@@ -181,7 +181,7 @@ impl<T> Slab<T> {
 
     #[inline]
     pub fn find_mut(&mut self, id: Id<T>) -> Option<&mut T> {
-        let place = self.places.get_mut(id.slot())?;
+        let place = self.places.get_mut(id.index())?;
         if place.generation == id.conn.generation {
             place.value.as_deref_mut()
         } else {
@@ -205,7 +205,7 @@ impl<T> Slab<T> {
         for place in self.places.drain(used..) {
             self.floor = self.floor.max(place.generation);
         }
-        self.free.retain(|&slot| (slot as usize) < used);
+        self.free.retain(|&index| (index as usize) < used);
         self.places.shrink_to(PLACES_KEPT.max(used));
         self.free.shrink_to(PLACES_KEPT.max(used));
         (before - self.places.capacity()) * size_of::<Place<T>>()
@@ -226,10 +226,10 @@ impl<T> Slab<T> {
     }
 
     pub fn iter(&self) -> impl Iterator<Item = (Id<T>, &T)> {
-        self.places.iter().enumerate().filter_map(|(slot, place)| {
+        self.places.iter().enumerate().filter_map(|(index, place)| {
             let conn = ConnId {
                 generation: place.generation,
-                place: (slot as u32) << 1 | self.parity,
+                place: (index as u32) << 1 | self.parity,
             };
             place.value.as_deref().map(|value| (Id::new(conn), value))
         })

@@ -52,8 +52,8 @@ impl Proxy {
         };
         client.barrier = true;
         let sequence = client.ring.push(Exchange::Errand(Box::new(errand)));
-        let slot = request.of_any_family().slot(sequence, self.now);
-        self.send_bytes(link, slot, &question);
+        let entry = request.of_any_family().entry(sequence, self.now);
+        self.send_bytes(link, entry, &question);
     }
 
     /// A reply came for a request that was kept. Says whether it is to be passed on after all.

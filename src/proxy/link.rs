@@ -3,7 +3,7 @@
 //! ```text
 //!   Connecting --> Greeting (AUTH, HELLO, SELECT) --> Ready --> closed
 //!
-//!   slots   [ late ][ late ][ 41: client 7, seq 3 ][ 42: client 2, seq 9 ] <- requests are appended
+//!   entries   [ late ][ late ][ 41: client 7, seq 3 ][ 42: client 2, seq 9 ] <- requests are appended
 //!             tombstones: their replies are swallowed
 //! ```
 //!
@@ -17,8 +17,8 @@ use super::bundle::Bundle;
 use super::cause::{Blame, Cause};
 use super::dirty::Dirty;
 use super::executing::Posts;
-use super::heavy::Print;
 use super::ids::{ClientId, LinkId, PoolIndex};
+use super::large_keys::KeyHash;
 use super::pool::{LaneIndex, Pool};
 use super::time::Time;
 use super::timer::{Armed, Timers};
@@ -45,11 +45,11 @@ pub(super) struct Link {
     pub out: Queue,
     /// Whether output was announced to be written in this turn.
     pub dirty: bool,
-    pub slots: VecDeque<Slot>,
-    /// Slots at the front that are late: their clients were told so, but for one whose reply is passing.
+    pub in_flight: VecDeque<InFlight>,
+    /// Entries at the front that are late: their clients were told so, but for one whose reply is passing.
     pub late: usize,
-    /// Slots at the front whose requests were sent whole.
-    pub sent_slots: usize,
+    /// Entries at the front whose requests were sent whole.
+    pub sent_count: usize,
     /// Bytes ever appended to `out`, and ever sent from it.
     pub appended: u64,
     pub sent: u64,
@@ -57,7 +57,7 @@ pub(super) struct Link {
     pub received: u64,
     /// The newest request, as far as others may be added to it.
     pub bundle: Bundle,
-    /// Slots behind the one at the front whose keys the reply to their bundle has passed by.
+    /// Entries behind the one at the front whose keys the reply to their bundle has passed by.
     pub passed: u32,
     /// How much was appended when a full queue was last told of.
     pub full: u64,
@@ -129,13 +129,13 @@ pub(super) struct Link {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     /// One of the lane's `server_connections`, by its place.
-    Primary(usize),
+    Shared(usize),
     /// One of those for large requests.
     Spare,
     /// One of those for large replies, and for what goes around one.
     Detour,
     /// One client's own while it has an owner.
-    Own,
+    Pinned,
     /// That for what a busy server answers. No database is selected on it.
     Overtaking,
 }
@@ -155,7 +155,7 @@ pub(super) enum State {
 
 /// One request on a connection.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Slot {
+pub(super) struct InFlight {
     /// Who asked; nobody once it was told that the reply is late.
     pub client: Option<ClientId>,
     pub sequence: u32,
@@ -164,7 +164,7 @@ pub(super) struct Slot {
     /// What it is counted under.
     pub topic: Topic,
     /// What is remembered of its key, if it has one.
-    pub print: Print,
+    pub print: KeyHash,
     /// When it was queued; [`Time::NEVER`] while its request is still being uploaded.
     pub queued: Time,
     /// When all of it was sent; [`Time::NEVER`] before.
@@ -202,7 +202,7 @@ pub(super) enum Role {
     Proof,
     /// It asks for the number of the connection.
     Number,
-    /// It ends what another connection waits for; the slot's sequence says for whom.
+    /// It ends what another connection waits for; the entry's sequence says for whom.
     Unblock,
 }
 
@@ -238,9 +238,9 @@ impl Link {
             greeting: Queue::new(),
             out: Queue::new(),
             dirty: false,
-            slots: VecDeque::new(),
+            in_flight: VecDeque::new(),
             late: 0,
-            sent_slots: 0,
+            sent_count: 0,
             appended: 0,
             sent: 0,
             received: 0,
@@ -303,7 +303,7 @@ impl Link {
             // A shortage of ours says nothing about the server, nor does it that it has no transactions.
             Cause::NoMemory | Cause::Transaction => Blame::Nobody,
             // A server may close connections that are not used.
-            Cause::Eof if self.slots.is_empty() => Blame::Nobody,
+            Cause::Eof if self.in_flight.is_empty() => Blame::Nobody,
             // Before a client's request was sent, all that was said is the server's own.
             Cause::Invalid if self.sent > 0 => Blame::Client,
             _ => Blame::Server,
@@ -318,34 +318,36 @@ impl Link {
     /// Whether it is one that clients share for what is not large.
     #[inline]
     pub fn is_usual(&self) -> bool {
-        matches!(self.kind, Kind::Primary(_)) && self.uploader.is_none()
+        matches!(self.kind, Kind::Shared(_)) && self.uploader.is_none()
     }
 
     /// Whether this client waits for replies on this connection.
     pub fn serves(&self, client: ClientId) -> bool {
-        self.slots.iter().any(|slot| slot.client == Some(client))
+        self.in_flight
+            .iter()
+            .any(|entry| entry.client == Some(client))
     }
 
     /// Whether it may be closed when it was not used for a while.
     pub fn may_retire(&self) -> bool {
         match self.kind {
-            Kind::Primary(_) => false,
+            Kind::Shared(_) => false,
             Kind::Spare | Kind::Detour | Kind::Overtaking => true,
-            Kind::Own => self.owner.is_none(),
+            Kind::Pinned => self.owner.is_none(),
         }
     }
 
     /// Whether nothing is owed on it and nothing is being sent.
     pub fn is_idle(&self) -> bool {
-        self.slots.is_empty() && self.uploader.is_none() && self.out.is_empty()
+        self.in_flight.is_empty() && self.uploader.is_none() && self.out.is_empty()
     }
 
     /// Whether a reply can be that to the request at the front: not while nothing of it was sent.
     pub fn may_be_answered(&self) -> bool {
-        self.slots.front().is_some_and(|slot| {
+        self.in_flight.front().is_some_and(|entry| {
             // The end of a request that is still being uploaded is not known yet.
-            let end = slot.end.min(self.appended);
-            self.sent > end - slot.len && self.is_bundle_sent(slot)
+            let end = entry.end.min(self.appended);
+            self.sent > end - entry.len && self.is_bundle_sent(entry)
         })
     }
 
@@ -353,7 +355,7 @@ impl Link {
     /// may answer before it has all of a request.
     #[inline]
     pub fn uncount(&self, index: usize, len: u64, stats: &ServerStats) {
-        let (count, bytes) = if index < self.sent_slots {
+        let (count, bytes) = if index < self.sent_count {
             (&stats.out_queue, &stats.out_queue_bytes)
         } else {
             (&stats.in_queue, &stats.in_queue_bytes)
@@ -362,14 +364,14 @@ impl Link {
         bytes.sub(len);
     }
 
-    /// When the request of this slot is late, if no other limit than the pool's `timeout` holds.
-    pub fn due(&self, slot: &Slot, timeout: Duration) -> Time {
-        slot.queued.max(self.released) + timeout
+    /// When the request of this entry is late, if no other limit than the pool's `timeout` holds.
+    pub fn due(&self, entry: &InFlight, timeout: Duration) -> Time {
+        entry.queued.max(self.released) + timeout
     }
 
     /// The oldest request that is not late yet.
-    pub fn oldest(&self) -> Option<&Slot> {
-        self.slots.get(self.late)
+    pub fn oldest(&self) -> Option<&InFlight> {
+        self.in_flight.get(self.late)
     }
 
     /// Forgets what is known of the oldest request, which has replies of this family.
@@ -394,13 +396,13 @@ impl Link {
         }
     }
 
-    /// Notes at the beginning of a reply what it must be, by the slot at the front. Says whether it can be
+    /// Notes at the beginning of a reply what it must be, by the entry at the front. Says whether it can be
     /// that as far as its first byte tells.
     #[inline]
-    pub fn expect(&mut self, slot: &Slot, bytes: &[u8]) -> bool {
-        self.scan.marked = slot.marked;
-        self.scan.family = slot.family;
-        if let Family::Redis(shape) = slot.family {
+    pub fn expect(&mut self, entry: &InFlight, bytes: &[u8]) -> bool {
+        self.scan.marked = entry.marked;
+        self.scan.family = entry.family;
+        if let Family::Redis(shape) = entry.family {
             let version = self.version;
             return bytes
                 .first()
@@ -408,7 +410,7 @@ impl Link {
                 .is_none_or(|&first| shape.admits(first, version) || self.refusal.is_some());
         }
         if self.protocol != Protocol::Redis {
-            self.asked.print = slot.print.number();
+            self.asked.print = entry.print.number();
             self.asked.stamp = self.stamps.front().copied();
         }
         true
@@ -417,27 +419,29 @@ impl Link {
     /// Notes that a request of `len` bytes was appended to the output. Says whether that ends the wait of the
     /// client that keeps the connection from being read: others ask here now.
     #[inline]
-    pub fn append(&mut self, slot: Slot, len: u64, stats: &ServerStats) -> bool {
+    pub fn append(&mut self, entry: InFlight, len: u64, stats: &ServerStats) -> bool {
         self.appended += len;
-        if !slot.again {
+        if !entry.again {
             stats.requests.add(1);
             stats.request_bytes.add(len);
         }
         stats.in_queue.add(1);
         stats.in_queue_bytes.add(len);
         let mut stops = false;
-        let asker = slot.client.map_or(u64::MAX, |client| client.conn().token());
+        let asker = entry
+            .client
+            .map_or(u64::MAX, |client| client.conn().token());
         if self.asker != asker {
             self.asker = asker;
-            if !self.slots.is_empty() {
+            if !self.in_flight.is_empty() {
                 self.shared_until = self.appended;
                 stops = self.blocked.is_some();
             }
         }
-        self.slots.push_back(Slot {
+        self.in_flight.push_back(InFlight {
             end: self.appended,
             len,
-            ..slot
+            ..entry
         });
         stops
     }
@@ -462,24 +466,24 @@ impl Link {
         }
     }
 
-    /// Forgets the slot at the front, whose reply was not begun or is forgotten, too.
+    /// Forgets the entry at the front, whose reply was not begun or is forgotten, too.
     #[inline]
     pub fn pop_slot(&mut self) {
-        self.slots.pop_front();
+        self.in_flight.pop_front();
         self.late = self.late.saturating_sub(1);
-        self.sent_slots = self.sent_slots.saturating_sub(1);
-        if self.slots.is_empty() && self.slots.capacity() > 1024 {
-            self.slots = VecDeque::new();
+        self.sent_count = self.sent_count.saturating_sub(1);
+        if self.in_flight.is_empty() && self.in_flight.capacity() > 1024 {
+            self.in_flight = VecDeque::new();
         }
     }
 
-    /// Forgets the reply at the front, which is whole, and its slot.
+    /// Forgets the reply at the front, which is whole, and its entry.
     #[inline]
     pub fn finish_reply(&mut self) {
         if self.protocol != Protocol::Redis
-            && let Some(slot) = self.slots.front()
+            && let Some(entry) = self.in_flight.front()
         {
-            self.forget_asked(slot.family);
+            self.forget_asked(entry.family);
         }
         self.pop_slot();
         self.scan = ReplyScan::new(self.version);
@@ -514,7 +518,7 @@ pub(super) enum Next {
     /// A subscription was not renewed.
     RenewalRefused,
     /// It is a client's own, who was answered.
-    OwnAnswered,
+    PinnedAnswered,
     /// The reply came before the end of its request.
     UploadAnswered,
     /// It is a spare, and owes nothing more.
@@ -522,22 +526,22 @@ pub(super) enum Next {
 }
 
 impl Link {
-    /// What is to be done about it when the reply to `slot`, at its front, is whole, of which `last` are
+    /// What is to be done about it when the reply to `entry`, at its front, is whole, of which `last` are
     /// the last bytes.
     #[cold]
-    pub fn what_follows(&self, slot: &Slot, last: Input<'_>) -> Next {
+    pub fn what_follows(&self, entry: &InFlight, last: Input<'_>) -> Next {
         let start = beginning::<1>(&self.partial, last);
         // Nobody waits for the reply to a subscription that is renewed.
-        let is_renewal = self.listens && slot.client.is_none() && self.owner.is_some();
+        let is_renewal = self.listens && entry.client.is_none() && self.owner.is_some();
         if is_renewal && start[0] == b'-' {
             Next::RenewalRefused
-        } else if self.kind == Kind::Own {
-            Next::OwnAnswered
+        } else if self.kind == Kind::Pinned {
+            Next::PinnedAnswered
         } else if self.uploader.is_some() {
             // The connection is lost, see `uploads`.
             Next::UploadAnswered
         } else if matches!(self.kind, Kind::Spare | Kind::Detour | Kind::Overtaking)
-            && self.slots.len() == 1
+            && self.in_flight.len() == 1
         {
             Next::SpareFreed
         } else {

@@ -7,9 +7,9 @@ use std::mem;
 use std::time::Duration;
 
 use super::cause::Cause;
-use super::client::asked_bit;
+use super::client::server_bit;
 use super::ids::{ClientId, LinkId, PoolIndex};
-use super::link::{Kind, Link, Slot, State};
+use super::link::{InFlight, Kind, Link, State};
 use super::notice::What;
 use super::pool::{LaneIndex, LaneKey};
 use super::request::Request;
@@ -31,7 +31,7 @@ impl Proxy {
         let Some(client) = self.clients.find_mut(id) else {
             return Err(Cause::Invalid);
         };
-        client.asked |= asked_bit(server);
+        client.servers_used |= server_bit(server);
         let (pool, group, has_strays) = (client.pool, client.group, !client.strays.is_empty());
         if self.is_short(pool) {
             self.stats.pools[pool.index()].memory_limit_hits.add(1);
@@ -41,13 +41,13 @@ impl Proxy {
             return self.with_room(id, link);
         }
         let found = &mut self.pools[pool.index()];
-        let heavy = found.heavy.has(request.print, self.now);
+        let heavy = found.large_keys.has(request.print, self.now);
         let lane_index = found.lane_of(group, server);
-        let primaries = &found.lane(lane_index).primaries;
-        let place = id.slot() % primaries.len();
-        let link = match primaries[place] {
+        let shared_links = &found.lane(lane_index).shared_links;
+        let place = id.index() % shared_links.len();
+        let link = match shared_links[place] {
             Some(link) => link,
-            None => self.primary(pool, lane_index, server, place)?,
+            None => self.shared_link(pool, lane_index, server, place)?,
         };
         let large = self.limits.large_message;
         match self.links.find(link) {
@@ -153,7 +153,7 @@ impl Proxy {
             .filter_map(|&detour| Some((detour, self.links.find(detour)?)));
         let free = known.clone().find(|(_, link)| {
             if heavy {
-                link.slots.is_empty()
+                link.in_flight.is_empty()
             } else {
                 !link.is_busy(large)
             }
@@ -162,7 +162,7 @@ impl Proxy {
             Some((detour, _)) => detour,
             None if detours.len() < self.limits.detours => self.open_detour(pool, lane, server),
             // Behind another large reply it is better placed than before small ones.
-            None if heavy => match known.min_by_key(|(_, link)| link.slots.len()) {
+            None if heavy => match known.min_by_key(|(_, link)| link.in_flight.len()) {
                 Some((detour, _)) => detour,
                 None => return busy,
             },
@@ -183,7 +183,7 @@ impl Proxy {
 
     /// The lane's connection at `place`, opened if need be and if the server's past allows it.
     #[inline]
-    pub(super) fn primary(
+    pub(super) fn shared_link(
         &mut self,
         pool: PoolIndex,
         lane_index: LaneIndex,
@@ -191,13 +191,13 @@ impl Proxy {
         place: usize,
     ) -> Result<LinkId, Cause> {
         let lane = self.pools[pool.index()].lane(lane_index);
-        if let Some(link) = lane.primaries[place] {
+        if let Some(link) = lane.shared_links[place] {
             return Ok(link);
         }
-        let kind = Kind::Primary(place);
+        let kind = Kind::Shared(place);
         self.may_connect(pool, lane_index, kind)?;
         let link = self.open(pool, lane_index, server, kind);
-        self.pools[pool.index()].lane(lane_index).primaries[place] = Some(link);
+        self.pools[pool.index()].lane(lane_index).shared_links[place] = Some(link);
         Ok(link)
     }
 
@@ -258,24 +258,24 @@ impl Proxy {
 
     /// A request of `len` bytes was appended to the connection's output.
     #[inline]
-    pub(super) fn enqueued(&mut self, id: LinkId, slot: Slot, len: u64) {
+    pub(super) fn enqueued(&mut self, id: LinkId, entry: InFlight, len: u64) {
         let Some(link) = self.links.find_mut(id) else {
             return;
         };
-        self.moved += 1;
+        self.messages += 1;
         let pool = &self.pools[link.pool.index()];
         let stats = &self.stats.pools[link.pool.index()].servers[link.server.index()];
-        let (client, queued) = (slot.client, slot.queued);
-        let stops = link.append(slot, len, stats);
+        let (client, queued) = (entry.client, entry.queued);
+        let stops = link.append(entry, len, stats);
         if link.protocol == Protocol::Binary && self.limits.strict {
             let client = client.and_then(|id| self.clients.find(id));
             let stamp = client.map(|client| client.ring.stamp);
             link.stamps.push_back(stamp.unwrap_or_default());
         }
-        if link.slots.len() > self.limits.crowd
+        if link.in_flight.len() > self.limits.crowd
             && let Some(client) = client.and_then(|id| self.clients.find_mut(id))
         {
-            client.limit_share(link.slots.len(), &self.limits);
+            client.limit_share(link.in_flight.len(), &self.limits);
         }
         link.announce(id, queued, pool, &mut self.timers, &mut self.dirty);
         if stops {
@@ -294,7 +294,7 @@ impl Proxy {
         }
         link.out.consume(count, &mut self.buffers);
         link.sent += count as u64;
-        if link.sent_slots == 0 {
+        if link.sent_count == 0 {
             link.heard = self.now;
         }
         let stats = &self.stats.pools[link.pool.index()].servers[link.server.index()];
@@ -404,15 +404,15 @@ impl Link {
     /// Notes which requests were sent whole.
     #[inline]
     fn count_sent(&mut self, stats: &ServerStats, now: Time) {
-        while let Some(slot) = self.slots.get_mut(self.sent_slots)
-            && slot.end <= self.sent
+        while let Some(entry) = self.in_flight.get_mut(self.sent_count)
+            && entry.end <= self.sent
         {
-            slot.sent = now;
-            self.sent_slots += 1;
+            entry.sent = now;
+            self.sent_count += 1;
             stats.in_queue.sub(1);
-            stats.in_queue_bytes.sub(slot.len);
+            stats.in_queue_bytes.sub(entry.len);
             stats.out_queue.add(1);
-            stats.out_queue_bytes.add(slot.len);
+            stats.out_queue_bytes.add(entry.len);
         }
     }
 }

@@ -3,10 +3,10 @@
 use std::mem;
 
 use super::Proxy;
-use super::asking::Asking;
 use super::cause::Cause;
 use super::ids::ClientId;
 use super::pool::GroupIndex;
+use super::probe::Probe;
 use super::request::Request;
 use super::session::{Mute, Session};
 use super::telling::is_long;
@@ -80,7 +80,7 @@ const HELP: &[&str] = &[
     "UNBLOCK <client-id> [TIMEOUT|ERROR]",
     "    End what a connection to this pool from the host of the current one waits for.",
     "HELP",
-    "    Print this help.",
+    "    KeyHash this help.",
 ];
 const NO_ROOM: &str = "ERR too many databases are in use at once";
 
@@ -149,14 +149,14 @@ impl Proxy {
                 reply.status("RESET");
             }
             Verb::Hello => match self.hello(id, &words) {
-                Ok(Some(group)) => return self.ask_on(request, verb, bytes, group),
+                Ok(Some(group)) => return self.probe_on(request, verb, bytes, group),
                 Ok(None) => return,
                 Err(error) => {
                     reply.error(&error);
                 }
             },
             Verb::Select => match self.select(id, text) {
-                Ok(Some(group)) => return self.ask_on(request, verb, bytes, group),
+                Ok(Some(group)) => return self.probe_on(request, verb, bytes, group),
                 Ok(None) => {
                     reply.status("OK");
                 }
@@ -168,7 +168,7 @@ impl Proxy {
                 if self.pool(client.pool).facts.is_none() {
                     let group = client.group;
                     self.pools[client.pool.index()].stay(group);
-                    return self.ask_on(request, verb, bytes, group);
+                    return self.probe_on(request, verb, bytes, group);
                 }
                 reply.verbatim(&self.info(id, bytes));
             }
@@ -208,25 +208,25 @@ impl Proxy {
         self.answer(id, &reply.into_bytes());
     }
 
-    fn ask_on(&mut self, request: &Request, verb: Verb, bytes: &[u8], group: GroupIndex) {
+    fn probe_on(&mut self, request: &Request, verb: Verb, bytes: &[u8], group: GroupIndex) {
         let id = request.client;
         let mute = self.clients.find(id).is_some_and(|client| client.is_mute());
-        self.ask(id, Asking::new(verb, request.topic, bytes, group, mute));
+        self.probe(id, Probe::new(verb, request.topic, bytes, group, mute));
     }
 
     /// The reply to a command for which a server was asked.
     pub(super) fn learned(
         &mut self,
         id: ClientId,
-        asking: &Asking,
+        probe: &Probe,
         outcome: Result<(), Cause>,
     ) -> Vec<u8> {
         let Some(client) = self.clients.find(id) else {
             return Vec::new();
         };
         let mut reply = Writer::new(client.version());
-        let words = words(&asking.request);
-        let stays = asking.group == client.group;
+        let words = words(&probe.request);
+        let stays = probe.group == client.group;
         let refused = match outcome {
             Ok(()) => None,
             Err(Cause::Version) => Some(NO_VERSION.to_owned()),
@@ -235,32 +235,32 @@ impl Proxy {
             Err(_) if stays => None,
             // In the server's own words, as it would say the same to the client.
             Err(Cause::Unwilling) => {
-                let words = self.pool(client.pool).refusal(asking.group);
+                let words = self.pool(client.pool).refusal(probe.group);
                 let words = words.map(<[u8]>::to_vec).unwrap_or_default();
-                self.leave_group(client.pool, asking.group);
+                self.leave_group(client.pool, probe.group);
                 return words;
             }
             Err(cause) => Some(format!("ERR {cause}")),
         };
         if let Some(error) = refused {
-            self.leave_group(client.pool, asking.group);
+            self.leave_group(client.pool, probe.group);
             reply.error(&error);
             return reply.into_bytes();
         }
-        match asking.verb {
+        match probe.verb {
             Verb::Hello => {
                 let hello = hello::read(&words).unwrap_or_default();
-                self.greet(id, &hello, asking.group);
+                self.greet(id, &hello, probe.group);
                 return self.hello_reply(id);
             }
             Verb::Select => {
                 let database = words.get(1).and_then(|text| number(text)).unwrap_or(0);
-                self.use_database(id, database, asking.group);
+                self.use_database(id, database, probe.group);
                 reply.status("OK");
             }
             _ => {
-                self.leave_group(client.pool, asking.group);
-                let text = self.info(id, &asking.request);
+                self.leave_group(client.pool, probe.group);
+                let text = self.info(id, &probe.request);
                 reply.verbatim(&text);
             }
         }

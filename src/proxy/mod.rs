@@ -16,7 +16,6 @@
 //! finds the end of the reply and brings it to its place in the client's order. `uploads` are requests
 //! too large to be treated so. `ending` is everything that ends early, `deadlines` everything late.
 
-mod asking;
 mod attempts;
 mod audience;
 mod balance;
@@ -35,11 +34,11 @@ mod executing;
 mod fragments;
 mod greeting;
 mod health;
-mod heavy;
 mod held;
 mod ids;
 mod info;
 mod killing;
+mod large_keys;
 mod learning;
 mod limits;
 mod link;
@@ -52,11 +51,12 @@ mod names;
 mod notice;
 mod overtaking;
 mod owed;
-mod own;
 mod parts;
 mod pending;
+mod pinned;
 mod pool;
 mod pressure;
+mod probe;
 mod replete;
 mod replies;
 mod request;
@@ -236,8 +236,8 @@ pub struct Proxy {
     /// Connections on which a get was answered with values of other keys.
     misfits: Vec<LinkId>,
     draws: u64,
-    /// See [`Proxy::moved`].
-    moved: u64,
+    /// See [`Proxy::messages`].
+    messages: u64,
     /// See [`Proxy::take_released`].
     released: usize,
     /// Bytes of long replies of our own in this turn.
@@ -326,7 +326,7 @@ impl Proxy {
             epoch: 0,
             misfits: Vec::new(),
             draws: settings.seed | 1,
-            moved: 0,
+            messages: 0,
             released: 0,
             told_bytes: 0,
             strangers: 0,
@@ -387,8 +387,8 @@ impl Proxy {
     }
 
     /// How many requests were sent to servers and how many of their replies came, so far, together.
-    pub fn moved(&self) -> u64 {
-        self.moved
+    pub fn messages(&self) -> u64 {
+        self.messages
     }
 
     /// A client of `pool` was accepted, from nowhere in particular.
@@ -554,7 +554,7 @@ impl Proxy {
                 let server = ServerIndex(server as u16);
                 let lane = self.pools[pool].lane_of(GroupIndex::default(), server);
                 // A failure is reported by the attempt itself; the first request makes another.
-                let _ = self.primary(PoolIndex(pool as u16), lane, server, 0);
+                let _ = self.shared_link(PoolIndex(pool as u16), lane, server, 0);
             }
         }
     }

@@ -21,7 +21,7 @@ use super::Proxy;
 use super::cause::Cause;
 use super::exchange::Exchange;
 use super::ids::{ClientId, LinkId};
-use super::link::{Kind, Link, Next, Role, Slot, beginning};
+use super::link::{InFlight, Kind, Link, Next, Role, beginning};
 use super::pool::REFUSED_PAUSE;
 use super::request::Request;
 use super::transaction::{EXEC, MULTI};
@@ -55,24 +55,24 @@ fn is_open(start: &[u8; 10]) -> bool {
 }
 
 impl Link {
-    /// Notes what will not be there any more when the reply to `slot`, at the front, is whole: a part of
+    /// Notes what will not be there any more when the reply to `entry`, at the front, is whole: a part of
     /// it is about to be passed on.
     #[cold]
-    pub fn note_start(&mut self, slot: &Slot) {
-        if slot.role != Role::Usual && !self.streaming {
+    pub fn note_start(&mut self, entry: &InFlight) {
+        if entry.role != Role::Usual && !self.streaming {
             let start = beginning::<10>(&self.partial, Input::copied(&[]));
             self.streams_error = start[0] == b'-';
-            self.stuck = matches!(slot.role, Role::Exec | Role::Proof) && is_open(&start);
+            self.stuck = matches!(entry.role, Role::Exec | Role::Proof) && is_open(&start);
         }
     }
 
-    /// The reply to `slot`, at the front, is whole: `last` are its last bytes. Notes what it says about
+    /// The reply to `entry`, at the front, is whole: `last` are its last bytes. Notes what it says about
     /// transactions, and says what is to be done.
     #[cold]
-    pub fn note_transaction(&mut self, slot: &Slot, last: Input<'_>) -> Next {
+    pub fn note_transaction(&mut self, entry: &InFlight, last: Input<'_>) -> Next {
         let start = beginning::<10>(&self.partial, last);
         let is_open = self.stuck || (!self.streaming && is_open(&start));
-        match slot.role {
+        match entry.role {
             Role::Usual => {}
             Role::AfterExec if start.starts_with(b"+QUEUED\r\n") => return Next::Queued,
             Role::AfterExec => {}
@@ -84,7 +84,7 @@ impl Link {
             }
             Role::Multi => self.refusal = None,
             Role::Exec if self.refusal.is_some() => return Next::RanWithout,
-            Role::Exec if is_open => match self.slots.get_mut(1) {
+            Role::Exec if is_open => match self.in_flight.get_mut(1) {
                 Some(next) if next.role == Role::Usual => next.role = Role::AfterExec,
                 Some(next) if next.role == Role::Multi => self.may_queue = true,
                 _ => return Next::Stuck,
@@ -93,8 +93,8 @@ impl Link {
             Role::Number => {
                 self.note_number(&beginning(&self.partial, last));
                 // Nothing of a subscription is meant.
-                return if self.kind == Kind::Own {
-                    Next::OwnAnswered
+                return if self.kind == Kind::Pinned {
+                    Next::PinnedAnswered
                 } else {
                     Next::Reply
                 };
@@ -113,7 +113,7 @@ impl Link {
                 return Next::Proved { stuck };
             }
         }
-        self.what_follows(slot, last)
+        self.what_follows(entry, last)
     }
 
     /// What the client of the request at the front is told instead of the server's reply to its EXEC.
@@ -148,30 +148,30 @@ pub(super) fn aborted(words: &[u8]) -> Vec<u8> {
 impl Proxy {
     /// As `reply_done`, for what begins or ends a transaction.
     #[cold]
-    pub(super) fn part_done(&mut self, id: LinkId, slot: &Slot, last: Input<'_>) {
+    pub(super) fn part_done(&mut self, id: LinkId, entry: &InFlight, last: Input<'_>) {
         let Some(link) = self.links.find_mut(id) else {
             return;
         };
         let pool = link.pool;
-        let posts = if slot.role == Role::Exec {
-            link.due_posts(slot, last)
+        let posts = if entry.role == Role::Exec {
+            link.due_posts(entry, last)
         } else {
             None
         };
-        let next = link.note_transaction(slot, last);
+        let next = link.note_transaction(entry, last);
         if next == Next::Queued {
             return self.close_link(id, Cause::Transaction);
         }
         if next == Next::RanWithout && !link.streaming {
             let reply = link.ran_without(&mut self.buffers);
-            self.settle(id, slot, Input::copied(&reply), Some(Next::Reply));
+            self.settle(id, entry, Input::copied(&reply), Some(Next::Reply));
         } else {
-            self.settle(id, slot, last, Some(Next::Reply));
+            self.settle(id, entry, last, Some(Next::Reply));
         }
         if let Some(posts) = posts {
             self.publish(pool, posts);
         }
-        self.follow_up(id, slot, next);
+        self.follow_up(id, entry, next);
     }
 
     /// Asks the server whether it has transactions on this connection. With a client, that waits for the
@@ -183,19 +183,19 @@ impl Proxy {
         } else {
             None
         };
-        let slot = |role, is_owed: bool| Slot {
+        let entry = |role, is_owed: bool| InFlight {
             client: sequence.filter(|_| is_owed).map(|_| id),
             role,
-            ..Request::own(id).slot(sequence.unwrap_or(0), self.now)
+            ..Request::own(id).entry(sequence.unwrap_or(0), self.now)
         };
-        let (multi, exec) = (slot(Role::Multi, false), slot(Role::Proof, true));
+        let (multi, exec) = (entry(Role::Multi, false), entry(Role::Proof, true));
         self.send_bytes(link, multi, MULTI);
         self.send_bytes(link, exec, EXEC);
         sequence
     }
 
     /// The server has said whether it has transactions on this connection.
-    pub(super) fn multi_proved(&mut self, id: LinkId, slot: &Slot, stuck: bool) {
+    pub(super) fn multi_proved(&mut self, id: LinkId, entry: &InFlight, stuck: bool) {
         let now = self.now;
         let Some(link) = self.links.find_mut(id) else {
             return;
@@ -207,7 +207,7 @@ impl Proxy {
             self.pools[pool.index()].lane(lane).no_exec =
                 Some((now + REFUSED_PAUSE, words.clone()));
         }
-        if let Some(client) = slot
+        if let Some(client) = entry
             .client
             .or(owner)
             .and_then(|id| self.clients.find_mut(id))
@@ -218,7 +218,7 @@ impl Proxy {
             {
                 watching.refused = refusal;
             } else if let Some(transaction) = session.transaction.as_deref_mut()
-                && matches!(transaction.permit, Permit::Asked(asked) if asked == slot.sequence)
+                && matches!(transaction.permit, Permit::Asked(asked) if asked == entry.sequence)
             {
                 transaction.permit = match refusal {
                     Some(words) => Permit::Refused(words),

@@ -43,10 +43,12 @@ impl Proxy {
             let fragment = fragment as u16;
             match self.overtaking_link(pool, group, server) {
                 Ok(link) => {
-                    let slot = request
+                    let entry = request
                         .of_any_family()
-                        .fragment_slot(sequence, fragment, self.now);
-                    self.send(link, slot, |out, buffers, _| out.push_input(input, buffers));
+                        .fragment_entry(sequence, fragment, self.now);
+                    self.send(link, entry, |out, buffers, _| {
+                        out.push_input(input, buffers)
+                    });
                 }
                 Err(cause) => self.fail_fragment(id, sequence, fragment, cause),
             }

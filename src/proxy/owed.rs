@@ -7,7 +7,7 @@
 
 use std::collections::VecDeque;
 
-use super::link::Slot;
+use super::link::InFlight;
 use super::time::Time;
 use crate::protocol::Topic;
 use crate::stats::Latency;
@@ -18,16 +18,16 @@ const NOTES_MAX: usize = 1024;
 
 /// What is remembered of a reply until its client has taken it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Mark {
+pub(super) struct Timing {
     /// What was asked.
     pub topic: Topic,
     /// When the first byte of the reply came.
     pub begun: Time,
 }
 
-impl Mark {
+impl Timing {
     /// For replies of our own, which are not measured.
-    pub const NONE: Mark = Mark {
+    pub const NONE: Timing = Timing {
         topic: Topic::NONE,
         begun: Time::NEVER,
     };
@@ -36,7 +36,7 @@ impl Mark {
 /// Replies of one topic that began in one turn and stand in a row.
 #[derive(Clone, Copy, Debug)]
 struct Note {
-    mark: Mark,
+    mark: Timing,
     count: u32,
     /// The position in the stream of a client's output behind the last of them.
     end: u64,
@@ -58,7 +58,7 @@ impl Default for Owed {
             taken: 0,
             earlier: VecDeque::new(),
             newest: Note {
-                mark: Mark::NONE,
+                mark: Timing::NONE,
                 count: 0,
                 end: 0,
             },
@@ -79,8 +79,8 @@ impl Owed {
 
     /// The last byte of a reply was put into the output, which now holds `waiting` bytes.
     #[inline]
-    pub fn put(&mut self, mark: Mark, waiting: usize) {
-        if mark == Mark::NONE {
+    pub fn put(&mut self, mark: Timing, waiting: usize) {
+        if mark == Timing::NONE {
             return;
         }
         if self.earlier.len() >= NOTES_MAX {
@@ -118,20 +118,20 @@ impl Owed {
     }
 }
 
-impl Mark {
-    /// That of the reply to `slot`, which began at `begun`. Counts how long the request waited to be
+impl Timing {
+    /// That of the reply to `entry`, which began at `begun`. Counts how long the request waited to be
     /// sent, and then for its reply.
     #[inline]
-    pub fn measured(slot: &Slot, begun: Time, latency: &[Latency]) -> Self {
-        if let Some(latency) = latency.get(slot.topic.index()) {
+    pub fn measured(entry: &InFlight, begun: Time, latency: &[Latency]) -> Self {
+        if let Some(latency) = latency.get(entry.topic.index()) {
             // A server may answer before it has all of a request.
-            let sent = slot.sent.min(begun);
-            let queued = sent.0.saturating_sub(slot.queued.0);
+            let sent = entry.sent.min(begun);
+            let queued = sent.0.saturating_sub(entry.queued.0);
             latency.queued.record(queued, 1);
             latency.server.record(begun.0 - sent.0, 1);
         }
         Self {
-            topic: slot.topic,
+            topic: entry.topic,
             begun,
         }
     }
@@ -150,8 +150,8 @@ impl Note {
 mod tests {
     use super::*;
 
-    fn mark(topic: u8, begun: u64) -> Mark {
-        Mark {
+    fn mark(topic: u8, begun: u64) -> Timing {
+        Timing {
             topic: Topic(topic),
             begun: Time(begun),
         }
@@ -168,7 +168,7 @@ mod tests {
         owed.put(mark(0, 5), 10);
         owed.put(mark(0, 5), 20);
         owed.put(mark(1, 5), 30);
-        owed.put(Mark::NONE, 40);
+        owed.put(Timing::NONE, 40);
         owed.take(19, Time(6), &latency);
         assert_eq!((count(&latency[0]), count(&latency[1])), (0, 0));
         owed.take(1, Time(6), &latency);

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::attempts::{Attempts, Failure};
 use super::cause::Cause;
-use super::heavy::Heavy;
 use super::ids::LinkId;
+use super::large_keys::LargeKeys;
 use super::link::Kind;
 use super::scripts::Scripts;
 use super::spares::Waiting;
@@ -56,7 +56,7 @@ pub(super) struct Pool {
     /// Whether its requests are refused for want of memory.
     pub refused: bool,
     /// Keys whose values were large lately.
-    pub heavy: Heavy,
+    pub large_keys: LargeKeys,
     /// By server: whether its failure count is known not to be 0.
     pub failing: Vec<bool>,
     /// Rows of commands of which was told that their keys lived on several servers.
@@ -102,7 +102,7 @@ struct Group {
 pub(super) struct Lane {
     pub key: LaneKey,
     /// `server_connections` places; a client uses the one its id falls on.
-    pub primaries: Vec<Option<LinkId>>,
+    pub shared_links: Vec<Option<LinkId>>,
     /// Connections for large requests.
     pub spares: Vec<LinkId>,
     /// Connections for large replies, and for what others ask while one passes.
@@ -115,7 +115,7 @@ pub(super) struct Lane {
     pub overtaking: Option<LinkId>,
     /// Clients with a large request that wait for a spare connection.
     pub waiting: Waiting,
-    /// Attempts to connect for the primaries, and for all others.
+    /// Attempts to connect for the shared connections, and for all others.
     shared: Attempts,
     apart: Attempts,
     /// What the server said when it last refused a greeting.
@@ -156,7 +156,7 @@ impl Pool {
             facts: None,
             over: false,
             refused: false,
-            heavy: Heavy::default(),
+            large_keys: LargeKeys::default(),
             failing: vec![false; config.servers.len()],
             apart: Vec::new(),
             config,
@@ -389,10 +389,10 @@ pub fn router(pool: &config::Pool, live: &[bool]) -> Router {
 }
 
 impl Lane {
-    fn new(key: LaneKey, primaries: usize) -> Self {
+    fn new(key: LaneKey, shared_links: usize) -> Self {
         Self {
             key,
-            primaries: vec![None; primaries],
+            shared_links: vec![None; shared_links],
             spares: Vec::new(),
             detours: Vec::new(),
             idle: Vec::new(),
@@ -408,21 +408,21 @@ impl Lane {
 
     /// Its connections that requests share.
     pub fn shares(&self) -> impl Iterator<Item = &LinkId> {
-        self.primaries.iter().flatten()
+        self.shared_links.iter().flatten()
     }
 
     /// All its connections.
     pub fn links(&self) -> impl Iterator<Item = LinkId> + '_ {
-        let primaries = self.primaries.iter().chain([&self.overtaking]).flatten();
+        let shared_links = self.shared_links.iter().chain([&self.overtaking]).flatten();
         let apart = self.spares.iter().chain(&self.detours).chain(&self.idle);
-        primaries.chain(apart).copied()
+        shared_links.chain(apart).copied()
     }
 
     /// The attempts to connect of this kind.
     pub fn attempts(&mut self, kind: Kind) -> &mut Attempts {
         match kind {
-            Kind::Primary(_) => &mut self.shared,
-            Kind::Spare | Kind::Detour | Kind::Own | Kind::Overtaking => &mut self.apart,
+            Kind::Shared(_) => &mut self.shared,
+            Kind::Spare | Kind::Detour | Kind::Pinned | Kind::Overtaking => &mut self.apart,
         }
     }
 
@@ -436,7 +436,7 @@ impl Lane {
     /// be refused while the shared ones work, which then need no pause; the other way round they do.
     pub fn connect_failed(&mut self, kind: Kind, failure: Failure) {
         self.apart.failed(failure);
-        if let Kind::Primary(_) = kind {
+        if let Kind::Shared(_) = kind {
             self.shared.failed(failure);
         }
     }

@@ -7,10 +7,10 @@ use super::cause::Cause;
 use super::client::{Ending, Taken};
 use super::exchange::Exchange;
 use super::ids::{ClientId, LinkId};
-use super::link::{Next, Role, Slot, State};
+use super::link::{InFlight, Next, Role, State};
 use super::messages::Message;
 use super::notice::What;
-use super::owed::Mark;
+use super::owed::Timing;
 use super::scripts::flushes;
 use super::settings;
 use super::time::Time;
@@ -117,7 +117,8 @@ impl Proxy {
             } else {
                 link
             };
-            let Some(&(mut slot)) = link.slots.front().filter(|_| link.may_be_answered()) else {
+            let Some(&(mut entry)) = link.in_flight.front().filter(|_| link.may_be_answered())
+            else {
                 let (pool, server) = (link.pool, link.server);
                 self.notice_server(pool, server, What::Surplus);
                 self.close_link(id, Cause::Invalid);
@@ -128,8 +129,8 @@ impl Proxy {
             }
             let rest = input.skip(used);
             let mut turn = None;
-            if slot.bundle > 0 && !link.scan.has_begun() {
-                match link.bundle_turn(rest.bytes(), &mut slot) {
+            if entry.bundle > 0 && !link.scan.has_begun() {
+                match link.bundle_turn(rest.bytes(), &mut entry) {
                     Ok(None) => return used,
                     Ok(found) => turn = found,
                     Err(bad) => {
@@ -139,10 +140,10 @@ impl Proxy {
                 }
             }
             let in_parts = link.streaming || link.reply_len >= self.limits.cut_through as u64;
-            if let Some(client) = slot.client
+            if let Some(client) = entry.client
                 && link.is_alone()
                 && let Some(known) = self.clients.find_mut(client)
-                && known.is_full(&slot, in_parts, &self.limits)
+                && known.is_full(&entry, in_parts, &self.limits)
             {
                 if self.tell_passed(id) {
                     continue;
@@ -152,7 +153,7 @@ impl Proxy {
             }
             let protocol = link.protocol;
             if !link.scan.has_begun() {
-                if !link.expect(&slot, rest.bytes()) {
+                if !link.expect(&entry, rest.bytes()) {
                     self.bad_reply(id, BadReply::Foreign);
                     return input.len();
                 }
@@ -162,7 +163,7 @@ impl Proxy {
             match turn {
                 Some(Turn::End { len, shared: true }) => {
                     // The line stays for those behind.
-                    self.reply_done(id, &slot, rest.slice(0..len));
+                    self.reply_done(id, &entry, rest.slice(0..len));
                     continue;
                 }
                 Some(Turn::Value { len, data, shared }) => {
@@ -184,21 +185,21 @@ impl Proxy {
             used += now;
             let piece = rest.slice(0..now);
             if done && link.scan.severed {
-                self.severed_done(id, &slot, piece);
+                self.severed_done(id, &entry, piece);
                 continue;
             }
             if done {
-                self.reply_done(id, &slot, piece);
+                self.reply_done(id, &entry, piece);
                 continue;
             }
             if link.is_busy(self.limits.large_message) {
                 self.pools[link.pool.index()]
-                    .heavy
-                    .note(slot.print, self.now);
+                    .large_keys
+                    .note(entry.print, self.now);
             }
             link.partial.push_input(piece, &mut self.buffers);
             if link.streaming || link.partial.len() >= self.limits.cut_through {
-                self.pass_part(id, &slot);
+                self.pass_part(id, &entry);
             }
             return used;
         }
@@ -238,17 +239,23 @@ impl Proxy {
 
     /// A reply is whole: `last` are its last bytes, those before are in the connection's `partial`.
     #[inline]
-    pub(super) fn reply_done(&mut self, id: LinkId, slot: &Slot, last: Input<'_>) {
-        if slot.role == Role::Usual {
-            self.settle(id, slot, last, None);
+    pub(super) fn reply_done(&mut self, id: LinkId, entry: &InFlight, last: Input<'_>) {
+        if entry.role == Role::Usual {
+            self.settle(id, entry, last, None);
         } else {
-            self.part_done(id, slot, last);
+            self.part_done(id, entry, last);
         }
     }
 
     /// Takes a whole reply to its client, and goes on with the connection, unless that is known (`next`).
     #[inline(always)]
-    pub(super) fn settle(&mut self, id: LinkId, slot: &Slot, last: Input<'_>, next: Option<Next>) {
+    pub(super) fn settle(
+        &mut self,
+        id: LinkId,
+        entry: &InFlight,
+        last: Input<'_>,
+        next: Option<Next>,
+    ) {
         let Some(link) = self.links.find_mut(id) else {
             return;
         };
@@ -257,33 +264,33 @@ impl Proxy {
         let next = match next {
             Some(next) => next,
             None if link.is_usual() => Next::Reply,
-            None => link.what_follows(slot, last),
+            None => link.what_follows(entry, last),
         };
         let mut partial = (!link.partial.is_empty()).then(|| mem::take(&mut link.partial));
         let stats = &self.stats.pools[pool.index()];
-        let mark = Mark::measured(slot, link.begun, &stats.latency);
+        let mark = Timing::measured(entry, link.begun, &stats.latency);
         let stats = &stats.servers[server.index()];
-        link.uncount(0, slot.len, stats);
+        link.uncount(0, entry.len, stats);
         link.finish_reply();
-        self.moved += 1;
-        if let Some(client) = slot.client
+        self.messages += 1;
+        if let Some(client) = entry.client
             && let Some(known) = self.clients.find_mut(client)
         {
-            known.note_reply(slot, len);
+            known.note_reply(entry, len);
             stats.responses.add(1);
             stats.response_bytes.add(len);
-            match slot.fragment {
-                None => self.deliver(client, slot.sequence, partial.as_mut(), last, Some(mark)),
+            match entry.fragment {
+                None => self.deliver(client, entry.sequence, partial.as_mut(), last, Some(mark)),
                 Some(fragment) => {
                     let partial = partial.as_mut();
-                    self.deliver_fragment(client, slot, fragment, partial, last, Some(mark));
+                    self.deliver_fragment(client, entry, fragment, partial, last, Some(mark));
                 }
             }
             if loading {
                 self.actions.push_back(Action::Failed {
                     pool,
                     server,
-                    since: slot.queued,
+                    since: entry.queued,
                     cause: Cause::Refused,
                 });
                 self.pools[pool.index()].failing[server.index()] = true;
@@ -295,57 +302,59 @@ impl Proxy {
             partial.clear(&mut self.buffers);
         }
         if next != Next::Reply {
-            self.follow_up(id, slot, next);
+            self.follow_up(id, entry, next);
         }
     }
 
-    /// Does what is to be done about the connection once the reply to `slot` was passed on.
+    /// Does what is to be done about the connection once the reply to `entry` was passed on.
     #[cold]
-    pub(super) fn follow_up(&mut self, id: LinkId, slot: &Slot, next: Next) {
+    pub(super) fn follow_up(&mut self, id: LinkId, entry: &InFlight, next: Next) {
         match next {
             Next::Reply => {}
             // The transaction may still be open: what comes next would be queued for ever.
             Next::Stuck | Next::Queued | Next::RanWithout => {
                 self.close_link(id, Cause::Transaction)
             }
-            Next::Proved { stuck } => self.multi_proved(id, slot, stuck),
-            Next::Unblocked { woken } => self.wait_ended(slot, Ok(woken)),
+            Next::Proved { stuck } => self.multi_proved(id, entry, stuck),
+            Next::Unblocked { woken } => self.wait_ended(entry, Ok(woken)),
             Next::RenewalRefused => self.renewal_refused(id),
-            Next::OwnAnswered => self.own_answered(id),
+            Next::PinnedAnswered => self.pinned_answered(id),
             Next::UploadAnswered => self.upload_answered(id),
             Next::SpareFreed => self.spare_freed(id),
         }
     }
 
     /// Passes on what is there of a reply that is not whole, if its turn has come.
-    fn pass_part(&mut self, id: LinkId, slot: &Slot) {
+    fn pass_part(&mut self, id: LinkId, entry: &InFlight) {
         let Some(link) = self.links.find_mut(id) else {
             return;
         };
-        link.note_start(slot);
-        let client = slot.client.and_then(|client| self.clients.find_mut(client));
-        let (Some(client_id), Some(client)) = (slot.client, client) else {
+        link.note_start(entry);
+        let client = entry
+            .client
+            .and_then(|client| self.clients.find_mut(client));
+        let (Some(client_id), Some(client)) = (entry.client, client) else {
             link.streaming = true;
             return link.partial.clear(&mut self.buffers);
         };
-        if client.ring.is_silent(slot.sequence) {
+        if client.ring.is_silent(entry.sequence) {
             link.streaming = true;
             return link.partial.clear(&mut self.buffers);
         }
         let nothing = Input::copied(&[]);
-        if let Some(fragment) = slot.fragment {
+        if let Some(fragment) = entry.fragment {
             // Only arrays and values can be passed on in parts; the rest is small.
             let mut partial = mem::take(&mut link.partial);
             link.streaming = true;
             let partial = Some(&mut partial);
-            self.deliver_fragment(client_id, slot, fragment, partial, nothing, None);
-        } else if client.ring.is_head(slot.sequence) {
+            self.deliver_fragment(client_id, entry, fragment, partial, nothing, None);
+        } else if client.ring.is_head(entry.sequence) {
             let mut partial = mem::take(&mut link.partial);
             link.streaming = true;
-            self.deliver(client_id, slot.sequence, Some(&mut partial), nothing, None);
+            self.deliver(client_id, entry.sequence, Some(&mut partial), nothing, None);
         } else if link.partial.len() >= self.limits.window && link.is_alone() {
             if self.tell_passed(id) {
-                return self.pass_part(id, slot);
+                return self.pass_part(id, entry);
             }
             self.block(id, client_id);
         }
@@ -360,12 +369,12 @@ impl Proxy {
         sequence: u32,
         partial: Option<&mut Queue>,
         last: Input<'_>,
-        whole: Option<Mark>,
+        whole: Option<Timing>,
     ) {
         let Some(client) = self.clients.find_mut(id) else {
             return;
         };
-        if let Some(Exchange::Silent | Exchange::Asking(_) | Exchange::Errand(_)) =
+        if let Some(Exchange::Silent | Exchange::Probe(_) | Exchange::Errand(_)) =
             client.ring.find(sequence)
         {
             return self.deliver_elsewhere(id, sequence, partial, last, whole);
@@ -384,7 +393,7 @@ impl Proxy {
         sequence: u32,
         partial: Option<&mut Queue>,
         last: Input<'_>,
-        whole: Option<Mark>,
+        whole: Option<Timing>,
     ) {
         let done = whole.is_some();
         let mut nothing = Queue::new();
@@ -393,10 +402,10 @@ impl Proxy {
             return;
         };
         match client.ring.find(sequence) {
-            Some(Exchange::Asking(asking)) => {
-                asking.hear(partial, last, &mut self.buffers);
+            Some(Exchange::Probe(probe)) => {
+                probe.hear(partial, last, &mut self.buffers);
                 if done {
-                    self.asked(id, sequence);
+                    self.probed(id, sequence);
                 }
             }
             Some(Exchange::Errand(_)) => {
@@ -413,18 +422,18 @@ impl Proxy {
     fn deliver_fragment(
         &mut self,
         id: ClientId,
-        slot: &Slot,
+        entry: &InFlight,
         fragment: u16,
         partial: Option<&mut Queue>,
         last: Input<'_>,
-        whole: Option<Mark>,
+        whole: Option<Timing>,
     ) {
         let Some(client) = self.clients.find_mut(id) else {
             return;
         };
-        let is_head = client.ring.is_head(slot.sequence);
+        let is_head = client.ring.is_head(entry.sequence);
         let mut kept = partial.as_ref().map_or(0, |partial| partial.len()) + last.len();
-        let Some(Exchange::Fanout(fanout)) = client.ring.find(slot.sequence) else {
+        let Some(Exchange::Fanout(fanout)) = client.ring.find(entry.sequence) else {
             debug_assert!(false, "a fragment of no split request");
             return;
         };
@@ -597,7 +606,7 @@ impl Proxy {
         let pool = client.pool.index();
         let flushes = || flushes(self.overview.as_deref(), &self.stats, pool);
         let scripts = &mut self.pools[pool].scripts;
-        scripts.heed(fanout, self.limits.scripts, flushes);
+        scripts.observe(fanout, self.limits.scripts, flushes);
         let held = fanout.held();
         let joined = protocol.join(
             fanout.merge,
@@ -665,7 +674,7 @@ impl Proxy {
                 let pool = client.pool.index();
                 let flushes = || flushes(self.overview.as_deref(), &self.stats, pool);
                 let scripts = &mut self.pools[pool].scripts;
-                scripts.heed(fanout, self.limits.scripts, flushes);
+                scripts.observe(fanout, self.limits.scripts, flushes);
             }
         }
         self.end_fanout(id, None)

@@ -2,9 +2,9 @@
 //! server.
 
 use super::Proxy;
-use super::heavy::Print;
 use super::ids::{ClientId, LinkId};
-use super::link::{Role, Slot};
+use super::large_keys::KeyHash;
+use super::link::{InFlight, Role};
 use super::pool::Pool;
 use super::time::Time;
 use crate::buffer::{BufferPool, Queue};
@@ -20,7 +20,7 @@ pub(super) struct Request {
     /// Which replies it can have.
     pub family: Family,
     /// What is remembered of its key, if it has one.
-    pub print: Print,
+    pub print: KeyHash,
     /// Whether it is answered.
     pub answer: Answer,
 }
@@ -40,7 +40,7 @@ impl Request {
             client,
             topic,
             family: if strict { family } else { Family::Any },
-            print: Print::NONE,
+            print: KeyHash::NONE,
             answer: parsed.answer,
         }
     }
@@ -51,7 +51,7 @@ impl Request {
             client,
             topic: Topic::NONE,
             family: Family::Any,
-            print: Print::NONE,
+            print: KeyHash::NONE,
             answer: Answer::Always,
         }
     }
@@ -68,8 +68,8 @@ impl Request {
 
     /// Its entry in the queue of a connection, for the exchange with the number `sequence`.
     #[inline]
-    pub fn slot(&self, sequence: u32, now: Time) -> Slot {
-        Slot {
+    pub fn entry(&self, sequence: u32, now: Time) -> InFlight {
+        InFlight {
             client: Some(self.client),
             sequence,
             fragment: None,
@@ -88,10 +88,10 @@ impl Request {
     }
 
     /// The entry of one of several requests into which it was split, or that are sent for it.
-    pub fn fragment_slot(&self, sequence: u32, fragment: u16, now: Time) -> Slot {
-        Slot {
+    pub fn fragment_entry(&self, sequence: u32, fragment: u16, now: Time) -> InFlight {
+        InFlight {
             fragment: Some(fragment),
-            ..self.slot(sequence, now)
+            ..self.entry(sequence, now)
         }
     }
 }
@@ -103,7 +103,7 @@ impl Proxy {
     pub(super) fn send(
         &mut self,
         link: LinkId,
-        slot: Slot,
+        entry: InFlight,
         write: impl FnOnce(&mut Queue, &mut BufferPool, &Pool),
     ) {
         let Some(target) = self.links.find_mut(link) else {
@@ -112,16 +112,16 @@ impl Proxy {
         let pool = &self.pools[target.pool.index()];
         let before = target.out.len();
         write(&mut target.out, &mut self.buffers, pool);
-        if slot.marked {
+        if entry.marked {
             let marker = target.protocol.marker();
             target.out.push(marker, &mut self.buffers);
         }
         let len = (target.out.len() - before) as u64;
-        self.enqueued(link, slot, len);
+        self.enqueued(link, entry, len);
     }
 
     /// Puts a request on a connection that is there as bytes.
-    pub(super) fn send_bytes(&mut self, link: LinkId, slot: Slot, bytes: &[u8]) {
-        self.send(link, slot, |out, buffers, _| out.push(bytes, buffers));
+    pub(super) fn send_bytes(&mut self, link: LinkId, entry: InFlight, bytes: &[u8]) {
+        self.send(link, entry, |out, buffers, _| out.push(bytes, buffers));
     }
 }

@@ -6,9 +6,9 @@ use super::cause::Cause;
 use super::client::{Ending, State};
 use super::exchange::Exchange;
 use super::fragments::UNITS_KEPT;
-use super::heavy::Print;
 use super::ids::{ClientId, LinkId};
-use super::link::Slot;
+use super::large_keys::KeyHash;
+use super::link::InFlight;
 use super::notice::What;
 use super::pending::Pending;
 use super::request::Request;
@@ -357,7 +357,7 @@ impl Proxy {
             Verdict::Forward => {
                 let key = parsed.key.of(input.bytes());
                 let server = self.route(id, key);
-                let print = Print::of(key);
+                let print = KeyHash::of(key);
                 self.forward(&Request { print, ..request }, server, input);
             }
             Verdict::Encoded => {
@@ -478,12 +478,14 @@ impl Proxy {
             && let Some((bundle, len)) =
                 target.bundle(input.bytes(), request.print, &mut self.buffers)
         {
-            let slot = request.slot(sequence, self.now);
-            self.enqueued(link, Slot { bundle, ..slot }, len);
+            let entry = request.entry(sequence, self.now);
+            self.enqueued(link, InFlight { bundle, ..entry }, len);
             return Some(link);
         }
-        let slot = request.slot(sequence, self.now);
-        self.send(link, slot, |out, buffers, _| out.push_input(input, buffers));
+        let entry = request.entry(sequence, self.now);
+        self.send(link, entry, |out, buffers, _| {
+            out.push_input(input, buffers)
+        });
         Some(link)
     }
 

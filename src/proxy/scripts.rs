@@ -9,7 +9,7 @@ use std::collections::{HashMap, VecDeque};
 use super::Proxy;
 use super::exchange::{Exchange, Fanout};
 use super::ids::{ClientId, PoolIndex};
-use super::link::Slot;
+use super::link::InFlight;
 use super::request::Request;
 use super::session::Mute;
 use crate::buffer::{Input, Queue};
@@ -43,10 +43,10 @@ impl Scripts {
     ///
     /// `flushes` counts how often all were to be forgotten, on all workers.
     #[inline]
-    pub fn heed(&mut self, fanout: &mut Fanout, limit: usize, flushes: impl FnOnce() -> i64) {
+    pub fn observe(&mut self, fanout: &mut Fanout, limit: usize, flushes: impl FnOnce() -> i64) {
         match (fanout.merge, fanout.request.take(), fanout.replies.first()) {
             (Merge::Script, Some(load), Some(reply)) => {
-                self.heed_flushes(flushes());
+                self.observe_flushes(flushes());
                 self.remember(load, &reply.bytes, limit);
             }
             (Merge::Forget, ..) => self.forget(),
@@ -93,7 +93,7 @@ impl Scripts {
     }
 
     /// Forgets them all if they were to be forgotten since, on whichever worker.
-    fn heed_flushes(&mut self, flushes: i64) {
+    fn observe_flushes(&mut self, flushes: i64) {
         if self.flushes != flushes {
             self.forget();
             self.flushes = flushes;
@@ -155,13 +155,13 @@ impl Proxy {
     /// nothing but what they count, so that is counted.
     pub(super) fn forget_scripts(&mut self, pool: PoolIndex) {
         self.stats.pools[pool.index()].script_flushes.add(1);
-        self.heed_flushes(pool);
+        self.observe_flushes(pool);
     }
 
     /// Forgets what was flushed by a client of another worker.
-    pub(super) fn heed_flushes(&mut self, pool: PoolIndex) {
+    pub(super) fn observe_flushes(&mut self, pool: PoolIndex) {
         let flushes = flushes(self.overview.as_deref(), &self.stats, pool.index());
-        self.pools[pool.index()].scripts.heed_flushes(flushes);
+        self.pools[pool.index()].scripts.observe_flushes(flushes);
     }
 
     /// Queues a request that names a script which can be loaded again. Says whether it did.
@@ -177,7 +177,7 @@ impl Proxy {
             return false;
         };
         if !self.pool(client.pool).scripts.is_empty() {
-            self.heed_flushes(client.pool);
+            self.observe_flushes(client.pool);
         }
         let Some(client) = self.clients.find(id) else {
             return false;
@@ -203,8 +203,10 @@ impl Proxy {
             return false;
         };
         let sequence = client.ring.push(Exchange::Errand(Box::new(errand)));
-        let slot = request.of_any_family().slot(sequence, self.now);
-        self.send(link, slot, |out, buffers, _| out.push_input(input, buffers));
+        let entry = request.of_any_family().entry(sequence, self.now);
+        self.send(link, entry, |out, buffers, _| {
+            out.push_input(input, buffers)
+        });
         true
     }
 
@@ -232,7 +234,7 @@ impl Proxy {
             return false;
         }
         let pool = client.pool;
-        self.heed_flushes(pool);
+        self.observe_flushes(pool);
         let pool = &self.pools[pool.index()];
         let command = pool.commands.command(&errand.request);
         let name = pool.commands.script_name(&errand.request, command);
@@ -246,8 +248,8 @@ impl Proxy {
         let Ok(link) = self.link_for(&request, server) else {
             return false;
         };
-        let again = request.slot(sequence, self.now);
-        let question = Slot {
+        let again = request.entry(sequence, self.now);
+        let question = InFlight {
             client: None,
             ..again
         };

@@ -37,7 +37,7 @@ impl Proxy {
 /// The reply of a server that has none of the settings.
 fn nothing() -> FragmentReply {
     let mut reply = FragmentReply::default();
-    reply.bytes.push_snug(b"*0\r\n");
+    reply.bytes.push_exact(b"*0\r\n");
     reply
 }
 

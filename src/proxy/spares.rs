@@ -293,10 +293,10 @@ impl Proxy {
             return;
         };
         let link = *link;
-        let Some(slot) = self.links.find(link).and_then(|link| link.slots.back()) else {
+        let Some(entry) = self.links.find(link).and_then(|link| link.in_flight.back()) else {
             return;
         };
-        let (owner, sequence) = (slot.client, slot.sequence);
+        let (owner, sequence) = (entry.client, entry.sequence);
         self.stats.pools[pool.index()].slow_uploads_ended.add(1);
         self.notice_client(id, What::SlowUpload);
         if let Some(owner) = owner {

@@ -6,12 +6,12 @@
 //! general path begins from the beginning.
 
 use super::Proxy;
-use super::client::{Client, Taken, asked_bit};
+use super::client::{Client, Taken, server_bit};
 use super::exchange::Exchange;
-use super::heavy::Print;
 use super::ids::{ClientId, LinkId};
-use super::link::{Link, Role, Slot, State};
-use super::owed::Mark;
+use super::large_keys::KeyHash;
+use super::link::{InFlight, Link, Role, State};
+use super::owed::Timing;
 use super::request::Request;
 use super::session::Mute;
 use super::time::Time;
@@ -47,29 +47,29 @@ impl Link {
             && self.passed == 0
     }
 
-    /// The length of the whole reply to `slot`, the oldest request, that `bytes` start with; `None` if it is
+    /// The length of the whole reply to `entry`, the oldest request, that `bytes` start with; `None` if it is
     /// not one of the usual, or not all there. Of a bundle only values are: they need an END of their own.
     #[inline]
-    fn whole_reply(&self, slot: &Slot, bytes: &[u8]) -> Option<usize> {
-        let is_plain = slot.role == Role::Usual && slot.fragment.is_none() && !slot.marked;
-        if !is_plain || self.sent < slot.end {
+    fn whole_reply(&self, entry: &InFlight, bytes: &[u8]) -> Option<usize> {
+        let is_plain = entry.role == Role::Usual && entry.fragment.is_none() && !entry.marked;
+        if !is_plain || self.sent < entry.end {
             return None;
         }
-        match slot.family {
+        match entry.family {
             Family::Redis(shape) => {
                 let len = self.protocol.whole_reply(bytes)?;
                 shape.admits(bytes[0], self.version).then_some(len)
             }
             Family::Any if self.protocol == Protocol::Redis => self.protocol.whole_reply(bytes),
-            Family::Value if slot.bundle == 0 && bytes.starts_with(END) => Some(END.len()),
+            Family::Value if entry.bundle == 0 && bytes.starts_with(END) => Some(END.len()),
             Family::Value => {
                 let (key, len) = memcache::reply::whole_value(bytes)?;
-                let is_its = Print::of(key) == slot.print;
-                if slot.bundle == 0 {
+                let is_its = KeyHash::of(key) == entry.print;
+                if entry.bundle == 0 {
                     let ends = bytes[len..].starts_with(END);
                     return (is_its && ends).then_some(len + END.len());
                 }
-                let is_bundled = self.is_shared() && self.is_bundle_sent(slot);
+                let is_bundled = self.is_shared() && self.is_bundle_sent(entry);
                 (is_its && is_bundled && len < SHARE_MIN).then_some(len)
             }
             _ => None,
@@ -113,24 +113,24 @@ impl Proxy {
             let Some(server) = pool.router.pick(key, draw) else {
                 break;
             };
-            let primaries = &pool.lane(pool.lane_of(client.group, server)).primaries;
-            let Some(link_id) = primaries[id.slot() % primaries.len()] else {
+            let shared_links = &pool.lane(pool.lane_of(client.group, server)).shared_links;
+            let Some(link_id) = shared_links[id.index() % shared_links.len()] else {
                 break;
             };
             let Some(link) = self.links.find_mut(link_id) else {
                 break;
             };
-            let print = Print::of(key);
-            if pool.heavy.has(print, self.now)
+            let print = KeyHash::of(key);
+            if pool.large_keys.has(print, self.now)
                 || link.is_busy(self.limits.large_message)
                 || link.out.len() >= self.limits.queue
             {
                 break;
             }
             self.draws = draws;
-            self.moved += 1;
+            self.messages += 1;
             (client.barrier, client.fresh) = (false, false);
-            client.asked |= asked_bit(server);
+            client.servers_used |= server_bit(server);
             let (topic, family) = pool.row(client.protocol, Some(found.command));
             let request = Request {
                 client: id,
@@ -143,7 +143,7 @@ impl Proxy {
                 print,
                 answer: Answer::Always,
             };
-            let slot = request.slot(client.ring.push(Exchange::Waiting), self.now);
+            let entry = request.entry(client.ring.push(Exchange::Waiting), self.now);
             let whole = rest.slice(0..found.len as usize);
             used += whole.len();
             let bundled = match link.protocol {
@@ -160,10 +160,10 @@ impl Proxy {
                     (0, whole.len() as u64)
                 }
             };
-            let slot = Slot { bundle, ..slot };
-            let stops = link.append(slot, len, &stats.servers[server.index()]);
-            if link.slots.len() > self.limits.crowd {
-                client.limit_share(link.slots.len(), &self.limits);
+            let entry = InFlight { bundle, ..entry };
+            let stops = link.append(entry, len, &stats.servers[server.index()]);
+            if link.in_flight.len() > self.limits.crowd {
+                client.limit_share(link.in_flight.len(), &self.limits);
             }
             link.announce(link_id, self.now, pool, &mut self.timers, &mut self.dirty);
             if stops {
@@ -181,35 +181,35 @@ impl Proxy {
             && let Some(link) = self.links.find_mut(id).filter(|it| it.is_plain())
         {
             let (pool, server) = (link.pool.index(), link.server.index());
-            let Some(slot) = link.slots.front() else {
+            let Some(entry) = link.in_flight.front() else {
                 break;
             };
-            let Some(len) = link.whole_reply(slot, &input.bytes()[used..]) else {
+            let Some(len) = link.whole_reply(entry, &input.bytes()[used..]) else {
                 break;
             };
-            let Some(client_id) = slot.client else {
+            let Some(client_id) = entry.client else {
                 break;
             };
             let Some(client) = self.clients.find_mut(client_id) else {
                 break;
             };
-            let waits = matches!(client.ring.get(slot.sequence), Some(Exchange::Waiting));
+            let waits = matches!(client.ring.get(entry.sequence), Some(Exchange::Waiting));
             if !waits
                 || self.pools[pool].failing[server]
-                || link.is_alone() && client.is_full(slot, false, &self.limits)
+                || link.is_alone() && client.is_full(entry, false, &self.limits)
             {
                 break;
             }
             let stats = &self.stats.pools[pool];
-            let mark = Mark::measured(slot, self.now, &stats.latency);
+            let mark = Timing::measured(entry, self.now, &stats.latency);
             let stats = &stats.servers[server];
-            client.note_reply(slot, len as u64);
+            client.note_reply(entry, len as u64);
             stats.responses.add(1);
             stats.response_bytes.add(len as u64);
-            link.uncount(0, slot.len, stats);
-            let (sequence, is_bundled) = (slot.sequence, slot.bundle > 0);
+            link.uncount(0, entry.len, stats);
+            let (sequence, is_bundled) = (entry.sequence, entry.bundle > 0);
             link.pop_slot();
-            self.moved += 1;
+            self.messages += 1;
             let piece = input.slice(used..used + len);
             used += len;
             let buffers = &mut self.buffers;

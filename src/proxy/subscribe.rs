@@ -164,8 +164,8 @@ impl Proxy {
         self.refuse_over(id, "subscription_limit", limit, &text);
     }
 
-    pub(super) fn subscribe(&mut self, asking: &Request, kind: usize, name: &[u8]) {
-        let id = asking.client;
+    pub(super) fn subscribe(&mut self, origin: &Request, kind: usize, name: &[u8]) {
+        let id = origin.client;
         let limit = self.limits.subscriptions;
         let Some(client) = self.clients.find_mut(id) else {
             return;
@@ -216,8 +216,8 @@ impl Proxy {
             match self.listening_link(id, server) {
                 Ok(link) => {
                     self.note_subscribed(id, kind, name, link);
-                    let slot = asking.fragment_slot(sequence, fragment, self.now);
-                    self.send_bytes(link, slot, &request);
+                    let entry = origin.fragment_entry(sequence, fragment, self.now);
+                    self.send_bytes(link, entry, &request);
                 }
                 Err(cause) => self.fail_fragment(id, sequence, fragment, cause),
             }
@@ -310,7 +310,7 @@ impl Proxy {
             return Ok(link);
         }
         // In RESP2 whatever the client speaks: messages are told from replies by their first word.
-        let link = self.take_own(id, GroupIndex::default(), server)?;
+        let link = self.take_pinned(id, GroupIndex::default(), server)?;
         if let Some(found) = self.links.find_mut(link) {
             found.listens = true;
         }
@@ -365,7 +365,7 @@ impl Proxy {
     fn let_go(&mut self, id: LinkId) {
         if let Some(link) = self.links.find_mut(id) {
             link.owner = None;
-            if link.slots.is_empty() {
+            if link.in_flight.is_empty() {
                 self.drop_link(id);
             }
         }
@@ -390,7 +390,7 @@ impl Proxy {
         let Some(link) = self.links.find(id) else {
             return;
         };
-        if link.slots.iter().any(|slot| slot.client.is_some()) {
+        if link.in_flight.iter().any(|entry| entry.client.is_some()) {
             return self.close_link(id, Cause::Invalid);
         }
         let owner = link.owner;

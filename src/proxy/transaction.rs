@@ -13,7 +13,6 @@
 use std::sync::Arc;
 
 use super::Proxy;
-use super::asking::Asking;
 use super::cause::Cause;
 use super::exchange::Exchange;
 use super::ids::{ClientId, LinkId};
@@ -21,6 +20,7 @@ use super::limits::Limits;
 use super::link::Link;
 use super::multi::{Permit, aborted};
 use super::notice::What;
+use super::probe::Probe;
 use super::request::Request;
 use super::requests::{CROSS_SLOT, PLACEHOLDER};
 use crate::buffer::Input;
@@ -44,7 +44,7 @@ pub(super) struct Transaction {
     /// Whether it will be refused.
     broken: bool,
     /// Whether a server is being asked about the last command, which is not queued before.
-    asking: bool,
+    probing: bool,
     /// Of the requests, those that would wait for a second outside of a transaction.
     pub(super) waits: Vec<usize>,
     /// Whether it has all scripts forgotten.
@@ -156,11 +156,11 @@ impl Proxy {
         if let Some(client) = self.clients.find_mut(id)
             && let Some(transaction) = client.session().transaction.as_deref_mut()
         {
-            if transaction.asking {
+            if transaction.probing {
                 // In vain, and the client was told so.
                 transaction.give_up();
             }
-            transaction.asking = parsed.verdict == Verdict::Learn;
+            transaction.probing = parsed.verdict == Verdict::Learn;
         }
         if parsed.verdict == Verdict::Learn {
             let server = self.route(id, PLACEHOLDER);
@@ -380,7 +380,7 @@ impl Proxy {
             && let Some(session) = client.session.as_deref_mut()
             && let Some(transaction) = session.transaction.as_deref_mut()
         {
-            transaction.asking = false;
+            transaction.probing = false;
         }
     }
 
@@ -403,7 +403,7 @@ impl Proxy {
         if transaction.router.as_ref().is_some_and(has_moved) {
             let text = b"-EXECABORT Transaction discarded because of: its keys may live elsewhere now.\r\n";
             self.unwatch_and(id, text);
-        } else if transaction.broken || transaction.asking {
+        } else if transaction.broken || transaction.probing {
             let text = b"-EXECABORT Transaction discarded because of previous errors.\r\n";
             self.unwatch_and(id, text);
         } else if let Some(words) = refused {
@@ -502,7 +502,7 @@ impl Proxy {
         if !client.ring.is_empty() {
             return false;
         }
-        let link = match self.take_own(id, client.group, server) {
+        let link = match self.take_pinned(id, client.group, server) {
             Ok(link) => link,
             Err(cause) => {
                 if let Some(client) = self.clients.find_mut(id) {
@@ -564,7 +564,7 @@ impl Proxy {
             return false;
         }
         self.pools[pool.index()].stay(group);
-        self.ask(id, Asking::new(Verb::Info, request.topic, b"", group, true));
+        self.probe(id, Probe::new(Verb::Info, request.topic, b"", group, true));
         // Where no server can be asked that is known at once.
         self.clients
             .find(id)
@@ -590,7 +590,7 @@ impl Proxy {
             Some(Watching {
                 link: Some(link), ..
             }) => *link,
-            None => match self.take_own(id, group, server) {
+            None => match self.take_pinned(id, group, server) {
                 Ok(link) => link,
                 Err(cause) => return self.answer_error(id, cause),
             },
@@ -616,8 +616,10 @@ impl Proxy {
         client.barrier = true;
         let exchange = Exchange::owed(client.is_mute(), Answer::Always);
         let sequence = client.ring.push(exchange);
-        let slot = request.of_any_family().slot(sequence, self.now);
-        self.send(link, slot, |out, buffers, _| out.push_input(input, buffers));
+        let entry = request.of_any_family().entry(sequence, self.now);
+        self.send(link, entry, |out, buffers, _| {
+            out.push_input(input, buffers)
+        });
     }
 
     fn unwatch(&mut self, id: ClientId) {

@@ -19,9 +19,9 @@
 use super::Proxy;
 use super::calls::{Call, Deed};
 use super::cause::Cause;
-use super::heavy::Print;
 use super::ids::{ClientId, LinkId};
-use super::link::{Link, Role, Slot, State};
+use super::large_keys::KeyHash;
+use super::link::{InFlight, Link, Role, State};
 use super::local::Told;
 use super::request::Request;
 use super::time::Time;
@@ -126,13 +126,13 @@ impl Proxy {
 
     /// Asks for the number of a connection on which a client is about to wait, if it is not known.
     pub(super) fn ask_number(&mut self, id: ClientId, link: LinkId) {
-        let slot = Slot {
+        let entry = InFlight {
             client: None,
             // Nothing is late while a client waits for as long as it likes.
             queued: Time::NEVER,
             role: Role::Number,
             family: Role::Number.family(),
-            ..Request::own(id).slot(0, self.now)
+            ..Request::own(id).entry(0, self.now)
         };
         let Some(target) = self.links.find_mut(link) else {
             return;
@@ -141,7 +141,7 @@ impl Proxy {
             return;
         }
         target.asks_number = true;
-        self.send_bytes(link, slot, NUMBER);
+        self.send_bytes(link, entry, NUMBER);
     }
 
     /// Ends what a client of this worker waits for.
@@ -207,7 +207,7 @@ impl Proxy {
         let found = self.links.find(link).ok_or(Cause::Invalid)?;
         let number = found.number.ok_or(Cause::Invalid)?;
         let (pool, lane, server) = (found.pool, found.lane, found.server);
-        let shared = self.primary(pool, lane, server, 0)?;
+        let shared = self.shared_link(pool, lane, server, 0)?;
         let target = self.links.find(shared).ok_or(Cause::Invalid)?;
         if target.out.len() >= self.limits.queue {
             return Err(Cause::QueueFull);
@@ -225,12 +225,12 @@ impl Proxy {
             number.len(),
             ending.len()
         );
-        let slot = Slot {
+        let entry = InFlight {
             client: None,
             sequence: ticket,
             fragment: Some(index),
             topic: Topic::NONE,
-            print: Print::NONE,
+            print: KeyHash::NONE,
             queued: self.now,
             sent: Time::NEVER,
             end: 0,
@@ -241,21 +241,21 @@ impl Proxy {
             role: Role::Unblock,
             again: false,
         };
-        self.send_bytes(shared, slot, request.as_bytes());
+        self.send_bytes(shared, entry, request.as_bytes());
         Ok(())
     }
 
-    /// A server has said whether it has ended a wait, or will not say. `slot` is that of the request.
-    pub(super) fn wait_ended(&mut self, slot: &Slot, outcome: Result<bool, Cause>) {
+    /// A server has said whether it has ended a wait, or will not say. `entry` is that of the request.
+    pub(super) fn wait_ended(&mut self, entry: &InFlight, outcome: Result<bool, Cause>) {
         // Of late answers nothing is known any more.
-        let Some(known) = self.unblockings.get_mut(&slot.sequence) else {
+        let Some(known) = self.unblockings.get_mut(&entry.sequence) else {
             return;
         };
         known.pending -= 1;
         match outcome {
             Ok(true) => {
                 known.woken = true;
-                let index = slot.fragment.map(usize::from);
+                let index = entry.fragment.map(usize::from);
                 if let Some(wait) = index.and_then(|index| known.waits.get_mut(index)) {
                     *wait = None;
                 }
@@ -266,7 +266,7 @@ impl Proxy {
         if known.pending > 0 {
             return;
         }
-        let Some(mut known) = self.unblockings.remove(&slot.sequence) else {
+        let Some(mut known) = self.unblockings.remove(&entry.sequence) else {
             return;
         };
         // A wait for several servers ends at all of them.

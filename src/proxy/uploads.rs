@@ -9,11 +9,11 @@
 use std::mem;
 
 use super::cause::Cause;
-use super::client::{Ending, Stage, State, Upload, asked_bit};
+use super::client::{Ending, Stage, State, Upload, server_bit};
 use super::exchange::Exchange;
-use super::heavy::Print;
 use super::ids::{ClientId, LinkId};
-use super::link::Slot;
+use super::large_keys::KeyHash;
+use super::link::InFlight;
 use super::request::Request;
 use super::time::Time;
 use super::{CloseHow, Proxy};
@@ -48,7 +48,7 @@ impl Proxy {
             marked: self.now,
             taken: 0,
             slow: false,
-            print: Print::of(parsed.key.of(input.bytes())),
+            print: KeyHash::of(parsed.key.of(input.bytes())),
             whole: false,
             full: None,
         };
@@ -84,15 +84,17 @@ impl Proxy {
                         && matches!(parsed.verdict, Verdict::Forward | Verdict::Expired(_))
                     {
                         // What is written large will be read large.
-                        self.pools[pool.index()].heavy.note(discard.print, self.now);
+                        self.pools[pool.index()]
+                            .large_keys
+                            .note(discard.print, self.now);
                     }
                     let mut queue = Queue::new();
                     match parsed.verdict {
                         Verdict::Expired(expiry) => {
                             let bytes = at_once(input.bytes(), expiry);
-                            queue.push_input_snug(Input::copied(&bytes));
+                            queue.push_input_exact(Input::copied(&bytes));
                         }
-                        _ => queue.push_input_snug(input),
+                        _ => queue.push_input_exact(input),
                     }
                     Upload {
                         stage: Stage::Gather(queue),
@@ -189,7 +191,7 @@ impl Proxy {
             return (fed.used, fed.done);
         };
         match &mut upload.stage {
-            Stage::Gather(queue) | Stage::Wait(queue) => queue.push_input_snug(piece),
+            Stage::Gather(queue) | Stage::Wait(queue) => queue.push_input_exact(piece),
             Stage::Stream(link) => {
                 let link = *link;
                 if let Some(target) = self.links.find_mut(link) {
@@ -246,7 +248,7 @@ impl Proxy {
             Stage::Wait(queue) => {
                 // As the requests of which large replies are expected: nobody else's wait behind it.
                 let print = upload.print;
-                self.pools[pool.index()].heavy.note(print, self.now);
+                self.pools[pool.index()].large_keys.note(print, self.now);
                 let request = Request {
                     print,
                     ..upload.request
@@ -276,8 +278,8 @@ impl Proxy {
             return;
         };
         let sequence = client.ring.push(Exchange::owed(client.is_mute(), answer));
-        let slot = request.slot(sequence, self.now);
-        self.send(link, slot, |out, buffers, _| {
+        let entry = request.entry(sequence, self.now);
+        self.send(link, entry, |out, buffers, _| {
             out.append(&mut queue, buffers)
         });
     }
@@ -290,8 +292,8 @@ impl Proxy {
         let stats = &self.stats.pools[link.pool.index()].servers[link.server.index()];
         link.appended += len;
         stats.request_bytes.add(len);
-        if let Some(slot) = link.slots.back_mut() {
-            slot.len += len;
+        if let Some(entry) = link.in_flight.back_mut() {
+            entry.len += len;
             stats.in_queue_bytes.add(len);
         }
     }
@@ -311,9 +313,9 @@ impl Proxy {
         let Some(link) = self.links.find_mut(id) else {
             return;
         };
-        if let Some(slot) = link.slots.back_mut() {
-            slot.end = link.appended;
-            slot.queued = self.now;
+        if let Some(entry) = link.in_flight.back_mut() {
+            entry.end = link.appended;
+            entry.queued = self.now;
         }
         self.count_sent(id);
         self.rearm_link(id);
@@ -334,14 +336,14 @@ impl Proxy {
         (upload.marked, upload.taken) = (self.now, 0);
         let look = self.now + self.limits.client_rate_span;
         self.timers.arm(id.conn(), &mut client.armed, look);
-        client.asked |= asked_bit(upload.server);
+        client.servers_used |= server_bit(upload.server);
         let stamp = client.ring.stamp;
         let request = upload.request;
         let sequence = client.ring.push(Exchange::owed(mute, request.answer));
         // Neither sent nor late before its last byte is there.
-        let slot = Slot {
+        let entry = InFlight {
             end: u64::MAX,
-            ..request.slot(sequence, Time::NEVER)
+            ..request.entry(sequence, Time::NEVER)
         };
         client.barrier = true;
         let len = queue.len() as u64;
@@ -350,7 +352,7 @@ impl Proxy {
             stats.requests.add(1);
             stats.in_queue.add(1);
             target.uploader = Some(id);
-            target.slots.push_back(slot);
+            target.in_flight.push_back(entry);
             if target.protocol == Protocol::Binary && self.limits.strict {
                 target.stamps.push_back(stamp);
             }

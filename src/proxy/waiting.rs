@@ -10,7 +10,7 @@
 use std::mem;
 
 use super::cause::Cause;
-use super::client::asked_bit;
+use super::client::server_bit;
 use super::exchange::Exchange;
 use super::fragments::Part;
 use super::ids::{ClientId, LinkId};
@@ -40,7 +40,7 @@ impl Proxy {
         }
         let mut links = Vec::with_capacity(servers.len());
         for &server in &servers {
-            match self.take_own(id, group, server) {
+            match self.take_pinned(id, group, server) {
                 Ok(link) => links.push(link),
                 Err(cause) => {
                     for link in links {
@@ -66,10 +66,10 @@ impl Proxy {
         for link in links {
             self.ask_number(id, link);
             for bytes in requests {
-                let slot = request
+                let entry = request
                     .of_any_family()
-                    .fragment_slot(sequence, fragment, Time::NEVER);
-                self.send_bytes(link, slot, bytes);
+                    .fragment_entry(sequence, fragment, Time::NEVER);
+                self.send_bytes(link, entry, bytes);
                 fragment += 1;
             }
         }
@@ -83,10 +83,10 @@ impl Proxy {
         };
         let pool = self.pool(client.pool);
         let all = (0..pool.server_count()).map(|server| ServerIndex(server as u16));
-        if client.asked == 0 {
+        if client.servers_used == 0 {
             return all.filter(|&server| pool.router.is_live(server)).collect();
         }
-        all.filter(|&server| client.asked & asked_bit(server) != 0)
+        all.filter(|&server| client.servers_used & server_bit(server) != 0)
             .collect()
     }
 
@@ -120,9 +120,9 @@ impl Proxy {
             return;
         };
         if let Some(client) = self.clients.find_mut(id) {
-            for slot in &link.slots {
-                if let Some(Exchange::Fanout(fanout)) = client.ring.find(slot.sequence)
-                    && let Some(fragment) = slot.fragment
+            for entry in &link.in_flight {
+                if let Some(Exchange::Fanout(fanout)) = client.ring.find(entry.sequence)
+                    && let Some(fragment) = entry.fragment
                 {
                     let held = fanout.give_up(fragment, &mut self.buffers);
                     client.ring.waiting_bytes -= held;

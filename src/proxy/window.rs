@@ -12,22 +12,22 @@ use super::client::Client;
 use super::exchange::Exchange;
 use super::ids::{ClientId, LinkId};
 use super::limits::Limits;
-use super::link::{Link, Slot};
+use super::link::{InFlight, Link};
 
 impl Client {
-    /// Whether a reply to it, which is that to `slot` at the front of a connection, must wait for it to
+    /// Whether a reply to it, which is that to `entry` at the front of a connection, must wait for it to
     /// take what it has.
     #[inline]
-    pub fn is_full(&self, slot: &Slot, in_parts: bool, limits: &Limits) -> bool {
+    pub fn is_full(&self, entry: &InFlight, in_parts: bool, limits: &Limits) -> bool {
         let most = if in_parts {
             limits.window
         } else {
             limits.slack()
         };
         let (full, room) = (self.ring.waiting_bytes >= most, self.out.len() < most);
-        let is_head = self.ring.is_head(slot.sequence);
-        if let Some(fragment) = slot.fragment
-            && let Some(Exchange::Fanout(fanout)) = self.ring.get(slot.sequence)
+        let is_head = self.ring.is_head(entry.sequence);
+        if let Some(fragment) = entry.fragment
+            && let Some(Exchange::Fanout(fanout)) = self.ring.get(entry.sequence)
         {
             if fanout.is_lost() {
                 return false;
@@ -45,7 +45,7 @@ impl Client {
             }
         }
         let waits = if is_head { !room } else { full };
-        waits && !self.ring.is_silent(slot.sequence)
+        waits && !self.ring.is_silent(entry.sequence)
     }
 }
 
@@ -54,7 +54,7 @@ impl Link {
     /// the connection.
     #[inline]
     pub fn is_alone(&self) -> bool {
-        let front = self.slots.front();
+        let front = self.in_flight.front();
         !self.wanted && front.is_none_or(|front| front.end >= self.shared_until)
     }
 }

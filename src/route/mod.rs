@@ -104,7 +104,7 @@ enum Spread {
     Only(ServerIndex),
     Ketama(ketama::Ring),
     Modula(modula::Shares),
-    Random(random::Urn),
+    Random(random::Uniform),
 }
 
 impl Router {
@@ -148,7 +148,7 @@ impl Router {
             ([only], _) => Spread::Only(only.index),
             (candidates, Distribution::Ketama) => Spread::Ketama(ketama::Ring::new(candidates)),
             (candidates, Distribution::Modula) => Spread::Modula(modula::Shares::new(candidates)),
-            (candidates, Distribution::Random) => Spread::Random(random::Urn::new(candidates)),
+            (candidates, Distribution::Random) => Spread::Random(random::Uniform::new(candidates)),
         };
         Router {
             hash,
@@ -170,7 +170,7 @@ impl Router {
             Spread::Only(server) => Some(*server),
             Spread::Ketama(ring) => Some(ring.pick(self.hash_of(key))),
             Spread::Modula(shares) => Some(shares.pick(self.hash_of(key))),
-            Spread::Random(urn) => Some(urn.pick(draw)),
+            Spread::Random(uniform) => Some(uniform.pick(draw)),
         }
     }
 

@@ -4,15 +4,15 @@ use super::{Candidate, ServerIndex};
 
 /// The live servers, to draw from.
 #[derive(Clone, Debug)]
-pub(super) struct Urn {
+pub(super) struct Uniform {
     /// Not empty.
     servers: Box<[ServerIndex]>,
 }
 
-impl Urn {
+impl Uniform {
     /// At least one server.
-    pub(super) fn new(servers: &[Candidate<'_>]) -> Urn {
-        Urn {
+    pub(super) fn new(servers: &[Candidate<'_>]) -> Uniform {
+        Uniform {
             servers: servers.iter().map(|server| server.index).collect(),
         }
     }
@@ -37,15 +37,15 @@ mod tests {
             weight: 9,
             index: ServerIndex(i),
         });
-        let urn = Urn::new(&candidates);
+        let uniform = Uniform::new(&candidates);
         let mut counts = [0; 6];
         for step in 0..3000u32 {
             // The middle of each of 3000 equal stretches.
             let draw = (u64::from(step) * 2 + 1) * (1 << 32) / 6000;
-            counts[urn.pick(draw as u32).index()] += 1;
+            counts[uniform.pick(draw as u32).index()] += 1;
         }
         assert_eq!(counts, [0, 1000, 0, 0, 1000, 1000]);
-        assert_eq!(urn.pick(0), ServerIndex(1));
-        assert_eq!(urn.pick(u32::MAX), ServerIndex(5));
+        assert_eq!(uniform.pick(0), ServerIndex(1));
+        assert_eq!(uniform.pick(u32::MAX), ServerIndex(5));
     }
 }

@@ -42,7 +42,7 @@ pub struct Gather {
     /// In this epoch: different clients heard, events, and what they brought.
     heard: u32,
     events: u64,
-    moved: u64,
+    messages: u64,
     /// In the last epoch: different clients heard, events per second, and requests and replies per
     /// second. An event may bring many of those, and the more so the longer the waits are.
     active: u32,
@@ -61,7 +61,7 @@ impl Gather {
             began: Time::default(),
             heard: 0,
             events: 0,
-            moved: 0,
+            messages: 0,
             active: 0,
             rate: 0,
             pace: 0,
@@ -78,24 +78,24 @@ impl Gather {
         }
     }
 
-    /// A turn starts, with so many events; those before brought `moved` requests and replies, counted
+    /// A turn starts, with so many events; those before brought `messages` requests and replies, counted
     /// from the start of everything. `cpu` tells the CPU time of this thread, if the system does.
     #[inline]
     pub fn turn(
         &mut self,
         now: Time,
         events: usize,
-        moved: u64,
+        messages: u64,
         cpu: impl FnOnce() -> Option<Duration>,
     ) {
         self.events += events as u64;
         let elapsed = now.since(self.began);
         if elapsed >= EPOCH {
             let micros = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX);
-            let brought = moved.wrapping_sub(self.moved);
+            let brought = messages.wrapping_sub(self.messages);
             self.rate = self.events * 1_000_000 / micros;
             self.pace = brought.saturating_mul(1_000_000) / micros;
-            self.moved = moved;
+            self.messages = messages;
             self.active = self.heard;
             (self.heard, self.events) = (0, 0);
             self.epoch = self.epoch.wrapping_add(1);
@@ -104,7 +104,7 @@ impl Gather {
                 let epoch = Epoch {
                     now,
                     length: elapsed,
-                    moved: brought,
+                    messages: brought,
                     crowd: self.active >= ACTIVE_MIN,
                 };
                 self.trial.ended(epoch, cpu);
@@ -147,12 +147,12 @@ mod tests {
         let mut gather = Gather::new(limit);
         let mut marks = vec![Mark::default(); clients];
         let mut now = Time::default();
-        let (mut next, mut moved) = (0, 0);
+        let (mut next, mut messages) = (0, 0);
         for _ in 0..120 {
             now = now + Duration::from_micros(100);
             let events = clients * times / 10;
-            gather.turn(now, events, moved, || None);
-            moved += events as u64;
+            gather.turn(now, events, messages, || None);
+            messages += events as u64;
             for _ in 0..events {
                 gather.heard(&mut marks[next % clients]);
                 next += 1;

@@ -19,7 +19,7 @@ pub enum Message {
         /// With its options set.
         socket: Socket,
         /// To be kept as long as the socket.
-        seat: Seat,
+        permit: ClientPermit,
     },
     /// The address of a server is known, or that it cannot be.
     Resolved {
@@ -90,11 +90,11 @@ pub enum Report {
 
 /// A client's place among those that are counted. The place is free again when this is dropped.
 #[derive(Debug)]
-pub struct Seat {
+pub struct ClientPermit {
     counts: [Option<Arc<AtomicUsize>>; 3],
 }
 
-impl Seat {
+impl ClientPermit {
     /// Counts one more client of a pool and of a worker.
     #[doc(hidden)]
     pub fn take(pool: &Arc<AtomicUsize>, worker: &Arc<AtomicUsize>) -> Self {
@@ -115,7 +115,7 @@ impl Seat {
     }
 }
 
-impl Drop for Seat {
+impl Drop for ClientPermit {
     fn drop(&mut self) {
         for count in self.counts.iter().flatten() {
             count.fetch_sub(1, Ordering::Relaxed);

@@ -17,11 +17,11 @@
 mod accounts;
 mod chunks;
 mod clock;
+mod closing;
+mod conns;
 mod gather;
 mod inbox;
-mod links;
 mod memory;
-mod parting;
 #[cfg(test)]
 mod tests;
 mod tidying;
@@ -42,14 +42,14 @@ use crate::route::ServerIndex;
 use crate::stats::{Stats, WorkerStats};
 
 use chunks::{CHUNK_LEN, Chunks};
+use closing::LingeringClose;
+use conns::{Conn, Entry, Links};
 use gather::Gather;
-use links::{Entry, Link, Links};
 use memory::Memory;
-use parting::Parting;
 use tidying::Tidying;
 
 pub use clock::Clock;
-pub use inbox::{Message, Report, Seat};
+pub use inbox::{ClientPermit, Message, Report};
 
 /// Chunks that are read from one connection in one turn.
 const READS_PER_TURN: usize = 4;
@@ -149,7 +149,7 @@ impl Worker {
             mailbox,
             proxy,
             links: Links::default(),
-            parting: Parting::default(),
+            parting: LingeringClose::default(),
             tidying: Tidying::default(),
             departed: 0,
             chunks: Chunks::new(setup.memory_limit),
@@ -181,12 +181,12 @@ struct Loop {
     mailbox: Mailbox<Message>,
     proxy: Proxy,
     links: Links,
-    parting: Parting,
+    parting: LingeringClose,
     tidying: Tidying,
     /// Clients that were closed since memory was last given back.
     departed: usize,
     chunks: Chunks,
-    /// Connections with something to read; each at most once (`Link::listed`).
+    /// Connections with something to read; each at most once (`Conn::listed`).
     to_read: Vec<ConnId>,
     memory: Memory,
     /// Bytes that were read since the core was last told how much memory is left.
@@ -218,9 +218,9 @@ impl Loop {
                 self.engine.collect(&mut ready)?;
             }
             self.begin_turn();
-            let moved = self.proxy.moved();
+            let messages = self.proxy.messages();
             self.gather
-                .turn(self.now, ready.len(), moved, engine::thread_cpu_time);
+                .turn(self.now, ready.len(), messages, engine::thread_cpu_time);
             if !ready.is_empty() {
                 self.tidying.busy(self.now);
             }
@@ -336,7 +336,11 @@ impl Loop {
 
     fn take(&mut self, message: Message) {
         match message {
-            Message::Client { pool, socket, seat } => self.accept(pool, socket, seat),
+            Message::Client {
+                pool,
+                socket,
+                permit,
+            } => self.accept(pool, socket, permit),
             Message::Resolved { conn, address } => self.resolved(conn, address),
             Message::Router { pool, router } => self.proxy.set_router(pool, router),
             Message::Failing {
@@ -358,13 +362,13 @@ impl Loop {
         }
     }
 
-    fn accept(&mut self, pool: PoolIndex, mut socket: Socket, seat: Seat) {
+    fn accept(&mut self, pool: PoolIndex, mut socket: Socket, permit: ClientPermit) {
         #[cfg(debug_assertions)]
         self.plant_panic();
         let conn = self.proxy.accept_from(pool, socket.peer());
         let watched = self.engine.watch(&mut socket, conn.index());
         self.links
-            .put(conn, Entry::Open(Link::new(conn, socket, Some(seat))));
+            .put(conn, Entry::Open(Conn::new(conn, socket, Some(permit))));
         if let Err(error) = watched {
             self.proxy.failed(conn, Cause::from_io(&error));
         }
@@ -385,7 +389,7 @@ impl Loop {
 
     /// Writes down what an edge tells, and puts the connection on the list if it is to be read.
     fn note(&mut self, event: Ready) {
-        if Parting::owns(event.number) {
+        if LingeringClose::owns(event.number) {
             self.parting.ready(event.number, self.chunks.space());
             return;
         }
@@ -450,7 +454,7 @@ impl Loop {
             let Some(link) = self.links.open(conn) else {
                 return;
             };
-            if link.seat.is_some() {
+            if link.permit.is_some() {
                 self.gather.heard(&mut link.heard);
             }
             let count = if link.brimming { share } else { 1 };
@@ -458,7 +462,7 @@ impl Loop {
             let taken = self.chunks.read(&mut link.socket, count);
             // Not of a server: a long read of its reply leaves its socket full for longer, which costs
             // it more than is saved here.
-            link.brimming = link.seat.is_some()
+            link.brimming = link.permit.is_some()
                 && matches!(taken, Taken::Bytes(len) | Taken::Last(len) if len >= CHUNK_LEN);
             match taken {
                 Taken::Bytes(len) => self.received(conn, len),
@@ -590,12 +594,12 @@ impl Loop {
         self.tidying.released(released, self.now);
         match how {
             CloseHow::Reset => link.socket.close(CloseMode::Reset),
-            CloseHow::Gracefully if link.settled || link.seat.is_none() => {
+            CloseHow::Gracefully if link.settled || link.permit.is_none() => {
                 link.socket.close(CloseMode::Gracefully);
             }
             CloseHow::Gracefully => {
                 self.parting
-                    .add(link.socket, link.seat, &self.engine, self.now);
+                    .add(link.socket, link.permit, &self.engine, self.now);
             }
         }
     }
@@ -646,7 +650,7 @@ impl Loop {
         };
         match socket.is_connected() {
             Ok(true) => {
-                let mut link = Link::new(conn, socket, None);
+                let mut link = Conn::new(conn, socket, None);
                 link.readable = event.readable || event.read_closed;
                 link.read_closed = event.read_closed;
                 self.links.put(conn, Entry::Open(link));

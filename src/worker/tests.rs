@@ -13,7 +13,7 @@ use crate::stats::{PoolNames, Stats};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
-struct Team {
+struct Workers {
     mailbox: Mailbox<Message>,
     reports: mpsc::Receiver<Report>,
     thread: JoinHandle<io::Result<Outcome>>,
@@ -22,7 +22,7 @@ struct Team {
 }
 
 /// A worker with one pool, whose servers are given as they stand in a configuration.
-fn team(servers: &[String]) -> Team {
+fn team(servers: &[String]) -> Workers {
     let lines: String = servers
         .iter()
         .map(|server| format!("   - {server}\n"))
@@ -70,7 +70,7 @@ fn team(servers: &[String]) -> Team {
         mode: None,
     };
     let endpoint = Endpoint::Tcp(([127, 0, 0, 1], 0).into());
-    Team {
+    Workers {
         mailbox,
         reports,
         thread: thread::spawn(move || worker.run()),
@@ -79,7 +79,7 @@ fn team(servers: &[String]) -> Team {
     }
 }
 
-impl Team {
+impl Workers {
     /// A client of the pool.
     fn client(&self) -> TcpStream {
         let address = self.listener.address().expect("it is bound");
@@ -91,11 +91,11 @@ impl Team {
         let socket = soon("a client waits", || {
             self.listener.accept().expect("no error")
         });
-        let seat = Seat::take(&self.clients, &Arc::default());
+        let permit = ClientPermit::take(&self.clients, &Arc::default());
         self.mailbox.send(Message::Client {
             pool: PoolIndex(0),
             socket,
-            seat,
+            permit,
         });
         client
     }

@@ -25,10 +25,10 @@ const SOON: Duration = Duration::from_millis(100);
 const STRETCH: u32 = 2;
 
 /// A trial takes at least as many epochs as the first, and goes on up to the second until enough was
-/// moved both ways.
+/// messages both ways.
 const EPOCHS_MIN: u32 = 16;
 const EPOCHS_MAX: u32 = 64;
-const MOVED_MIN: u64 = 1000;
+const MESSAGES_MIN: u64 = 1000;
 
 /// How much better waits must be to be begun, and how little to be given up. Between the two all stays
 /// as it is, so that noise decides nothing.
@@ -42,8 +42,8 @@ pub struct Epoch {
     pub now: Time,
     /// How long it was.
     pub length: Duration,
-    /// Requests and replies that were moved.
-    pub moved: u64,
+    /// Requests and replies that were messages.
+    pub messages: u64,
     /// Whether there was a crowd that waits could be for.
     pub crowd: bool,
 }
@@ -51,7 +51,7 @@ pub struct Epoch {
 /// What was seen one way.
 #[derive(Clone, Copy, Debug, Default)]
 struct Seen {
-    moved: u64,
+    messages: u64,
     time: Duration,
     cpu: Duration,
 }
@@ -59,8 +59,8 @@ struct Seen {
 impl Seen {
     /// More is better: requests per time, and per CPU time.
     fn worth(&self) -> f64 {
-        let moved = self.moved as f64;
-        moved / self.time.as_secs_f64() * (moved / self.cpu.as_secs_f64())
+        let messages = self.messages as f64;
+        messages / self.time.as_secs_f64() * (messages / self.cpu.as_secs_f64())
     }
 }
 
@@ -163,7 +163,7 @@ impl Trying {
             &mut self.without
         };
         if !settles {
-            seen.moved += epoch.moved;
+            seen.messages += epoch.messages;
             seen.time += epoch.length;
             seen.cpu += used.saturating_sub(self.used);
         }
@@ -173,7 +173,7 @@ impl Trying {
 
     /// By how much waits are better, once both ways were seen long enough.
     fn outcome(&self) -> Option<f64> {
-        let enough = self.with.moved.min(self.without.moved) >= MOVED_MIN;
+        let enough = self.with.messages.min(self.without.messages) >= MESSAGES_MIN;
         let even = self.epochs >= EPOCHS_MIN && self.epochs.is_multiple_of(2 * STRETCH);
         (enough && even).then(|| self.with.worth() / self.without.worth())
     }
@@ -212,13 +212,13 @@ mod tests {
             while self.now < end {
                 let waits = self.trial.waits();
                 *(if waits { &mut waiting } else { &mut other }) += 1;
-                let (moved, micros) = if waits { self.with } else { self.without };
+                let (messages, micros) = if waits { self.with } else { self.without };
                 self.now = self.now + EPOCH;
                 self.cpu += Duration::from_micros(micros);
                 let epoch = Epoch {
                     now: self.now,
                     length: EPOCH,
-                    moved,
+                    messages,
                     crowd,
                 };
                 self.trial.ended(epoch, || Some(self.cpu));
@@ -299,7 +299,7 @@ mod tests {
             let epoch = Epoch {
                 now: Time(number * 4000),
                 length: EPOCH,
-                moved: 400,
+                messages: 400,
                 crowd: true,
             };
             trial.ended(epoch, || None);

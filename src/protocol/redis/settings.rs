@@ -114,7 +114,7 @@ mod tests {
             );
         }
         let mut reply = FragmentReply::default();
-        reply.bytes.push_snug(text.as_bytes());
+        reply.bytes.push_exact(text.as_bytes());
         reply
     }
 

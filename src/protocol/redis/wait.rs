@@ -37,7 +37,7 @@ pub fn settle(replies: &mut Vec<FragmentReply>, pool: &mut BufferPool) {
         };
         if verdict == Verdict::Refused {
             replies[first + REPLIES - 1].bytes.clear(pool);
-            replies[first + REPLIES - 1].bytes.push_snug(NO_MARK);
+            replies[first + REPLIES - 1].bytes.push_exact(NO_MARK);
         }
         replies.swap(kept, first + REPLIES - 1);
         kept += 1;
@@ -100,7 +100,7 @@ mod tests {
                 done: true,
                 ..FragmentReply::default()
             };
-            reply.bytes.push_snug(text.as_bytes());
+            reply.bytes.push_exact(text.as_bytes());
             replies.push(reply);
         }
         replies

@@ -5,14 +5,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use super::*;
 use crate::proxy::exchange::Exchange;
 use crate::proxy::ids::{ClientId, LinkId, Side};
-use crate::proxy::link::{Kind, Slot};
+use crate::proxy::link::{InFlight, Kind};
 
 type Mistake = fn(&mut Proxy, ClientId, LinkId);
 
 /// Each makes one entry of the books wrong, where a client waits for a reply on a connection.
 const MISTAKES: &[(&str, Mistake)] = &[
     ("a request that nobody answers", |proxy, _, link| {
-        proxy.links.find_mut(link).expect("open").slots.clear();
+        proxy.links.find_mut(link).expect("open").in_flight.clear();
     }),
     ("an answered request that a server owes", |proxy, id, _| {
         let client = proxy.clients.find_mut(id).expect("open");
@@ -22,7 +22,7 @@ const MISTAKES: &[(&str, Mistake)] = &[
         proxy.links.find_mut(link).expect("open").sent -= 1;
     }),
     ("requests sent that were not", |proxy, _, link| {
-        proxy.links.find_mut(link).expect("open").sent_slots = 0;
+        proxy.links.find_mut(link).expect("open").sent_count = 0;
     }),
     ("a connection left unread for nobody", |proxy, id, link| {
         proxy.links.find_mut(link).expect("open").blocked = Some(id);
@@ -33,13 +33,13 @@ const MISTAKES: &[(&str, Mistake)] = &[
         let later = client.ring.push(Exchange::Waiting);
         client.ring.push_reply(&vec![b'v'; proxy.limits.slack()]);
         let found = proxy.links.find_mut(link).expect("open");
-        let first = *found.slots.front().expect("a request");
-        let overtaking = Slot {
+        let first = *found.in_flight.front().expect("a request");
+        let overtaking = InFlight {
             sequence: later,
             ..first
         };
-        found.slots.push_front(overtaking);
-        found.sent_slots += 1;
+        found.in_flight.push_front(overtaking);
+        found.sent_count += 1;
         leave_unread(proxy, id, link);
     }),
     ("a client that paused for no connection", |proxy, id, _| {
@@ -50,15 +50,15 @@ const MISTAKES: &[(&str, Mistake)] = &[
         "an idle connection that nothing closes",
         |proxy, id, link| {
             let link = proxy.links.find_mut(link).expect("open");
-            link.slots.clear();
+            link.in_flight.clear();
             link.armed = Default::default();
-            (link.kind, link.sent_slots) = (Kind::Overtaking, 0);
-            proxy.pools[0].lanes[0].overtaking = proxy.pools[0].lanes[0].primaries[0].take();
+            (link.kind, link.sent_count) = (Kind::Overtaking, 0);
+            proxy.pools[0].lanes[0].overtaking = proxy.pools[0].lanes[0].shared_links[0].take();
             proxy.clients.find_mut(id).expect("open").ring.take_last();
         },
     ),
     ("a connection that no lane has", |proxy, _, _| {
-        proxy.pools[0].lanes[0].primaries[0] = None;
+        proxy.pools[0].lanes[0].shared_links[0] = None;
     }),
     ("a client that its group does not count", |proxy, _, _| {
         proxy.pools[0].leave(Default::default());

@@ -281,9 +281,9 @@ pub struct Table {
     /// By row: which replies it can have.
     families: Vec<Family>,
     /// Open addressing: row index + 1, or 0.
-    slots: Box<[u16; SLOTS]>,
+    places: Box<[u16; PLACES]>,
     /// The same for sub-commands, which no first word of a request can name.
-    subs: Box<[u16; SLOTS]>,
+    subs: Box<[u16; PLACES]>,
     /// Commands with names of at most eight letters, by the name as one word, see `straight`: open
     /// addressing, 0 where there is none. Their rows stand at the same places.
     words: Box<[u64; WORDS]>,
@@ -296,10 +296,10 @@ pub struct Table {
 const WORDS: usize = 1024;
 
 /// At most half of them is ever used, so look-ups end after a step or two.
-const SLOTS: usize = 2048;
+const PLACES: usize = 2048;
 
 /// Most rows a table may have: ours, and what its servers have besides.
-const ROWS_MAX: usize = SLOTS / 2;
+const ROWS_MAX: usize = PLACES / 2;
 
 /// Longest name with its sub-command that can be found.
 const NAME_MAX: usize = 64;
@@ -332,8 +332,8 @@ impl Table {
             names: Vec::new(),
             fragments: Vec::new(),
             families: Vec::new(),
-            slots: Box::new([0; SLOTS]),
-            subs: Box::new([0; SLOTS]),
+            places: Box::new([0; PLACES]),
+            subs: Box::new([0; PLACES]),
             words: Box::new([0; WORDS]),
             word_rows: Box::new([0; WORDS]),
             policy,
@@ -358,15 +358,15 @@ impl Table {
         } else if row.rule == Rule::OneServerBusy && !self.policy.several {
             row.rule = rows::ONE_BUSY;
         }
-        let slots = match name.contains('|') {
+        let places = match name.contains('|') {
             true => &mut self.subs,
-            false => &mut self.slots,
+            false => &mut self.places,
         };
-        let mut slot = home(name.as_bytes());
-        while slots[slot] != 0 {
-            slot = (slot + 1) % SLOTS;
+        let mut place = home(name.as_bytes());
+        while places[place] != 0 {
+            place = (place + 1) % PLACES;
         }
-        slots[slot] = self.rows.len() as u16 + 1;
+        places[place] = self.rows.len() as u16 + 1;
         self.add_word(&name);
         // As twemproxy does, with the name in lower case.
         let lower = name.to_ascii_lowercase();
@@ -424,7 +424,7 @@ impl Table {
     /// The index of the row of the command `name`.
     #[inline]
     pub fn find(&self, name: &[u8]) -> Option<u16> {
-        self.find_in(&self.slots, name)
+        self.find_in(&self.places, name)
     }
 
     /// The same of a sub-command, too, if the name is `NAME|SUB`.
@@ -434,17 +434,17 @@ impl Table {
     }
 
     #[inline]
-    fn find_in(&self, slots: &[u16; SLOTS], name: &[u8]) -> Option<u16> {
-        let mut slot = home(name);
+    fn find_in(&self, places: &[u16; PLACES], name: &[u8]) -> Option<u16> {
+        let mut place = home(name);
         loop {
-            let index = slots[slot].checked_sub(1)?;
+            let index = places[place].checked_sub(1)?;
             if self.names[index as usize]
                 .as_bytes()
                 .eq_ignore_ascii_case(name)
             {
                 return Some(index);
             }
-            slot = (slot + 1) % SLOTS;
+            place = (place + 1) % PLACES;
         }
     }
 
@@ -518,7 +518,7 @@ fn home(name: &[u8]) -> usize {
         u64::from_le_bytes(half.try_into().expect("half of 16 bytes")) & 0xdfdf_dfdf_dfdf_dfdf
     };
     let mixed = (fold(low) ^ fold(high).rotate_left(29)).wrapping_mul(MIXER);
-    (mixed >> (64 - SLOTS.ilog2())) as usize
+    (mixed >> (64 - PLACES.ilog2())) as usize
 }
 
 #[cfg(test)]
@@ -569,12 +569,12 @@ mod tests {
         let table = Table::standard();
         let steps = |name: &str| {
             let index = table.find_named(name.as_bytes()).expect("a row") + 1;
-            let slots = [&table.slots, &table.subs];
-            let mut places = slots
+            let places = [&table.places, &table.subs];
+            let mut places = places
                 .iter()
-                .map(|slots| slots.iter().position(|&slot| slot == index));
+                .map(|places| places.iter().position(|&place| place == index));
             let place = places.find_map(|place| place);
-            (place.expect("a slot") + SLOTS - home(name.as_bytes())) % SLOTS
+            (place.expect("a place") + PLACES - home(name.as_bytes())) % PLACES
         };
         for row in table.rows() {
             assert!(steps(row.name) < 12, "{}: {}", row.name, steps(row.name));

@@ -20,16 +20,16 @@ const KEPT: Duration = Duration::from_secs(600);
 
 /// What is remembered of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Print(u32);
+pub(super) struct KeyHash(u32);
 
-impl Print {
+impl KeyHash {
     /// That of a request that is not for one key.
-    pub const NONE: Print = Print(0);
+    pub const NONE: KeyHash = KeyHash(0);
 
     /// That of a key.
     #[inline]
     pub fn of(key: &[u8]) -> Self {
-        Print(fingerprint(key))
+        KeyHash(fingerprint(key))
     }
 
     /// It as a number; 0 for none.
@@ -41,17 +41,17 @@ impl Print {
 
 /// The keys of one pool.
 #[derive(Debug, Default)]
-pub(super) struct Heavy {
+pub(super) struct LargeKeys {
     /// Until when each is remembered.
-    keys: Vec<(Print, Time)>,
+    keys: Vec<(KeyHash, Time)>,
     /// Until when any is.
     end: Time,
 }
 
-impl Heavy {
+impl LargeKeys {
     /// A large value of the key with this print passes, or did.
-    pub fn note(&mut self, print: Print, now: Time) {
-        if print == Print::NONE {
+    pub fn note(&mut self, print: KeyHash, now: Time) {
+        if print == KeyHash::NONE {
             return;
         }
         self.end = now + KEPT;
@@ -69,14 +69,14 @@ impl Heavy {
 
     /// Whether the reply to a request with this print will probably be large.
     #[inline]
-    pub fn has(&self, print: Print, now: Time) -> bool {
+    pub fn has(&self, print: KeyHash, now: Time) -> bool {
         now < self.end && self.find(print, now)
     }
 
     #[cold]
-    fn find(&self, print: Print, now: Time) -> bool {
-        let is_it = |known: &(Print, Time)| known.0 == print && known.1 > now;
-        print != Print::NONE && self.keys.iter().any(is_it)
+    fn find(&self, print: KeyHash, now: Time) -> bool {
+        let is_it = |known: &(KeyHash, Time)| known.0 == print && known.1 > now;
+        print != KeyHash::NONE && self.keys.iter().any(is_it)
     }
 }
 
@@ -84,13 +84,13 @@ impl Heavy {
 mod tests {
     use super::*;
 
-    fn key(number: u64) -> Print {
-        Print::of(format!("key:{number}:of a user").as_bytes())
+    fn key(number: u64) -> KeyHash {
+        KeyHash::of(format!("key:{number}:of a user").as_bytes())
     }
 
     #[test]
     fn a_key_is_remembered_for_a_while() {
-        let mut heavy = Heavy::default();
+        let mut heavy = LargeKeys::default();
         let start = Time(5);
         assert!(!heavy.has(key(1), start));
         heavy.note(key(1), start);
@@ -98,13 +98,13 @@ mod tests {
         assert!(!heavy.has(key(2), start + KEPT / 2));
         heavy.note(key(2), start + KEPT / 2);
         assert!(!heavy.has(key(1), start + KEPT) && heavy.has(key(2), start + KEPT));
-        heavy.note(Print::NONE, start);
-        assert!(!heavy.has(Print::NONE, start));
+        heavy.note(KeyHash::NONE, start);
+        assert!(!heavy.has(KeyHash::NONE, start));
     }
 
     #[test]
     fn only_the_latest_are_remembered() {
-        let mut heavy = Heavy::default();
+        let mut heavy = LargeKeys::default();
         for number in 0..200 {
             heavy.note(key(number), Time(number));
         }
@@ -115,7 +115,7 @@ mod tests {
     #[test]
     fn similar_keys_differ() {
         let mut prints: Vec<u32> = (0..1000).map(|number| key(number).0).collect();
-        prints.extend([&b""[..], b"\0", b"\0\0", b"a", b"aaaaaaaa"].map(|key| Print::of(key).0));
+        prints.extend([&b""[..], b"\0", b"\0\0", b"a", b"aaaaaaaa"].map(|key| KeyHash::of(key).0));
         prints.sort_unstable();
         prints.dedup();
         assert_eq!(prints.len(), 1005);

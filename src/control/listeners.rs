@@ -26,7 +26,7 @@ use crate::engine::{
 };
 use crate::proxy::{Balance, PoolIndex, Time};
 use crate::stats::WorkerStats;
-use crate::worker::{Message, Seat};
+use crate::worker::{ClientPermit, Message};
 
 /// Clients accepted from one listener before the next has its turn.
 const ACCEPTS_PER_TURN: usize = 64;
@@ -39,7 +39,7 @@ const TELL_EVERY: Duration = Duration::from_secs(10);
 
 /// A worker, as far as clients are concerned.
 #[derive(Debug)]
-pub struct Desk {
+pub struct WorkerHandle {
     /// Where its messages go.
     pub mailbox: Mailbox<Message>,
     /// How many clients it has.
@@ -48,7 +48,7 @@ pub struct Desk {
 
 /// A listener of one pool.
 #[derive(Debug)]
-struct Door {
+struct Bound {
     pool: PoolIndex,
     name: String,
     listener: Listener,
@@ -66,8 +66,8 @@ struct Door {
 
 /// All listeners.
 #[derive(Debug)]
-pub struct Doors {
-    doors: Vec<Door>,
+pub struct Listeners {
+    doors: Vec<Bound>,
     /// By pool: its clients by where they come from.
     addresses: Vec<Addresses>,
     /// Most clients of the process.
@@ -84,7 +84,7 @@ pub struct Doors {
     told_until: Time,
 }
 
-impl Doors {
+impl Listeners {
     /// Binds the listeners of all pools, but those that were handed over.
     ///
     /// # Errors
@@ -121,7 +121,7 @@ impl Doors {
                 listeners.push(listener);
             }
             let count = Arc::default();
-            doors.extend(listeners.into_iter().map(|listener| Door {
+            doors.extend(listeners.into_iter().map(|listener| Bound {
                 pool: PoolIndex(index as u16),
                 name: pool.name.clone(),
                 listener,
@@ -197,17 +197,17 @@ impl Doors {
     }
 
     /// Lets in a share of those who wait at each listener.
-    pub fn accept(&mut self, desks: &[Desk], stats: &WorkerStats, log: &Log, now: Time) {
+    pub fn accept(&mut self, handles: &[WorkerHandle], stats: &WorkerStats, log: &Log, now: Time) {
         if self.paused_until.is_some_and(|until| until > now) {
             return;
         }
         self.paused_until = None;
         self.reserve.refill();
         let short = memory::is_short(self.memory_limit) && self.balance.is_refusing();
-        let crowd = Crowd {
+        let crowd = PerAddress {
             limit: self.limit,
             short,
-            desks,
+            handles,
             stats,
             log,
             now,
@@ -234,25 +234,25 @@ impl Doors {
 }
 
 /// What letting in depends on, the same for all listeners in one turn.
-struct Crowd<'a> {
+struct PerAddress<'a> {
     /// Most clients of the process.
     limit: usize,
     /// Whether there is too little memory for more.
     short: bool,
-    desks: &'a [Desk],
+    handles: &'a [WorkerHandle],
     stats: &'a WorkerStats,
     log: &'a Log,
     now: Time,
 }
 
-impl Door {
+impl Bound {
     /// Lets in a batch of those who wait.
     ///
     /// # Errors
     /// None can be accepted for now, not even to be turned away.
     fn accept(
         &mut self,
-        crowd: &Crowd<'_>,
+        crowd: &PerAddress<'_>,
         addresses: &mut Addresses,
         reserve: &mut posix::Reserve,
     ) -> io::Result<()> {
@@ -283,9 +283,9 @@ impl Door {
     }
 
     /// Hands a client to a worker, or turns it away.
-    fn admit(&mut self, mut socket: Socket, crowd: &Crowd<'_>, addresses: &mut Addresses) {
-        let count = |desk: &Desk| desk.count.load(Ordering::Relaxed);
-        let total: usize = crowd.desks.iter().map(count).sum();
+    fn admit(&mut self, mut socket: Socket, crowd: &PerAddress<'_>, addresses: &mut Addresses) {
+        let count = |handle: &WorkerHandle| handle.count.load(Ordering::Relaxed);
+        let total: usize = crowd.handles.iter().map(count).sum();
         let here = self.count.load(Ordering::Relaxed);
         let stats = &crowd.stats.pools[self.pool.index()];
         if self.limit.is_some_and(|limit| here >= limit.get() as usize) {
@@ -313,21 +313,21 @@ impl Door {
                 return self.turn_away(socket, crowd, what);
             }
         }
-        let fewest = crowd.desks.iter().min_by_key(|desk| count(desk));
-        let Some(desk) = fewest else { return };
+        let fewest = crowd.handles.iter().min_by_key(|handle| count(handle));
+        let Some(handle) = fewest else { return };
         // A client that has left already cannot be given options; it is let go.
         if socket.set_options(self.options).is_ok() {
-            let seat = Seat::take_with(&self.count, &desk.count, address);
-            desk.mailbox.send(Message::Client {
+            let permit = ClientPermit::take_with(&self.count, &handle.count, address);
+            handle.mailbox.send(Message::Client {
                 pool: self.pool,
                 socket,
-                seat,
+                permit,
             });
         }
     }
 
     /// Tells a client that it cannot be served, and the log why.
-    fn turn_away(&mut self, socket: Socket, crowd: &Crowd<'_>, why: fmt::Arguments<'_>) {
+    fn turn_away(&mut self, socket: Socket, crowd: &PerAddress<'_>, why: fmt::Arguments<'_>) {
         socket.dismiss(self.farewell);
         if crowd.now >= self.told_until {
             self.told_until = crowd.now + TELL_EVERY;

@@ -8,7 +8,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::inbox::Seat;
+use super::inbox::ClientPermit;
 use crate::engine::{CloseMode, Engine, Socket, Taken};
 use crate::proxy::Time;
 
@@ -27,7 +27,7 @@ const FIRST_NUMBER: usize = 1 << 31;
 
 /// All parting clients of a worker.
 #[derive(Debug, Default)]
-pub struct Parting {
+pub struct LingeringClose {
     places: Vec<Option<Parted>>,
     free: Vec<usize>,
     /// In the order of their deadlines, which is the order they came in. May name places that were
@@ -39,10 +39,10 @@ pub struct Parting {
 struct Parted {
     socket: Socket,
     until: Time,
-    _seat: Option<Seat>,
+    _seat: Option<ClientPermit>,
 }
 
-impl Parting {
+impl LingeringClose {
     /// Whether a number an edge was reported under belongs here.
     #[inline]
     pub fn owns(number: usize) -> bool {
@@ -55,7 +55,13 @@ impl Parting {
     }
 
     /// Sends the end of the stream, and keeps the socket for a while.
-    pub fn add(&mut self, mut socket: Socket, seat: Option<Seat>, engine: &Engine, now: Time) {
+    pub fn add(
+        &mut self,
+        mut socket: Socket,
+        permit: Option<ClientPermit>,
+        engine: &Engine,
+        now: Time,
+    ) {
         let place = match self.free.pop() {
             Some(place) => place,
             None if self.places.len() < COUNT_MAX => {
@@ -75,7 +81,7 @@ impl Parting {
         self.places[place] = Some(Parted {
             socket,
             until,
-            _seat: seat,
+            _seat: permit,
         });
     }
 
@@ -135,7 +141,7 @@ mod tests {
 
     struct Scene {
         engine: Engine,
-        parting: Parting,
+        parting: LingeringClose,
         client: TcpStream,
         count: Arc<AtomicUsize>,
     }
@@ -158,9 +164,9 @@ mod tests {
         let mut socket = listener.accept()?.expect("a client waits");
         engine.watch(&mut socket, 1)?;
         let count = Arc::default();
-        let seat = Seat::take(&count, &Arc::default());
-        let mut parting = Parting::default();
-        parting.add(socket, Some(seat), &engine, Time(0));
+        let permit = ClientPermit::take(&count, &Arc::default());
+        let mut parting = LingeringClose::default();
+        parting.add(socket, Some(permit), &engine, Time(0));
         Ok(Scene {
             engine,
             parting,
@@ -175,7 +181,10 @@ mod tests {
             self.engine
                 .wait(Some(Duration::from_secs(10)), &mut ready)?;
             assert!(!ready.is_empty(), "nothing happened");
-            for event in ready.iter().filter(|event| Parting::owns(event.number)) {
+            for event in ready
+                .iter()
+                .filter(|event| LingeringClose::owns(event.number))
+            {
                 self.parting.ready(event.number, &mut [0; 512]);
             }
             Ok(())

@@ -15,10 +15,10 @@ use std::mem;
 
 use super::Proxy;
 use super::cause::Cause;
-use super::client::asked_bit;
+use super::client::server_bit;
 use super::exchange::Exchange;
 use super::ids::{ClientId, LinkId};
-use super::link::{Kind, Slot, State};
+use super::link::{InFlight, Kind, State};
 use super::pool::GroupIndex;
 use super::request::Request;
 use super::time::Time;
@@ -28,7 +28,7 @@ use crate::route::ServerIndex;
 
 impl Proxy {
     /// A connection to the server that is the client's alone until [`Proxy::give_back`].
-    pub(super) fn take_own(
+    pub(super) fn take_pinned(
         &mut self,
         id: ClientId,
         group: GroupIndex,
@@ -37,7 +37,7 @@ impl Proxy {
         let Some(client) = self.clients.find_mut(id) else {
             return Err(Cause::Invalid);
         };
-        client.asked |= asked_bit(server);
+        client.servers_used |= server_bit(server);
         let pool_index = client.pool;
         if self.is_short(pool_index) {
             let stats = &self.stats.pools[pool_index.index()];
@@ -55,11 +55,11 @@ impl Proxy {
                     stats.session_connections_hits.add(1);
                     return Err(Cause::TooManySessions);
                 }
-                self.may_connect(pool_index, lane, Kind::Own)?;
+                self.may_connect(pool_index, lane, Kind::Pinned)?;
                 let pool = &mut self.pools[pool_index.index()];
                 pool.own[server.index()] += 1;
                 pool.lane(lane).own += 1;
-                self.open(pool_index, lane, server, Kind::Own)
+                self.open(pool_index, lane, server, Kind::Pinned)
             }
         };
         if let Some(found) = self.links.find_mut(link) {
@@ -115,11 +115,11 @@ impl Proxy {
 
     /// Sends a request over a connection of the client's own, whose reply goes to nobody.
     pub(super) fn send_unheard(&mut self, id: ClientId, link: LinkId, bytes: &[u8], queued: Time) {
-        let slot = Slot {
+        let entry = InFlight {
             client: None,
-            ..Request::own(id).slot(0, queued)
+            ..Request::own(id).entry(0, queued)
         };
-        self.send_bytes(link, slot, bytes);
+        self.send_bytes(link, entry, bytes);
     }
 
     /// A command that may wait at the server of its keys. Says whether it was taken, see
@@ -156,7 +156,7 @@ impl Proxy {
     ) -> Option<LinkId> {
         let id = request.client;
         let client = self.clients.find(id)?;
-        let link = match self.take_own(id, client.group, server) {
+        let link = match self.take_pinned(id, client.group, server) {
             Ok(link) => link,
             Err(cause) => {
                 self.answer_error(id, cause);
@@ -169,8 +169,10 @@ impl Proxy {
         client.session().blocked.push(link);
         let sequence = client.ring.push(Exchange::owed(mute, Answer::Always));
         self.ask_number(id, link);
-        let slot = request.slot(sequence, Time::NEVER);
-        self.send(link, slot, |out, buffers, _| out.push_input(input, buffers));
+        let entry = request.entry(sequence, Time::NEVER);
+        self.send(link, entry, |out, buffers, _| {
+            out.push_input(input, buffers)
+        });
         Some(link)
     }
 
@@ -185,11 +187,11 @@ impl Proxy {
     }
 
     /// A reply came over a connection of a client's own.
-    pub(super) fn own_answered(&mut self, link: LinkId) {
+    pub(super) fn pinned_answered(&mut self, link: LinkId) {
         let Some(found) = self.links.find(link) else {
             return;
         };
-        if !found.slots.is_empty() {
+        if !found.in_flight.is_empty() {
             return;
         }
         let Some(owner) = found.owner else {

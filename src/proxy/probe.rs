@@ -19,7 +19,7 @@ use crate::route::ServerIndex;
 
 /// A command whose reply waits for what a server says.
 #[derive(Debug)]
-pub(super) struct Asking {
+pub(super) struct Probe {
     pub verb: Verb,
     /// The whole command.
     pub request: Vec<u8>,
@@ -34,7 +34,7 @@ pub(super) struct Asking {
     heard: Vec<u8>,
 }
 
-impl Asking {
+impl Probe {
     pub fn new(verb: Verb, topic: Topic, request: &[u8], group: GroupIndex, mute: bool) -> Self {
         Self {
             verb,
@@ -60,37 +60,37 @@ impl Asking {
 
 impl Proxy {
     /// Holds the client's command back until a server of the group has answered.
-    pub(super) fn ask(&mut self, id: ClientId, asking: Asking) {
+    pub(super) fn probe(&mut self, id: ClientId, probe: Probe) {
         let Some(client) = self.clients.find_mut(id) else {
             return;
         };
-        let sequence = client.ring.push(Exchange::Asking(Box::new(asking)));
+        let sequence = client.ring.push(Exchange::Probe(Box::new(probe)));
         client.barrier = true;
-        self.ask_next(id, sequence, Cause::Refused);
+        self.probe_next(id, sequence, Cause::Refused);
     }
 
     /// Asks the next server that can be reached; after the last one the command fails for `cause`.
-    fn ask_next(&mut self, id: ClientId, sequence: u32, mut cause: Cause) {
+    fn probe_next(&mut self, id: ClientId, sequence: u32, mut cause: Cause) {
         loop {
             let Some(client) = self.clients.find_mut(id) else {
                 return;
             };
-            let Some(Exchange::Asking(asking)) = client.ring.find(sequence) else {
+            let Some(Exchange::Probe(probe)) = client.ring.find(sequence) else {
                 return;
             };
-            let (pool, group, tried) = (client.pool, asking.group, asking.tried);
+            let (pool, group, tried) = (client.pool, probe.group, probe.tried);
             if tried == self.pools[pool.index()].server_count() {
                 return self.conclude(id, sequence, Err(cause));
             }
-            let topic = asking.topic;
-            asking.tried += 1;
-            asking.heard.clear();
+            let topic = probe.topic;
+            probe.tried += 1;
+            probe.heard.clear();
             let server = ServerIndex(tried as u16);
             if !self.pools[pool.index()].router.is_live(server) {
                 continue;
             }
             let lane = self.pools[pool.index()].lane_of(group, server);
-            let link = match self.primary(pool, lane, server, 0) {
+            let link = match self.shared_link(pool, lane, server, 0) {
                 Ok(link) => link,
                 Err(failed @ (Cause::Version | Cause::Database)) => {
                     return self.conclude(id, sequence, Err(failed));
@@ -104,23 +104,23 @@ impl Proxy {
                 topic,
                 ..Request::own(id)
             };
-            let slot = request.slot(sequence, self.now);
-            return self.send_bytes(link, slot, QUESTION);
+            let entry = request.entry(sequence, self.now);
+            return self.send_bytes(link, entry, QUESTION);
         }
     }
 
     /// The server has answered.
-    pub(super) fn asked(&mut self, id: ClientId, sequence: u32) {
+    pub(super) fn probed(&mut self, id: ClientId, sequence: u32) {
         let Some(client) = self.clients.find_mut(id) else {
             return;
         };
         let pool = &mut self.pools[client.pool.index()];
-        let Some(Exchange::Asking(asking)) = client.ring.find(sequence) else {
+        let Some(Exchange::Probe(probe)) = client.ring.find(sequence) else {
             return;
         };
-        pool.prove(asking.group);
+        pool.prove(probe.group);
         // What a server that is busy or loading does not tell, it is asked for again.
-        pool.facts = Facts::told(&asking.heard).or(pool.facts.take());
+        pool.facts = Facts::told(&probe.heard).or(pool.facts.take());
         self.conclude(id, sequence, Ok(()));
     }
 
@@ -130,7 +130,7 @@ impl Proxy {
             Cause::Version | Cause::Database | Cause::Password => {
                 self.conclude(id, sequence, Err(cause));
             }
-            _ => self.ask_next(id, sequence, cause),
+            _ => self.probe_next(id, sequence, cause),
         }
     }
 
@@ -142,11 +142,11 @@ impl Proxy {
         let Some(exchange) = client.ring.find(sequence) else {
             return;
         };
-        let Exchange::Asking(asking) = std::mem::replace(exchange, Exchange::Waiting) else {
+        let Exchange::Probe(probe) = std::mem::replace(exchange, Exchange::Waiting) else {
             return;
         };
-        let reply = self.learned(id, &asking, outcome);
-        let reply = if asking.mute { Vec::new() } else { reply };
+        let reply = self.learned(id, &probe, outcome);
+        let reply = if probe.mute { Vec::new() } else { reply };
         let Some(client) = self.clients.find_mut(id) else {
             return;
         };

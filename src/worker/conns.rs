@@ -4,7 +4,7 @@
 //! under. The full id stands in the entry: whoever asks with an older one finds nobody.
 
 use super::gather::Mark;
-use super::inbox::Seat;
+use super::inbox::ClientPermit;
 use crate::engine::Socket;
 use crate::proxy::ConnId;
 
@@ -18,12 +18,12 @@ pub enum Entry {
     /// On its way to its server.
     Connecting(ConnId, Socket),
     /// Established.
-    Open(Link),
+    Open(Conn),
 }
 
 /// An established connection.
 #[derive(Debug)]
-pub struct Link {
+pub struct Conn {
     /// Its name in the core.
     pub conn: ConnId,
     /// Watched since it was made.
@@ -43,12 +43,12 @@ pub struct Link {
     /// Its end was read, or its writing side was closed: there is nothing to wait for at a close.
     pub settled: bool,
     /// A client's, kept as long as the socket is open.
-    pub seat: Option<Seat>,
+    pub permit: Option<ClientPermit>,
 }
 
-impl Link {
+impl Conn {
     /// A connection that was just established; the first edge will tell what it brings.
-    pub fn new(conn: ConnId, socket: Socket, seat: Option<Seat>) -> Self {
+    pub fn new(conn: ConnId, socket: Socket, permit: Option<ClientPermit>) -> Self {
         Self {
             conn,
             socket,
@@ -59,7 +59,7 @@ impl Link {
             listed: false,
             heard: Mark::default(),
             settled: false,
-            seat,
+            permit,
         }
     }
 }
@@ -82,7 +82,7 @@ impl Links {
 
     /// The established connection of this id.
     #[inline]
-    pub fn open(&mut self, conn: ConnId) -> Option<&mut Link> {
+    pub fn open(&mut self, conn: ConnId) -> Option<&mut Conn> {
         match self.entries.get_mut(conn.index()) {
             Some(Entry::Open(link)) if link.conn == conn => Some(link),
             _ => None,
