@@ -228,8 +228,8 @@ impl BufferPool {
         }
     }
 
-    /// Frees the buffers that were not needed since it was last called, and says how many bytes that
-    /// is.
+    /// Frees the buffers that were not needed since it was last called, and all short pieces, and says how
+    /// many bytes that is.
     pub fn tidy(&mut self) -> usize {
         let spare = self.spare.min(self.free.len());
         self.free.truncate(self.free.len() - spare);
@@ -243,8 +243,9 @@ impl BufferPool {
         freed
     }
 
-    /// Frees idle buffers, as many as `bytes` filled at the least.
+    /// Frees idle buffers, as many as `bytes` filled at the least, and all short pieces.
     pub fn release(&mut self, bytes: usize) {
+        self.small = Default::default();
         let kept = self.free.len().saturating_sub(bytes.div_ceil(self.size));
         self.free.truncate(kept);
     }
@@ -279,6 +280,9 @@ impl BufferPool {
     /// Memory for `len` bytes that is given back like a buffer; `None` for more than short pieces hold.
     fn take_small(&mut self, len: usize) -> Option<Vec<u8>> {
         let class = size_class(len)?;
+        if SMALL_MIN << class == self.size {
+            return Some(self.take());
+        }
         let found = self.small[class].pop();
         Some(found.unwrap_or_else(|| Vec::with_capacity(SMALL_MIN << class)))
     }

@@ -3,7 +3,9 @@
 
 use std::collections::VecDeque;
 
-use super::{BadReply, Fed, Protocol, ReplyScan, Stamp, binary, fingerprint, memcache, redis};
+use super::{
+    BadReply, Fed, Protocol, ReplyScan, Stamp, Version, binary, fingerprint, memcache, redis,
+};
 
 /// What the next reply must be of, and the keys of gets of several keys, in the order in which these were
 /// sent.
@@ -77,11 +79,12 @@ impl Asked {
 }
 
 impl Protocol {
-    /// The length of the reply that `bytes` start with, if it is whole and one of the most usual.
+    /// The length of the reply that `bytes` start with, if it is whole and one of the most usual in this
+    /// version of the protocol.
     #[inline]
-    pub fn whole_reply(self, bytes: &[u8]) -> Option<usize> {
+    pub fn whole_reply(self, bytes: &[u8], version: Version) -> Option<usize> {
         match self {
-            Self::Redis => redis::reply::whole_usual(bytes),
+            Self::Redis => redis::reply::whole_usual(bytes, version),
             // What ends a reply depends on what was asked.
             Self::Memcache | Self::Binary => None,
         }

@@ -65,10 +65,10 @@ pub(super) enum Turn {
     End { len: usize, shared: bool },
 }
 
-/// The bit of a print among [`Bundle::prints`].
+/// The bit of a print among [`Bundle::prints`]. The lowest bit of a print is always set, see `fingerprint`.
 #[inline]
 fn bit(print: KeyHash) -> u128 {
-    1 << (print.number() % 128)
+    1 << ((print.number() >> 1) % 128)
 }
 
 impl Link {

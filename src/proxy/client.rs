@@ -294,7 +294,7 @@ impl Client {
     /// Whether nothing but its next requests follows from the replies it is given.
     #[inline]
     pub fn waits_for_replies_alone(&self) -> bool {
-        self.session.is_none()
+        self.subscriber().is_none()
             && self.blocking.is_empty()
             && self.upload.is_none()
             && !self.stalled

@@ -468,7 +468,7 @@ impl Link {
 
     /// Forgets the entry at the front, whose reply was not begun or is forgotten, too.
     #[inline]
-    pub fn pop_slot(&mut self) {
+    pub fn pop_entry(&mut self) {
         self.in_flight.pop_front();
         self.late = self.late.saturating_sub(1);
         self.sent_count = self.sent_count.saturating_sub(1);
@@ -485,7 +485,7 @@ impl Link {
         {
             self.forget_asked(entry.family);
         }
-        self.pop_slot();
+        self.pop_entry();
         self.scan = ReplyScan::new(self.version);
         self.streaming = false;
         self.loading = false;

@@ -8,7 +8,7 @@ use super::link::{InFlight, Role};
 use super::pool::Pool;
 use super::time::Time;
 use crate::buffer::{BufferPool, Queue};
-use crate::protocol::{Answer, Family, Parsed, Protocol, Topic};
+use crate::protocol::{Answer, Family, Topic};
 
 /// A request of a client, with what is known of it before its server is.
 #[derive(Clone, Copy, Debug)]
@@ -26,22 +26,21 @@ pub(super) struct Request {
 }
 
 impl Request {
-    /// That of a client that speaks `protocol`, with what its command's row in `pool` says of it.
+    /// One of which its command's row in the pool says this; its family only if replies are held against
+    /// that (`strict`).
     #[inline]
-    pub fn parsed(
+    pub fn of_row(
         client: ClientId,
-        parsed: &Parsed,
-        pool: &Pool,
-        protocol: Protocol,
+        (topic, family): (Topic, Family),
+        answer: Answer,
         strict: bool,
     ) -> Self {
-        let (topic, family) = pool.row(protocol, parsed.command);
         Self {
             client,
             topic,
             family: if strict { family } else { Family::Any },
             print: KeyHash::NONE,
-            answer: parsed.answer,
+            answer,
         }
     }
 

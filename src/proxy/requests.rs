@@ -329,7 +329,8 @@ impl Proxy {
             return Request::own(id);
         };
         let pool = &self.pools[client.pool.index()];
-        Request::parsed(id, parsed, pool, client.protocol, self.limits.strict)
+        let row = pool.row(client.protocol, parsed.command);
+        Request::of_row(id, row, parsed.answer, self.limits.strict)
     }
 
     pub(super) fn dispatch(&mut self, id: ClientId, parsed: &Parsed, input: Input<'_>) -> bool {

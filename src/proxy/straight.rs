@@ -23,7 +23,8 @@ impl Client {
     #[inline]
     fn is_plain(&self) -> bool {
         self.authenticated
-            && self.session.is_none()
+            && !self.is_in_transaction()
+            && !self.only_listens()
             && self.mute == Mute::No
             && self.strays.is_empty()
             && self.upload.is_none()
@@ -57,10 +58,12 @@ impl Link {
         }
         match entry.family {
             Family::Redis(shape) => {
-                let len = self.protocol.whole_reply(bytes)?;
+                let len = self.protocol.whole_reply(bytes, self.version)?;
                 shape.admits(bytes[0], self.version).then_some(len)
             }
-            Family::Any if self.protocol == Protocol::Redis => self.protocol.whole_reply(bytes),
+            Family::Any if self.protocol == Protocol::Redis => {
+                self.protocol.whole_reply(bytes, self.version)
+            }
             Family::Value if entry.bundle == 0 && bytes.starts_with(END) => Some(END.len()),
             Family::Value => {
                 let (key, len) = memcache::reply::whole_value(bytes)?;
@@ -82,24 +85,9 @@ impl Proxy {
     /// not usual, and says how many bytes were used.
     pub(super) fn read_straight(&mut self, id: ClientId, input: Input<'_>) -> usize {
         let mut used = 0;
-        while used < input.len() {
-            let (now, stops) = self.read_straight_until(id, input.skip(used));
-            used += now;
-            match stops {
-                Some(link) => self.release(link),
-                None => break,
-            }
-        }
-        used
-    }
-
-    /// The same until a request is put on a connection that another client keeps from being read.
-    #[inline]
-    fn read_straight_until(&mut self, id: ClientId, input: Input<'_>) -> (usize, Option<LinkId>) {
-        let mut used = 0;
         let client = self.clients.find_mut(id).filter(|it| it.is_plain());
         let Some(client) = client else {
-            return (used, None);
+            return used;
         };
         let pool = &mut self.pools[client.pool.index()];
         let stats = &self.stats.pools[client.pool.index()];
@@ -131,17 +119,10 @@ impl Proxy {
             self.messages += 1;
             (client.barrier, client.fresh) = (false, false);
             client.servers_used |= server_bit(server);
-            let (topic, family) = pool.row(client.protocol, Some(found.command));
+            let row = pool.row(client.protocol, Some(found.command));
             let request = Request {
-                client: id,
-                topic,
-                family: if self.limits.strict {
-                    family
-                } else {
-                    Family::Any
-                },
                 print,
-                answer: Answer::Always,
+                ..Request::of_row(id, row, Answer::Always, self.limits.strict)
             };
             let entry = request.entry(client.ring.push(Exchange::Waiting), self.now);
             let whole = rest.slice(0..found.len as usize);
@@ -162,15 +143,14 @@ impl Proxy {
             };
             let entry = InFlight { bundle, ..entry };
             let stops = link.append(entry, len, &stats.servers[server.index()]);
+            // What a client keeps from being read is busy, and goes the general way.
+            debug_assert!(!stops);
             if link.in_flight.len() > self.limits.crowd {
                 client.limit_share(link.in_flight.len(), &self.limits);
             }
             link.announce(link_id, self.now, pool, &mut self.timers, &mut self.dirty);
-            if stops {
-                return (used, Some(link_id));
-            }
         }
-        (used, None)
+        used
     }
 
     /// Takes whole replies to their clients as long as there is nothing about them that is not usual, and
@@ -208,7 +188,7 @@ impl Proxy {
             stats.response_bytes.add(len as u64);
             link.uncount(0, entry.len, stats);
             let (sequence, is_bundled) = (entry.sequence, entry.bundle > 0);
-            link.pop_slot();
+            link.pop_entry();
             self.messages += 1;
             let piece = input.slice(used..used + len);
             used += len;

@@ -30,6 +30,9 @@ const OK: &[u8] = b"+OK\r\n";
 /// What a key that does not exist has for a value.
 const NULL: &[u8] = b"$-1\r\n";
 
+/// The same in RESP3.
+const NULL3: &[u8] = b"_\r\n";
+
 /// Lengths of so many bytes and more are left to [`length`], which knows their limit.
 const USUAL_LENGTHS: u64 = 1 << 32;
 
@@ -101,9 +104,10 @@ fn whole(bytes: &[u8]) -> Option<usize> {
 
 /// The same of a few more: what a key that does not exist has for a value, and numbers.
 #[inline]
-pub fn whole_usual(bytes: &[u8]) -> Option<usize> {
+pub fn whole_usual(bytes: &[u8], version: Version) -> Option<usize> {
     whole(bytes).or_else(|| match bytes.first()? {
         b'$' => bytes.starts_with(NULL).then_some(NULL.len()),
+        b'_' if version == Version::Resp3 => bytes.starts_with(NULL3).then_some(NULL3.len()),
         b':' => match number_line(&bytes[1..]) {
             Number::Line { len, .. } => Some(1 + len),
             Number::More | Number::Bad => None,
@@ -241,10 +245,34 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    #[test]
+    fn usual_replies_are_found_at_once() {
+        for reply in [
+            "+OK\r\n",
+            "$3\r\nabc\r\n",
+            "$0\r\n\r\n",
+            "$-1\r\n",
+            ":12\r\n",
+        ] {
+            for version in [Version::Resp2, Version::Resp3] {
+                let found = whole_usual(reply.as_bytes(), version);
+                assert_eq!(found, Some(reply.len()), "{reply:?}");
+                let part = &reply.as_bytes()[..reply.len() - 1];
+                assert_eq!(whole_usual(part, version), None, "{reply:?}");
+            }
+        }
+        assert_eq!(whole_usual(b"_\r\n", Version::Resp3), Some(3));
+        assert_eq!(whole_usual(b"_\r\n", Version::Resp2), None);
+        assert_eq!(whole_usual(b"-ERR\r\n", Version::Resp2), None);
+    }
+
     /// One reply, given whole and cut at every point, followed by the start of another.
     fn check(reply: &str) {
         let mut bytes = reply.as_bytes().to_vec();
         bytes.extend_from_slice(b"+next");
+        // What is found at once is found in parts, too.
+        let usual = whole_usual(&bytes, Version::Resp3);
+        assert!(usual.is_none_or(|len| len == reply.len()), "{reply:?}");
         for cut in 0..=reply.len() {
             let mut scan = ReplyScan::new(Version::Resp3);
             let first =

@@ -137,18 +137,18 @@ mod tests {
     use crate::protocol::redis::request;
 
     /// As the general way reads it, which it takes for anything of which the last byte comes later.
-    fn in_two_parts(bytes: &[u8], table: &Table) -> Parse {
+    fn in_two_parts(bytes: &[u8], table: &Table, limits: &Limits) -> Parse {
         let mut scan = RequestScan::default();
         let before = &bytes[..bytes.len() - 1];
-        let parse = request::parse(before, &mut scan, table, &Limits::REDIS);
+        let parse = request::parse(before, &mut scan, table, limits);
         match parse {
-            Parse::More => request::parse(bytes, &mut scan, table, &Limits::REDIS),
+            Parse::More => request::parse(bytes, &mut scan, table, limits),
             other => other,
         }
     }
 
-    fn at_once(bytes: &[u8], table: &Table) -> Parse {
-        request::parse(bytes, &mut RequestScan::default(), table, &Limits::REDIS)
+    fn at_once(bytes: &[u8], table: &Table, limits: &Limits) -> Parse {
+        request::parse(bytes, &mut RequestScan::default(), table, limits)
     }
 
     #[test]
@@ -174,6 +174,7 @@ mod tests {
             name in "GET|set|Mget|HSET|EVAL|PING|DEL|GET |[A-Z ]{1,9}|[a-z0-9\u{1}-\u{7f}]{0,9}",
             rest in proptest::collection::vec("[ -~]{0,12}|1|-1", 0..10),
             broken in proptest::option::of((0..200_usize, any::<u8>())),
+            is_small in any::<bool>(),
         ) {
             let table = Table::standard();
             let words: Vec<&str> = std::iter::once(&name).chain(&rest).map(String::as_str).collect();
@@ -182,12 +183,17 @@ mod tests {
                 let place = place % bytes.len();
                 bytes[place] = byte;
             }
-            let expected = in_two_parts(&bytes, &table);
-            if let Some(found) = keyed(&bytes, &table, &Limits::REDIS) {
+            let small = Limits { key: 9, bulk: 11, args: 4, ..Limits::REDIS };
+            let limits = if is_small { &small } else { &Limits::REDIS };
+            let expected = in_two_parts(&bytes, &table, limits);
+            if let Some(found) = keyed(&bytes, &table, limits) {
                 let (request, len) = found.parsed();
                 prop_assert_eq!(&expected, &Parse::Done { request, len });
             }
-            prop_assert_eq!(at_once(&bytes, &table), expected);
+            // What is refused while it comes in is told in parts.
+            if read(&bytes, &table, request::usual(limits), limits).is_some() || !is_small {
+                prop_assert_eq!(at_once(&bytes, &table, limits), expected);
+            }
         }
     }
 }
