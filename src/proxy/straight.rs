@@ -52,8 +52,7 @@ impl Link {
     /// not one of the usual, or not all there. Of a bundle only values are: they need an END of their own.
     #[inline]
     fn whole_reply(&self, entry: &InFlight, bytes: &[u8]) -> Option<usize> {
-        let is_plain = entry.role == Role::Usual && entry.fragment.is_none() && !entry.marked;
-        if !is_plain || self.sent < entry.end {
+        if entry.role != Role::Usual || entry.marked || self.sent < entry.end {
             return None;
         }
         match entry.family {
@@ -158,12 +157,12 @@ impl Proxy {
     pub(super) fn take_straight(&mut self, id: LinkId, input: Input<'_>) -> usize {
         let mut used = 0;
         while used < input.len()
-            && let Some(link) = self.links.find_mut(id).filter(|it| it.is_plain())
+            && let Some(link) = self.links.find_mut(id)
+            && let Some(entry) = link.in_flight.front()
+            && entry.fragment.is_none()
+            && link.is_plain()
         {
             let (pool, server) = (link.pool.index(), link.server.index());
-            let Some(entry) = link.in_flight.front() else {
-                break;
-            };
             let Some(len) = link.whole_reply(entry, &input.bytes()[used..]) else {
                 break;
             };
