@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, mpsc};
 use std::time::{Duration, Instant};
 
+use crate::busy::{ENDED_ONE, OVERTOOK};
 use crate::hoarding;
 use crate::joins;
 use crate::killing::KILLED_ELSEWHERE;
@@ -137,10 +138,12 @@ impl Report {
         if self.seeds >= 1000 {
             let bundles = self.totals.done.get(BUNDLED).copied();
             assert!(bundles > Some(self.seeds), "{BUNDLED}: {bundles:?}");
-            for what in [UNHEARD, KILLED_ELSEWHERE, WOKEN_ELSEWHERE] {
+            for what in [UNHEARD, KILLED_ELSEWHERE, WOKEN_ELSEWHERE, OVERTOOK] {
                 let count = self.totals.done.get(what).copied();
                 assert!(count > Some(self.seeds / 100), "{what}: {count:?}");
             }
+            let ended = self.totals.done.get(ENDED_ONE);
+            assert!(ended.is_some(), "never seen: {ENDED_ONE}");
             let missing = joins::missing(&self.totals);
             assert!(missing.is_empty(), "never seen to succeed: {missing:?}");
         }

@@ -62,6 +62,8 @@ pub struct Client {
     pub(crate) wish: Wish,
     /// Libraries of functions it may rely on.
     pub(crate) libraries: Known,
+    /// Whether a server was too busy for it since it last had something ended.
+    pub(crate) has_met_busy: bool,
     /// One of the requests before the next certain reply has failed, and nobody knows which.
     pub(crate) doubts: bool,
     /// Requests it will make in this phase.
@@ -128,6 +130,7 @@ impl Client {
             identity: Identity::new(&mut draw),
             wish: Wish::default(),
             libraries: Known::new(),
+            has_met_busy: false,
             doubts: false,
             left: plan.requests,
             halved: false,

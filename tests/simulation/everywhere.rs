@@ -451,13 +451,14 @@ impl Client {
         if self.draw.permille(plan.wipes) {
             return Some(self.compose_flush(scene, seq));
         }
-        if !self.draw.permille(plan.fans) {
-            return None;
-        }
-        if self.draw.one_in(8) {
-            return Some(self.compose_random_key(scene));
-        }
-        let place = self.draw.below(ROWS.len());
+        let end = self.compose_end(scene);
+        let end = end.and_then(|name| ROWS.iter().position(|row| row.name == name));
+        let place = match end {
+            Some(place) => place,
+            None if !self.draw.permille(plan.fans) => return None,
+            None if self.draw.one_in(8) => return Some(self.compose_random_key(scene)),
+            None => self.draw.below(ROWS.len()),
+        };
         let row = &ROWS[place];
         let mark = self.mark(seq, 0);
         let several = plan.config.servers.len() > 1;
@@ -512,6 +513,12 @@ impl Client {
             let explained = scene.ledger.is_explained(scene.now, self.pool, &Fault::ALL);
             let may_fail = explained || !is_whole;
             let fits = is_it(&all) || may_fail && subsets(count).any(|some| is_it(&some));
+            // The model servers that know of something end it at any time.
+            let ends = !row.signed && pool.able & ((1 << count) - 1) == 0;
+            let fits = match ends {
+                true => is_it(&all) || self.accept_end(scene, raw),
+                false => fits || !row.signed && self.accept_end(scene, raw),
+            };
             if !fits {
                 return Err("another reply");
             }

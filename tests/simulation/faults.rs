@@ -6,6 +6,7 @@ use nutcrab::protocol::Protocol;
 
 use crate::agenda::{Event, Micros};
 use crate::binary;
+use crate::busy::Runs;
 use crate::control::Order;
 use crate::ledger::Fault;
 use crate::network::{End, Owner, WireId};
@@ -38,6 +39,14 @@ impl World {
             fault @ Fault::Unreachable => self.spell(server, fault, Mood::Unreachable, span),
             fault @ Fault::Stop => self.spell(server, fault, Mood::Stopped, span),
             fault @ Fault::Loading => self.spell(server, fault, Mood::Loading, span),
+            Fault::Busy => {
+                let pool = &self.scene.plan.pools[self.servers[server].pool];
+                if pool.config.protocol == Protocol::Redis {
+                    let runs = [Runs::Script, Runs::Function, Runs::Writer];
+                    let runs = self.scene.draw.pick(&runs);
+                    self.spell(server, Fault::Busy, Mood::Busy(runs), span);
+                }
+            }
             Fault::Restart => self.restart(server, span),
             Fault::Password => self.lock(server, span),
             Fault::Reset => {

@@ -44,6 +44,9 @@ impl Server {
                         .to_vec(),
                 )
             }
+            Some(b"SELECT") if conn.authed && matches!(self.mood, crate::server::Mood::Busy(_)) => {
+                None
+            }
             Some(b"SELECT")
                 if conn.authed
                     && args.get(1).is_some_and(|db| match pool.config.redis_db {

@@ -43,7 +43,12 @@ pub fn heed(scene: &mut Scene, worker: usize, notice: &Notice) {
 pub fn blame(scene: &mut Scene, pool: PoolIndex, text: &str) {
     let (now, pool) = (scene.now, pool.index());
     let is_explained = |faults: &[Fault]| scene.ledger.is_explained(now, pool, faults);
-    if !is_explained(&Fault::OF_SERVERS) && !is_explained(&[Fault::Overload]) {
+    let servers = Fault::OF_SERVERS;
+    // A server that is busy greets a connection that needs no SELECT.
+    let greets =
+        |fault: &Fault| *fault == Fault::Busy && scene.plan.pools[pool].config.redis_db == 0;
+    let faults: Vec<Fault> = servers.into_iter().filter(|fault| !greets(fault)).collect();
+    if !is_explained(&faults) && !is_explained(&[Fault::Overload]) {
         scene
             .ledger
             .violate(now, format!("no failure of a server: {text}"));

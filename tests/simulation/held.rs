@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::agenda::Micros;
+use crate::busy;
 use crate::redis::{self, Version};
 
 /// See the top of the file.
@@ -69,8 +70,7 @@ impl Held {
             Step::Reply(b"-NOPERM this user has no permissions to run the 'multi' command\r\n");
         const LOADING: Step = Step::Reply(b"-LOADING Redis is loading the dataset in memory\r\n");
         let name = args.first().map(|name| name.to_ascii_uppercase());
-        let is_mark = args.len() == 3 && args[0] == b"SPUBLISH" && args[1] == b"nutcrab:wait";
-        let was_marked = std::mem::replace(&mut self.marked, is_mark);
+        let was_marked = std::mem::replace(&mut self.marked, is_mark(args));
         match name.as_deref() {
             Some(b"WAIT" | b"WAITAOF") if !was_marked => {
                 Step::Wrong("a WAIT for nobody knows what")
@@ -125,6 +125,24 @@ impl Held {
             },
             None => Step::Execute,
         }
+    }
+
+    /// A server that is busy came to a command: its reply if it does not do it then.
+    pub fn refuse(&mut self, args: &[Vec<u8>], why: &str) -> Option<Vec<u8>> {
+        let name = args[0].to_ascii_uppercase();
+        match name.as_slice() {
+            b"MULTI" | b"DISCARD" | b"WATCH" | b"UNWATCH" => return None,
+            b"EXEC" => {
+                *self = Self {
+                    subscribed: std::mem::take(&mut self.subscribed),
+                    took_multi: self.took_multi,
+                    ..Self::default()
+                }
+            }
+            _ => self.broken = true,
+        }
+        self.marked = is_mark(args);
+        Some(busy::refused(name == b"EXEC", why))
     }
 
     fn subscribe(&mut self, command: &[u8], args: &[Vec<u8>]) -> Step {
@@ -195,6 +213,11 @@ impl Held {
     pub fn is_nothing(&self) -> bool {
         self.queue.is_none() && self.watched.is_empty() && self.waiting.is_none()
     }
+}
+
+/// Whether a command is what the proxy says before WAIT.
+fn is_mark(args: &[Vec<u8>]) -> bool {
+    args.len() == 3 && args[0] == b"SPUBLISH" && args[1] == b"nutcrab:wait"
 }
 
 /// How long a command waits: the digits behind the point are milliseconds, and so is the last argument

@@ -247,6 +247,7 @@ impl Client {
         if !self.is_excused(scene, pending, &error) {
             return self.protest(scene, pending, "nothing explains this error", raw);
         }
+        self.has_met_busy |= error.starts_with("BUSY Redis is busy");
         *scene.ledger.totals.errors.entry(error).or_default() += 1;
     }
 
@@ -283,9 +284,15 @@ impl Client {
         if error.starts_with("LOADING") {
             return explained(&[Fault::Loading]);
         }
+        if error.starts_with("BUSY Redis is busy") {
+            return explained(&[Fault::Busy]);
+        }
+        if error.starts_with("UNKILLABLE ") {
+            return matches!(pending.want, Want::Fanned(_)) && explained(&[Fault::Busy]);
+        }
         if error.starts_with("ERR WAIT needs INFO and SPUBLISH") {
             // One of these was refused, and WAIT was not.
-            return explained(&[Fault::Loading]);
+            return explained(&[Fault::Loading, Fault::Busy]);
         }
         let words = match self.dialect {
             Protocol::Redis => error.strip_prefix("ERR "),

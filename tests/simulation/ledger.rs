@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::agenda::Micros;
+use crate::busy::Ends;
 use crate::everywhere::Rounds;
 use crate::functions::Shelves;
 use crate::killing::Roster;
@@ -70,6 +71,8 @@ pub enum Fault {
     Overload,
     /// The process runs short of memory.
     Memory,
+    /// A server runs a script. It is drawn apart from the others.
+    Busy,
     /// A server refuses MULTI on a connection that took it before. It is no fault that is drawn.
     Revoked,
 }
@@ -105,7 +108,7 @@ impl Fault {
     ];
 
     /// Faults of servers and of the wires to them.
-    pub const OF_SERVERS: [Fault; 19] = [
+    pub const OF_SERVERS: [Fault; 20] = [
         Fault::Refuse,
         Fault::ConnectHang,
         Fault::Unreachable,
@@ -125,6 +128,7 @@ impl Fault {
         Fault::Password,
         Fault::Stall,
         Fault::Revoked,
+        Fault::Busy,
     ];
 }
 
@@ -160,6 +164,8 @@ pub fn explanations(text: &str, ejects: bool) -> Option<Vec<Fault>> {
         "Invalid argument" => vec![Foreign, Garbage, Loading, Misfit, Surplus, Early],
         "No route to host" | "Host is down" => vec![Unreachable],
         "server refused the pool's password" => vec![Password],
+        // To be greeted it takes SELECT, which a server that is busy does not do.
+        "the server refused the connection" => vec![Fault::Busy],
         "too many requests are waiting for the server" | "the proxy is short of memory" => {
             vec![Memory]
         }
@@ -271,6 +277,8 @@ pub struct Ledger {
     pub lost: Vec<bool>,
     /// When the proxy last told why it breaks off connections, per pool.
     told: Vec<Option<Micros>>,
+    /// Scripts that were ended, per pool.
+    pub ends: Vec<Ends>,
     /// When a connection to a server was last closed for want of memory, per pool.
     yielded: Vec<Option<Micros>>,
     /// What was published since nothing could fail.
@@ -319,6 +327,7 @@ impl Ledger {
             slack: pools.iter().map(|(_, slack)| *slack).collect(),
             lost: vec![false; pools.len()],
             told: vec![None; pools.len()],
+            ends: vec![Ends::default(); pools.len()],
             yielded: vec![None; pools.len()],
             published: Vec::new(),
             kept: BTreeSet::new(),

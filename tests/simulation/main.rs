@@ -25,6 +25,7 @@
 mod agenda;
 mod asking;
 mod binary;
+mod busy;
 #[path = "../../fuzz/src/bytes.rs"]
 mod bytes;
 mod cache;

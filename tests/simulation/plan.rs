@@ -152,6 +152,7 @@ impl Plan {
         let mut draw = Draw::new(seed);
         let quiet = draw.permille(150);
         let mut plan = Self::drawn(seed, &mut draw, quiet);
+        plan.draw_busy();
         plan.draw_hoard();
         plan
     }
@@ -208,6 +209,15 @@ impl Plan {
             }
             Plant::Overrun => self.hoard_beyond(&mut Draw::new(self.seed)),
             Plant::CutSlow => self.faults.push(Fault::SlowReader),
+            Plant::Pretend => {
+                self.widen();
+                self.faults.push(Fault::Busy);
+                self.fault_gap = self.fault_gap.min(100_000);
+                for pool in &mut self.pools {
+                    pool.able = 0;
+                    pool.requests = pool.requests.max(100);
+                }
+            }
             Plant::ShedPoor => {
                 self.widen();
                 self.faults.push(Fault::Memory);

@@ -81,6 +81,8 @@ pub enum Plant {
     SendTwice,
     /// A client that holds next to nothing is closed for what it holds.
     ShedSmallest,
+    /// A script is said to have ended that never ran.
+    Pretend,
     /// A client that holds next to nothing is closed in a moment in which memory is scarce.
     ShedPoor,
     /// Requests are refused for want of memory while a hoarder has it.
@@ -93,7 +95,7 @@ pub enum Plant {
 
 impl Plant {
     /// Every one.
-    pub const ALL: [Plant; 38] = [
+    pub const ALL: [Plant; 39] = [
         Plant::SwapClients,
         Plant::SwapRequests,
         Plant::Lose,
@@ -128,6 +130,7 @@ impl Plant {
         Plant::Blame,
         Plant::SendTwice,
         Plant::ShedSmallest,
+        Plant::Pretend,
         Plant::ShedPoor,
         Plant::RefuseAnyway,
         Plant::KeepMemory,

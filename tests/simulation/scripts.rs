@@ -251,7 +251,7 @@ impl Client {
         let ledger = &scene.ledger;
         let is_cramped = scene.plan.limits.scripts < 1024 * 1024;
         let followed = !self.waiting.is_empty();
-        let briefly = [Fault::Loading, Fault::Memory];
+        let briefly = [Fault::Loading, Fault::Busy, Fault::Memory];
         // To be loaded again it must be lost somewhere, and there must be a reason not to.
         ledger.shelves[self.pool].was_flushed_since(since)
             || ledger.has_ever(self.pool, &Fault::OF_SERVERS)

@@ -9,6 +9,7 @@ use nutcrab::protocol::Protocol;
 
 use crate::agenda::{Event, Micros};
 use crate::binary;
+use crate::busy::Runs;
 use crate::draw::Draw;
 use crate::held::{self, Changes, Held, Step};
 use crate::ledger::Fault;
@@ -37,6 +38,8 @@ pub enum Mood {
     Stopped,
     /// It answers that it is loading.
     Loading,
+    /// It runs something, and answers little else.
+    Busy(Runs),
 }
 
 /// A server.
@@ -81,6 +84,8 @@ pub(crate) struct Conn {
     pub(crate) authed: bool,
     pub(crate) selected: bool,
     pub(crate) held: Held,
+    /// Whether it is one for what overtakes all else, by what was asked on it.
+    pub(crate) apart: Option<bool>,
     /// Nothing more is read or answered.
     pub(crate) mute: bool,
     /// It closes once `out` is written.
@@ -135,6 +140,7 @@ impl Server {
             authed: !scene.plan.pools[self.pool].guarded,
             selected: scene.plan.pools[self.pool].config.redis_db == 0,
             held: Held::default(),
+            apart: None,
             mute: false,
             closing: false,
             answered_early: false,
@@ -304,6 +310,9 @@ impl Server {
         }
         if conn.protocol != Protocol::Redis {
             return self.execute(scene, conn, args);
+        }
+        if let Some(reply) = self.refuse_busy(scene, conn, args) {
+            return self.give(scene, conn, None, reply);
         }
         if conn.version == Version::Three && self.draw.permille(20) {
             // On a connection that clients share nobody has asked for it, and nobody may hear of it.

@@ -441,14 +441,13 @@ impl Client {
             (Wanted::Done, Reply::Error(text)) if text.starts_with(b"EXECABORT ") => {
                 let ejects = scene.plan.pools[self.pool].config.auto_eject_hosts;
                 let since = self.session.begun;
-                let loading = scene
-                    .ledger
-                    .is_explained(since, self.pool, &[Fault::Loading]);
+                let refusing = [Fault::Loading, Fault::Busy];
+                let refused = scene.ledger.is_explained(since, self.pool, &refusing);
                 let moved = text.ends_with(b"elsewhere now.");
                 let explained = if moved {
                     ejects && self.is_lost_since(scene, since)
                 } else {
-                    self.session.broken || loading
+                    self.session.broken || refused
                 };
                 self.exec_was_in_vain(scene);
                 if explained {

@@ -249,7 +249,7 @@ impl Worker {
             Mood::Silent => return,
             Mood::Refusing => Link::Missed(Cause::Refused),
             Mood::Unreachable => Link::Missed(self.draw.pick(&[Cause::Os(113), Cause::Unresolved])),
-            Mood::Up | Mood::Stopped | Mood::Loading => {
+            Mood::Up | Mood::Stopped | Mood::Loading | Mood::Busy(_) => {
                 scene.ledger.totals.links += 1;
                 Link::Reached(found.accept(scene, Owner::Worker(self.index, socket)))
             }
