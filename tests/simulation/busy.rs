@@ -47,7 +47,7 @@ const ENDED: &[u8] = b"+OK\r\n";
 /// What a server says that runs nothing.
 const NOT_BUSY: &[u8] = b"-NOTBUSY No scripts in execution right now.\r\n";
 
-/// Counted when a client was told that.
+/// Counted when a server says that.
 pub const ENDED_ONE: &str = "scripts that were ended";
 
 /// Counted when a server was busy, and what it was asked had to go past all else.
@@ -145,6 +145,7 @@ impl Server {
                     .ledger
                     .strike(scene.now, self.pool, Fault::Busy, scene.now);
                 scene.ledger.ends[self.pool].said += 1;
+                scene.ledger.count(ENDED_ONE);
                 ENDED.to_vec()
             }
             Err(text) => format!("-{text}\r\n").into_bytes(),
@@ -155,12 +156,11 @@ impl Server {
 impl Client {
     /// An order to end what a server runs, where servers may be busy: most when one was.
     pub(crate) fn compose_end(&mut self, scene: &Scene) -> Option<&'static str> {
-        let met = std::mem::take(&mut self.has_met_busy) && self.draw.one_in(2);
+        let met = std::mem::take(&mut self.has_met_busy);
         let may_be = scene.plan.has(Fault::Busy) && (met || self.draw.permille(20));
-        may_be.then(|| {
-            self.draw
-                .pick(&["SCRIPT|KILL", "FUNCTION|KILL", "FUNCTION|STATS"])
-        })
+        let orders = ["SCRIPT|KILL", "FUNCTION|KILL", "FUNCTION|STATS"];
+        let most = if met { 2 } else { 3 };
+        may_be.then(|| self.draw.pick(&orders[..most]))
     }
 
     /// Whether this may be the reply to an order to end what a server runs, because one was busy.
@@ -172,9 +172,6 @@ impl Client {
             return false;
         }
         let is_told = raw == ENDED && scene.ledger.ends[self.pool].tell();
-        if is_told {
-            scene.ledger.count(ENDED_ONE);
-        }
         is_told || raw == NOT_BUSY
     }
 }

@@ -14,6 +14,7 @@ use crate::ledger::Totals;
 use crate::memcache::BUNDLED;
 use crate::muting::UNHEARD;
 use crate::plan::Plan;
+use crate::sessions::PUBLISHED;
 use crate::waking::WOKEN_ELSEWHERE;
 use crate::world::{self, Outcome};
 
@@ -144,6 +145,8 @@ impl Report {
             }
             let ended = self.totals.done.get(ENDED_ONE);
             assert!(ended.is_some(), "never seen: {ENDED_ONE}");
+            let published = self.totals.done.get(PUBLISHED);
+            assert!(published.is_some(), "never seen: {PUBLISHED}");
             let missing = joins::missing(&self.totals);
             assert!(missing.is_empty(), "never seen to succeed: {missing:?}");
         }

@@ -42,7 +42,13 @@ impl World {
             Fault::Busy => {
                 let pool = &self.scene.plan.pools[self.servers[server].pool];
                 if pool.config.protocol == Protocol::Redis {
-                    let runs = [Runs::Script, Runs::Function, Runs::Writer];
+                    let runs = [
+                        Runs::Script,
+                        Runs::Function,
+                        Runs::Script,
+                        Runs::Function,
+                        Runs::Writer,
+                    ];
                     let runs = self.scene.draw.pick(&runs);
                     self.spell(server, Fault::Busy, Mood::Busy(runs), span);
                 }

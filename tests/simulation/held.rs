@@ -120,7 +120,7 @@ impl Held {
                 None if [&b"BLPOP"[..], b"XREAD", b"WAIT", b"WAITAOF"].contains(&name) => {
                     Step::Wait
                 }
-                None if name == b"PUBLISH" || name == b"SPUBLISH" => Step::Publish,
+                None if publishes(args) => Step::Publish,
                 None => Step::Execute,
             },
             None => Step::Execute,
@@ -213,6 +213,17 @@ impl Held {
     pub fn is_nothing(&self) -> bool {
         self.queue.is_none() && self.watched.is_empty() && self.waiting.is_none()
     }
+}
+
+/// Whether a command publishes something.
+pub fn publishes(args: &[Vec<u8>]) -> bool {
+    let names: [&[u8]; 2] = [b"PUBLISH", b"SPUBLISH"];
+    names.iter().any(|name| args[0].eq_ignore_ascii_case(name))
+}
+
+/// Whether a part of a transaction stands for something that is published on another server.
+pub fn is_in_place(args: &[Vec<u8>]) -> bool {
+    args.len() == 2 && args[0] == b"EXISTS" && args[1].ends_with(b":nutcrab:published")
 }
 
 /// Whether a command is what the proxy says before WAIT.

@@ -12,7 +12,7 @@ use crate::client::Client;
 use crate::ledger::Ledger;
 use crate::redis::{self, Reply, Version};
 use crate::scene::{Phase, Scene};
-use crate::sessions::{Step, Wanted};
+use crate::sessions::{Part, Step, Wanted};
 use crate::value::{self, Mark};
 use crate::world::World;
 
@@ -76,6 +76,12 @@ impl Client {
         let mut script: Vec<Step> = topics.iter().copied().map(Step::Subscribe).collect();
         let pings = self.draw.pick(&[1, 3, 10, 1000]);
         script.extend(std::iter::repeat_n(Step::Ping, pings));
+        // In RESP2 a listener has no transactions.
+        if self.version == Version::Three && self.shifts == 0 {
+            let transaction = [Step::Multi, Step::Publish, Step::Publish, Step::Exec];
+            let at = self.draw.within(topics.len(), script.len());
+            script.splice(at..at, transaction);
+        }
         script.extend(topics.into_iter().map(Step::Unsubscribe));
         script
     }
@@ -242,6 +248,12 @@ impl Client {
     ) -> Result<(), &'static str> {
         let topic = topic.ok_or("no channel of this pool")?;
         let mark = value::check(channel, text).ok_or("not what was published there")?;
+        let mut parts = self.session.parts.iter();
+        let is_own =
+            |(_, part): &(u32, Part)| matches!(part, Part::Published(_, own, _) if *own == mark);
+        if parts.any(is_own) {
+            return Err("heard before the reply to its own EXEC");
+        }
         let listening = &mut self.session.listening;
         if !listening.topics.contains_key(&topic) {
             return Err("not subscribed to");

@@ -390,6 +390,8 @@ fn mark_of((_, part): &(u32, Part)) -> Option<Mark> {
     match part {
         Part::Stored(_, mark) => Some(*mark),
         Part::Echo(key) => Some(value::read_echo(key)?.mark),
+        // On another server something is published later.
+        Part::Published(..) => None,
         // Where there is no function, nothing is executed.
         Part::Fetched(_) | Part::Counted(_) | Part::Called(..) => None,
     }

@@ -81,6 +81,8 @@ pub enum Plant {
     SendTwice,
     /// A client that holds next to nothing is closed for what it holds.
     ShedSmallest,
+    /// A listener is told something twice.
+    TellTwice,
     /// A script is said to have ended that never ran.
     Pretend,
     /// A client that holds next to nothing is closed in a moment in which memory is scarce.
@@ -95,7 +97,7 @@ pub enum Plant {
 
 impl Plant {
     /// Every one.
-    pub const ALL: [Plant; 39] = [
+    pub const ALL: [Plant; 40] = [
         Plant::SwapClients,
         Plant::SwapRequests,
         Plant::Lose,
@@ -130,6 +132,7 @@ impl Plant {
         Plant::Blame,
         Plant::SendTwice,
         Plant::ShedSmallest,
+        Plant::TellTwice,
         Plant::Pretend,
         Plant::ShedPoor,
         Plant::RefuseAnyway,
@@ -167,7 +170,7 @@ impl Plan {
             Plant::DropKeys => |pool| &mut pool.scans,
             Plant::OtherFunction => |pool| &mut pool.functions,
             Plant::KeepKeys => |pool| &mut pool.wipes,
-            Plant::Conceal => |pool| &mut pool.sessions,
+            Plant::Conceal | Plant::TellTwice => |pool| &mut pool.sessions,
             Plant::Paraphrase | Plant::Blame => |pool| &mut pool.sayings,
             Plant::Endless => |pool| &mut pool.odd,
             Plant::StrangeKey | Plant::NoKey | Plant::WrongShare => |pool| &mut pool.fans,

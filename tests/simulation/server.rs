@@ -360,9 +360,17 @@ impl Server {
 
     /// PUBLISH; says whether the connection lives.
     fn publish(&mut self, scene: &mut Scene, conn: &mut Conn, args: &[Vec<u8>]) -> bool {
-        let [command, channel, text] = args else {
+        let Some(count) = self.tell_all(scene, args) else {
             scene.ledger.violate(scene.now, "a strange PUBLISH");
             return false;
+        };
+        self.give(scene, conn, None, format!(":{count}\r\n").into_bytes())
+    }
+
+    /// Tells what is published to all who listen, and how many they are.
+    fn tell_all(&mut self, scene: &mut Scene, args: &[Vec<u8>]) -> Option<usize> {
+        let [command, channel, text] = args else {
+            return None;
         };
         if let Some(mark) = value::check(channel, text) {
             scene
@@ -382,11 +390,12 @@ impl Server {
             let (told, messages) = listener.held.tell(kind, channel, text);
             if told > 0 {
                 count += told;
-                listener.out.extend(messages);
+                let twice = scene.strikes(Plant::TellTwice);
+                listener.out.extend(messages.repeat(1 + usize::from(twice)));
                 self.wake(scene, index, scene.now);
             }
         }
-        self.give(scene, conn, None, format!(":{count}\r\n").into_bytes())
+        Some(count)
     }
 
     /// What a transaction comes to; says whether the connection lives.
@@ -394,6 +403,14 @@ impl Server {
         let mut reply = format!("*{}\r\n", parts.len()).into_bytes();
         let mut asker = None;
         for args in parts {
+            let count = match held::publishes(args) {
+                true => self.tell_all(scene, args),
+                false => held::is_in_place(args).then_some(0),
+            };
+            if let Some(count) = count {
+                reply.extend(format!(":{count}\r\n").into_bytes());
+                continue;
+            }
             let Some(outcome) = self.outcome(scene, conn, args) else {
                 return false;
             };

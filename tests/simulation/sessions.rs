@@ -103,6 +103,8 @@ pub enum Part {
     Counted(usize),
     /// What this key asks for.
     Echo(Vec<u8>),
+    /// That this was published, on the servers of its keys or behind it; and when that was asked for.
+    Published(Topic, Mark, Micros),
     /// What a function of this library comes to; and since when the client may rely on that.
     Called(usize, Argument, Option<Micros>),
 }
@@ -122,6 +124,9 @@ pub enum Changed {
 /// What EXEC says when the server refuses MULTI, and when it has just begun to.
 const REFUSED: &[u8] = b"EXECABORT Transaction discarded because of: NOPERM ";
 const RAN_WITHOUT: &[u8] = b"ERR the server refused MULTI (NOPERM ";
+
+/// Counted when something was published by a transaction.
+pub const PUBLISHED: &str = "messages published by transactions";
 
 /// What a client is in the middle of.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -208,11 +213,18 @@ impl Client {
         self.session.within = match step {
             Step::Multi => Within::Transaction,
             Step::Subscribe(_) => Within::Listening,
+            Step::Exec | Step::Discard if self.will_unsubscribe() => Within::Listening,
             Step::Exec | Step::Discard => Within::Nothing,
             Step::Unsubscribe(_) if self.session.script.is_empty() => Within::Nothing,
             _ => self.session.within,
         };
         Some(self.step(scene, seq, step))
+    }
+
+    /// Whether it listens, and means to end that.
+    fn will_unsubscribe(&self) -> bool {
+        let mut steps = self.session.script.iter();
+        steps.any(|step| matches!(step, Step::Unsubscribe(_)))
     }
 
     fn begin_session(&mut self, scene: &Scene) {
@@ -237,6 +249,11 @@ impl Client {
             3 if plan.functions > 0 => vec![Step::Call; self.draw.within(1, 3)],
             _ => vec![Step::Echo; self.draw.within(1, 3)],
         };
+        let mut body = body;
+        if self.draw.one_in(3) {
+            let (at, count) = (self.draw.below(body.len() + 1), self.draw.within(1, 2));
+            body.splice(at..at, vec![Step::Publish; count]);
+        }
         let kept = self.draw.within(0, body.len());
         script.push_back(Step::Multi);
         script.extend(&body[..kept]);
@@ -259,7 +276,15 @@ impl Client {
         };
         let (request, wanted) = match step {
             Step::Subscribe(_) | Step::Unsubscribe(_) | Step::Publish | Step::Ping => {
-                self.compose_listening(scene, step, mark)
+                match self.compose_listening(scene, step, mark) {
+                    (request, Wanted::Published(topic, mark, asked))
+                        if self.session.within == Within::Transaction =>
+                    {
+                        let part = Part::Published(topic, mark, asked);
+                        (request, Wanted::Queued(seq, part))
+                    }
+                    other => other,
+                }
             }
             Step::Watch(number) => {
                 let request = redis::request(&[b"WATCH", &self.owned[number].key]);
@@ -494,6 +519,12 @@ impl Client {
                     if !(1..=tally.made as i64).contains(count) {
                         return Err("a count that cannot be");
                     }
+                }
+                (Part::Published(topic, mark, asked), Reply::Number(0..)) => {
+                    self.published(scene, *topic, *mark, *asked);
+                    scene.ledger.count(PUBLISHED);
+                    // On another server it is published behind the transaction.
+                    continue;
                 }
                 (Part::Called(number, argument, known), element) => {
                     self.accept_call(scene, (*number, argument, *known), element)?;
