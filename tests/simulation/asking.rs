@@ -106,6 +106,8 @@ impl Client {
             asked
         } else if let Some(asked) = self.compose_saying(scene, seq) {
             asked
+        } else if let Some(asked) = self.compose_beyond(scene, seq) {
+            asked
         } else if let Some(asked) = self.compose_shift(scene) {
             asked
         } else if let Some(asked) = self.compose_identity(scene) {

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, mpsc};
 use std::time::{Duration, Instant};
 
+use crate::bounds::BEYOND;
 use crate::busy::{ENDED_ONE, OVERTOOK};
 use crate::hoarding;
 use crate::joins;
@@ -139,7 +140,7 @@ impl Report {
         if self.seeds >= 1000 {
             let bundles = self.totals.done.get(BUNDLED).copied();
             assert!(bundles > Some(self.seeds), "{BUNDLED}: {bundles:?}");
-            for what in [UNHEARD, KILLED_ELSEWHERE, WOKEN_ELSEWHERE, OVERTOOK] {
+            for what in [UNHEARD, KILLED_ELSEWHERE, WOKEN_ELSEWHERE, OVERTOOK, BEYOND] {
                 let count = self.totals.done.get(what).copied();
                 assert!(count > Some(self.seeds / 100), "{what}: {count:?}");
             }

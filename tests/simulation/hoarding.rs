@@ -159,6 +159,7 @@ impl Plan {
         self.server_wire = WIRE;
         for pool in &mut self.pools {
             pool.no_multi = None;
+            pool.unbound();
             (pool.clients, pool.requests) = (pool.clients.min(8), pool.requests.min(60));
         }
         let count = draw.pick(&[6, 12, 24]);

@@ -25,6 +25,7 @@
 mod agenda;
 mod asking;
 mod binary;
+mod bounds;
 mod busy;
 #[path = "../../fuzz/src/bytes.rs"]
 mod bytes;

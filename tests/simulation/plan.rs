@@ -119,6 +119,8 @@ pub struct PoolPlan {
     pub abouts: u32,
     /// Of a thousand requests so many have a connection closed.
     pub kills: u32,
+    /// Of a thousand requests so many go beyond a limit.
+    pub beyond: u32,
     /// Whether clients of memcached empty all servers now and then.
     pub empties: bool,
     /// Whether its servers know RESP2 only.
@@ -216,6 +218,14 @@ impl Plan {
                 for pool in &mut self.pools {
                     pool.able = 0;
                     pool.requests = pool.requests.max(100);
+                }
+            }
+            Plant::CutBeyond => {
+                self.widen();
+                for pool in &mut self.pools {
+                    if pool.config.protocol == Protocol::Redis {
+                        pool.narrow(&mut Draw::new(self.seed), 50);
+                    }
                 }
             }
             Plant::ShedPoor => {
@@ -500,7 +510,9 @@ fn pool(draw: &mut Draw, index: usize, large: u32, quiet: bool) -> PoolPlan {
         true => 0,
         false => aside.micros(50_000, 1_000_000),
     });
-    PoolPlan {
+    let narrow = redis && aside.one_in(4);
+    let mut pool = PoolPlan {
+        beyond: 0,
         sayings: aside.pick(&[0, 20, 100]),
         no_multi,
         config: Arc::new(config),
@@ -532,7 +544,11 @@ fn pool(draw: &mut Draw, index: usize, large: u32, quiet: bool) -> PoolPlan {
         kills: draw.pick(&[0, 0, 5, 30]),
         empties: !redis && draw.one_in(6),
         old: draw.one_in(10),
+    };
+    if narrow {
+        pool.narrow(&mut aside, 20);
     }
+    pool
 }
 
 /// The dangerous commands that a pool allows.

@@ -81,6 +81,8 @@ pub enum Plant {
     SendTwice,
     /// A client that holds next to nothing is closed for what it holds.
     ShedSmallest,
+    /// A client that goes beyond a limit is cut off.
+    CutBeyond,
     /// A listener is told something twice.
     TellTwice,
     /// A script is said to have ended that never ran.
@@ -97,7 +99,7 @@ pub enum Plant {
 
 impl Plant {
     /// Every one.
-    pub const ALL: [Plant; 40] = [
+    pub const ALL: [Plant; 41] = [
         Plant::SwapClients,
         Plant::SwapRequests,
         Plant::Lose,
@@ -132,6 +134,7 @@ impl Plant {
         Plant::Blame,
         Plant::SendTwice,
         Plant::ShedSmallest,
+        Plant::CutBeyond,
         Plant::TellTwice,
         Plant::Pretend,
         Plant::ShedPoor,

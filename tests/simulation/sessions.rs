@@ -325,6 +325,10 @@ impl Client {
                 let (request, part) = self.compose_bare_call(seq);
                 (request, Wanted::Queued(seq, part))
             }
+            Step::Mistake if scene.plan.pools[self.pool].beyond > 0 && self.draw.one_in(2) => {
+                let key = self.long_key(scene, b"k");
+                (redis::request(&[b"GET", &key]), Wanted::Rejected)
+            }
             Step::Mistake => (redis::request(&[b"GET"]), Wanted::Rejected),
             Step::Exec => {
                 for counter in self.session.counts.drain(..) {
@@ -414,7 +418,10 @@ impl Client {
                 scene.ledger.never(scene.now, self.conn, *seq);
                 Ok(())
             }
-            (Wanted::Rejected, Reply::Error(text)) if text.starts_with(b"ERR wrong number") => {
+            (Wanted::Rejected, Reply::Error(text))
+                if text.starts_with(b"ERR wrong number")
+                    || text.starts_with(b"ERR key too long: ") =>
+            {
                 self.session.broken = true;
                 Ok(())
             }
