@@ -240,6 +240,8 @@ impl Client {
             if scene.strikes(Plant::CutSlow) {
                 let end = (self.wire, End::Called);
                 scene.net.reset(scene.now, &mut scene.agenda, end);
+                // Otherwise it might not see that before the phase ends.
+                self.deaf_until = scene.now;
             }
         }
         if plan.has(Fault::StalledRequest)
