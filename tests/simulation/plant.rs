@@ -143,6 +143,12 @@ impl Plant {
         Plant::Overrun,
     ];
 
+    /// Whether it may strike where it changes nothing for any client: one that is told twice may have ended
+    /// its subscription meanwhile.
+    pub fn may_miss(self) -> bool {
+        self == Plant::TellTwice
+    }
+
     /// Whether it takes clients that hold much memory. Such runs carry megabytes and take long.
     pub fn needs_hoarders(self) -> bool {
         matches!(
