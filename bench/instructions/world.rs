@@ -44,7 +44,7 @@ pub struct World {
     questions: Vec<Arrival>,
     answers: Vec<Arrival>,
     now: Time,
-    /// Whether a request has so many keys that it takes several turns.
+    /// Whether a request has too many keys for one turn.
     takes_turns: bool,
 }
 

@@ -13,7 +13,7 @@
 //! All its keys go where the router says that was in force at the start. A turn deals with one client's
 //! slice, the next turn with the next client's, so that all others wait for one, however many there are.
 //!
-//! The reply is joined in the same way: so many elements a turn, see [`Proxy::may_join`].
+//! The reply is joined in the same way, a slice of its elements in each turn: see [`Proxy::may_join`].
 
 use std::mem;
 use std::sync::Arc;
@@ -31,7 +31,7 @@ use crate::buffer::{BufferPool, Queue};
 use crate::protocol::{Commands, Merge, Parsed, Partial, Unit};
 use crate::route::{Router, ServerIndex};
 
-/// So many keys a request may have, however scarce memory is.
+/// Keys that a request may have however scarce memory is.
 const KEYS_MIN: usize = 65_536;
 
 /// Bytes of memory that a unit takes while its request is split and joined, at most, beside its own.

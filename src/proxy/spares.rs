@@ -4,7 +4,7 @@
 //! beginning of its large request, in the order in which they came so far. While none is free the
 //! request is gathered, as far as its client's share of the memory allows; one that is all there before
 //! needs no spare any more: it goes around the shared connections as large replies do. So slow clients,
-//! which may hold every spare for as long as they need, keep nobody from being served, and are not
+//! which may hold every spare for as long as they need, do not delay the others, and are not
 //! closed for it.
 //!
 //! Only what is too large to be gathered cannot go on without a spare. It comes before all others; it is
