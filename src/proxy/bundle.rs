@@ -254,10 +254,15 @@ impl Proxy {
             return self.reply_done(id, entry, Input::copied(END));
         }
         let mut value = mem::take(&mut self.scratch.value);
-        value.clear();
-        value.extend_from_slice(last.bytes());
-        value.extend_from_slice(END);
-        self.reply_done(id, entry, Input::copied(&value));
+        self.reply_done(id, entry, with_end(last, &mut value));
         self.scratch.value = value;
     }
+}
+
+/// A short value with an END of its own, in `room`.
+pub(super) fn with_end<'a>(value: Input<'_>, room: &'a mut Vec<u8>) -> Input<'a> {
+    room.clear();
+    room.extend_from_slice(value.bytes());
+    room.extend_from_slice(END);
+    Input::copied(room)
 }

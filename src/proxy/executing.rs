@@ -122,18 +122,18 @@ impl Proxy {
             role,
             ..request.of_family(role.family()).entry(sequence, self.now)
         };
-        let (multi, nobody) = (entry(Role::Multi, None), entry(Role::Usual, None));
+        let (multi, unheard) = (entry(Role::Multi, None), entry(Role::Usual, None));
         let exec = entry(Role::Exec, Some(id));
         self.send_bytes(link, multi, MULTI);
         for index in 0..transaction.ends.len() {
             let request = part(transaction, index);
             let is_elsewhere = elsewhere.binary_search_by_key(&index, |(other, _)| *other);
             if is_elsewhere.is_ok() {
-                self.send_bytes(link, nobody, &in_place_of(request));
+                self.send_bytes(link, unheard, &in_place_of(request));
             } else if takes_moments && transaction.waits.binary_search(&index).is_ok() {
-                self.send_bytes(link, nobody, &unblocking::hasten(request));
+                self.send_bytes(link, unheard, &unblocking::hasten(request));
             } else {
-                self.send_bytes(link, nobody, request);
+                self.send_bytes(link, unheard, request);
             }
         }
         self.send_bytes(link, exec, EXEC);
@@ -158,16 +158,12 @@ impl Proxy {
     pub(super) fn publish(&mut self, pool: PoolIndex, posts: Posts) {
         for (server, request) in posts.requests {
             let lane = self.pools[pool.index()].lane_of(posts.group, server);
-            let places = self.pools[pool.index()].lane(lane).shared_links.len();
             // The one that the client's own requests take, so that these do not overtake it.
-            let place = posts.client.index() % places;
+            let place = self.pools[pool.index()].lane(lane).place_of(posts.client);
             let Ok(link) = self.shared_link(pool, lane, server, place) else {
                 continue;
             };
-            let entry = InFlight {
-                client: None,
-                ..Request::own(posts.client).entry(0, self.now)
-            };
+            let entry = InFlight::unheard(0, self.now);
             self.send_bytes(link, entry, &request);
         }
     }

@@ -356,9 +356,7 @@ impl Proxy {
                 }
             };
             let entry = request.fragment_entry(sequence, fragment, self.now);
-            self.send(link, entry, |out, buffers, _| {
-                out.push_input(input, buffers)
-            });
+            self.send_input(link, entry, input);
         }
         self.advance(id);
     }

@@ -129,10 +129,7 @@ impl Proxy {
             return match refusal {
                 Some(refusal) => self.answer(id, refusal.bytes()),
                 None if may_pass => {
-                    let request = Request {
-                        topic: errand.topic,
-                        ..Request::own(id)
-                    };
+                    let request = Request::own(id).counted_under(errand.topic);
                     self.pass_unknown(&request, Input::copied(&errand.request));
                 }
                 None => self.answer(id, NOT_KNOWN),

@@ -185,6 +185,29 @@ pub(super) struct InFlight {
     pub again: bool,
 }
 
+impl InFlight {
+    /// That of a request of the proxy's own whose reply goes to no client.
+    #[inline]
+    pub fn unheard(sequence: u32, now: Time) -> Self {
+        Self {
+            client: None,
+            sequence,
+            fragment: None,
+            topic: Topic::NONE,
+            print: KeyHash::NONE,
+            queued: now,
+            sent: Time::NEVER,
+            end: 0,
+            len: 0,
+            marked: false,
+            family: Family::Any,
+            bundle: 0,
+            role: Role::Usual,
+            again: false,
+        }
+    }
+}
+
 /// What a request on a connection has to do with transactions, see `multi`; or with clients that wait, see
 /// `unblocking`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -43,9 +43,9 @@ impl Proxy {
         let found = &mut self.pools[pool.index()];
         let heavy = found.large_keys.has(request.print, self.now);
         let lane_index = found.lane_of(group, server);
-        let shared_links = &found.lane(lane_index).shared_links;
-        let place = id.index() % shared_links.len();
-        let link = match shared_links[place] {
+        let lane = found.lane(lane_index);
+        let place = lane.place_of(id);
+        let link = match lane.shared_links[place] {
             Some(link) => link,
             None => self.shared_link(pool, lane_index, server, place)?,
         };

@@ -46,9 +46,7 @@ impl Proxy {
                     let entry = request
                         .of_any_family()
                         .fragment_entry(sequence, fragment, self.now);
-                    self.send(link, entry, |out, buffers, _| {
-                        out.push_input(input, buffers)
-                    });
+                    self.send_input(link, entry, input);
                 }
                 Err(cause) => self.fail_fragment(id, sequence, fragment, cause),
             }

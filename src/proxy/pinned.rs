@@ -114,12 +114,8 @@ impl Proxy {
     }
 
     /// Sends a request over a connection of the client's own, whose reply goes to nobody.
-    pub(super) fn send_unheard(&mut self, id: ClientId, link: LinkId, bytes: &[u8], queued: Time) {
-        let entry = InFlight {
-            client: None,
-            ..Request::own(id).entry(0, queued)
-        };
-        self.send_bytes(link, entry, bytes);
+    pub(super) fn send_unheard(&mut self, link: LinkId, bytes: &[u8], queued: Time) {
+        self.send_bytes(link, InFlight::unheard(0, queued), bytes);
     }
 
     /// A command that may wait at the server of its keys. Says whether it was taken, see
@@ -168,11 +164,9 @@ impl Proxy {
         client.barrier = true;
         client.session().blocked.push(link);
         let sequence = client.ring.push(Exchange::owed(mute, Answer::Always));
-        self.ask_number(id, link);
+        self.ask_number(link);
         let entry = request.entry(sequence, Time::NEVER);
-        self.send(link, entry, |out, buffers, _| {
-            out.push_input(input, buffers)
-        });
+        self.send_input(link, entry, input);
         Some(link)
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::attempts::{Attempts, Failure};
 use super::cause::Cause;
-use super::ids::LinkId;
+use super::ids::{ClientId, LinkId};
 use super::large_keys::LargeKeys;
 use super::link::Kind;
 use super::scripts::Scripts;
@@ -404,6 +404,12 @@ impl Lane {
             refusal: Box::default(),
             no_exec: None,
         }
+    }
+
+    /// Which of its shared connections the requests of this client take.
+    #[inline]
+    pub fn place_of(&self, client: ClientId) -> usize {
+        client.index() % self.shared_links.len()
     }
 
     /// Its connections that requests share.

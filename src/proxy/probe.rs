@@ -100,10 +100,7 @@ impl Proxy {
                     continue;
                 }
             };
-            let request = Request {
-                topic,
-                ..Request::own(id)
-            };
+            let request = Request::own(id).counted_under(topic);
             let entry = request.entry(sequence, self.now);
             return self.send_bytes(link, entry, QUESTION);
         }

@@ -4,10 +4,10 @@
 use super::Proxy;
 use super::ids::{ClientId, LinkId};
 use super::large_keys::KeyHash;
-use super::link::{InFlight, Role};
+use super::link::InFlight;
 use super::pool::Pool;
 use super::time::Time;
-use crate::buffer::{BufferPool, Queue};
+use crate::buffer::{BufferPool, Input, Queue};
 use crate::protocol::{Answer, Family, Topic};
 
 /// A request of a client, with what is known of it before its server is.
@@ -55,6 +55,11 @@ impl Request {
         }
     }
 
+    /// The same, counted under `topic`.
+    pub fn counted_under(self, topic: Topic) -> Self {
+        Self { topic, ..self }
+    }
+
     /// The same of which another reply is expected.
     pub fn of_family(self, family: Family) -> Self {
         Self { family, ..self }
@@ -70,19 +75,11 @@ impl Request {
     pub fn entry(&self, sequence: u32, now: Time) -> InFlight {
         InFlight {
             client: Some(self.client),
-            sequence,
-            fragment: None,
             topic: self.topic,
             print: self.print,
-            queued: now,
-            sent: Time::NEVER,
-            end: 0,
-            len: 0,
             marked: self.answer != Answer::Always,
             family: self.family,
-            bundle: 0,
-            role: Role::Usual,
-            again: false,
+            ..InFlight::unheard(sequence, now)
         }
     }
 
@@ -119,8 +116,16 @@ impl Proxy {
         self.enqueued(link, entry, len);
     }
 
+    /// Puts a request on a connection as it came.
+    #[inline]
+    pub(super) fn send_input(&mut self, link: LinkId, entry: InFlight, input: Input<'_>) {
+        self.send(link, entry, |out, buffers, _| {
+            out.push_input(input, buffers)
+        });
+    }
+
     /// Puts a request on a connection that is there as bytes.
     pub(super) fn send_bytes(&mut self, link: LinkId, entry: InFlight, bytes: &[u8]) {
-        self.send(link, entry, |out, buffers, _| out.push(bytes, buffers));
+        self.send_input(link, entry, Input::copied(bytes));
     }
 }

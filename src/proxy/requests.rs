@@ -484,9 +484,7 @@ impl Proxy {
             return Some(link);
         }
         let entry = request.entry(sequence, self.now);
-        self.send(link, entry, |out, buffers, _| {
-            out.push_input(input, buffers)
-        });
+        self.send_input(link, entry, input);
         Some(link)
     }
 

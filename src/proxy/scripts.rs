@@ -204,9 +204,7 @@ impl Proxy {
         };
         let sequence = client.ring.push(Exchange::Errand(Box::new(errand)));
         let entry = request.of_any_family().entry(sequence, self.now);
-        self.send(link, entry, |out, buffers, _| {
-            out.push_input(input, buffers)
-        });
+        self.send_input(link, entry, input);
         true
     }
 
@@ -241,10 +239,7 @@ impl Proxy {
         let Some(load) = name.and_then(|name| pool.scripts.load(name)).map(Box::from) else {
             return false;
         };
-        let request = Request {
-            topic: errand.topic,
-            ..Request::own(id)
-        };
+        let request = Request::own(id).counted_under(errand.topic);
         let Ok(link) = self.link_for(&request, server) else {
             return false;
         };

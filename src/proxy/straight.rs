@@ -6,6 +6,7 @@
 //! general path begins from the beginning.
 
 use super::Proxy;
+use super::bundle::with_end;
 use super::client::{Client, Taken, server_bit};
 use super::exchange::Exchange;
 use super::ids::{ClientId, LinkId};
@@ -100,8 +101,8 @@ impl Proxy {
             let Some(server) = pool.router.pick(key, draw) else {
                 break;
             };
-            let shared_links = &pool.lane(pool.lane_of(client.group, server)).shared_links;
-            let Some(link_id) = shared_links[id.index() % shared_links.len()] else {
+            let lane = pool.lane(pool.lane_of(client.group, server));
+            let Some(link_id) = lane.shared_links[lane.place_of(id)] else {
                 break;
             };
             let Some(link) = self.links.find_mut(link_id) else {
@@ -193,11 +194,8 @@ impl Proxy {
             used += len;
             let buffers = &mut self.buffers;
             let taken = if is_bundled {
-                let value = &mut self.scratch.value;
-                value.clear();
-                value.extend_from_slice(piece.bytes());
-                value.extend_from_slice(END);
-                client.take_reply(sequence, None, Input::copied(value), Some(mark), buffers)
+                let value = with_end(piece, &mut self.scratch.value);
+                client.take_reply(sequence, None, value, Some(mark), buffers)
             } else {
                 client.take_reply(sequence, None, piece, Some(mark), buffers)
             };

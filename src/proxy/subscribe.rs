@@ -250,7 +250,7 @@ impl Proxy {
         let request = encode(&[NAMES[kind][1].as_bytes(), name]);
         for link in self.forget_name(id, kind, name) {
             if self.links.find(link).is_some() {
-                self.send_unheard(id, link, &request, Time::NEVER);
+                self.send_unheard(link, &request, Time::NEVER);
             }
         }
     }
@@ -461,12 +461,12 @@ impl Proxy {
             let known = known.unwrap_or_default();
             let request = encode(&[NAMES[kind][0].as_bytes(), &name]);
             for &link in meant.iter().filter(|link| !known.contains(link)) {
-                self.send_unheard(id, link, &request, Time::NEVER);
+                self.send_unheard(link, &request, Time::NEVER);
             }
             let request = encode(&[NAMES[kind][1].as_bytes(), &name]);
             for &link in known.iter().filter(|link| !meant.contains(link)) {
                 if self.links.find(link).is_some() {
-                    self.send_unheard(id, link, &request, Time::NEVER);
+                    self.send_unheard(link, &request, Time::NEVER);
                 }
             }
         }

@@ -617,9 +617,7 @@ impl Proxy {
         let exchange = Exchange::owed(client.is_mute(), Answer::Always);
         let sequence = client.ring.push(exchange);
         let entry = request.of_any_family().entry(sequence, self.now);
-        self.send(link, entry, |out, buffers, _| {
-            out.push_input(input, buffers)
-        });
+        self.send_input(link, entry, input);
     }
 
     fn unwatch(&mut self, id: ClientId) {
@@ -635,7 +633,7 @@ impl Proxy {
             && let Some(watching) = session.watching.take()
             && let Some(link) = watching.link
         {
-            self.send_unheard(id, link, UNWATCH, now);
+            self.send_unheard(link, UNWATCH, now);
             self.give_back(link);
         }
         self.answer(id, reply);

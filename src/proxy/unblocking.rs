@@ -20,14 +20,12 @@ use super::Proxy;
 use super::calls::{Call, Deed};
 use super::cause::Cause;
 use super::ids::{ClientId, LinkId};
-use super::large_keys::KeyHash;
 use super::link::{InFlight, Link, Role, State};
 use super::local::Told;
-use super::request::Request;
 use super::time::Time;
 use crate::buffer::Input;
+use crate::protocol::Protocol;
 use crate::protocol::redis::write::Writer;
-use crate::protocol::{Protocol, Topic};
 
 /// Asks a server for the number of a connection.
 pub(super) const NUMBER: &[u8] = b"*2\r\n$6\r\nCLIENT\r\n$2\r\nID\r\n";
@@ -125,14 +123,12 @@ impl Proxy {
     }
 
     /// Asks for the number of a connection on which a client is about to wait, if it is not known.
-    pub(super) fn ask_number(&mut self, id: ClientId, link: LinkId) {
+    pub(super) fn ask_number(&mut self, link: LinkId) {
         let entry = InFlight {
-            client: None,
-            // Nothing is late while a client waits for as long as it likes.
-            queued: Time::NEVER,
             role: Role::Number,
             family: Role::Number.family(),
-            ..Request::own(id).entry(0, self.now)
+            // Nothing is late while a client waits for as long as it likes.
+            ..InFlight::unheard(0, Time::NEVER)
         };
         let Some(target) = self.links.find_mut(link) else {
             return;
@@ -226,20 +222,10 @@ impl Proxy {
             ending.len()
         );
         let entry = InFlight {
-            client: None,
-            sequence: ticket,
             fragment: Some(index),
-            topic: Topic::NONE,
-            print: KeyHash::NONE,
-            queued: self.now,
-            sent: Time::NEVER,
-            end: 0,
-            len: 0,
-            marked: false,
-            family: Role::Unblock.family(),
-            bundle: 0,
             role: Role::Unblock,
-            again: false,
+            family: Role::Unblock.family(),
+            ..InFlight::unheard(ticket, self.now)
         };
         self.send_bytes(shared, entry, request.as_bytes());
         Ok(())

@@ -64,7 +64,7 @@ impl Proxy {
         }
         let mut fragment = 0;
         for link in links {
-            self.ask_number(id, link);
+            self.ask_number(link);
             for bytes in requests {
                 let entry = request
                     .of_any_family()

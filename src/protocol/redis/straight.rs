@@ -71,8 +71,11 @@ fn start(bytes: &[u8], table: &Table, limits: &Limits) -> Option<Start> {
 /// these. No argument of up to `usual` bytes is too long.
 #[inline]
 pub fn read(bytes: &[u8], table: &Table, usual: u64, limits: &Limits) -> Option<RequestScan> {
-    let Start { command, args, end } = start(bytes, table, limits)?;
-    let mut end = end;
+    let Start {
+        command,
+        args,
+        mut end,
+    } = start(bytes, table, limits)?;
     let mut scan = RequestScan {
         args,
         seen: args,

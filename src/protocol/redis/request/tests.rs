@@ -1,20 +1,11 @@
 //! What the request parser of Redis promises.
 
 use super::super::commands::{Arity, Danger, Row};
+use super::super::inline::encode;
 use super::super::split;
 use super::*;
 use crate::protocol::{Key, Merge, Policy};
 use proptest::prelude::*;
-
-fn encode(args: &[&[u8]]) -> Vec<u8> {
-    let mut bytes = format!("*{}\r\n", args.len()).into_bytes();
-    for arg in args {
-        bytes.extend(format!("${}\r\n", arg.len()).into_bytes());
-        bytes.extend_from_slice(arg);
-        bytes.extend_from_slice(b"\r\n");
-    }
-    bytes
-}
 
 /// The table of a pool of one server, made once.
 fn table() -> &'static Table {
